@@ -1,0 +1,121 @@
+//! What can go wrong, each with the thing, the values and the remedy.
+
+use std::path::PathBuf;
+
+/// Result of every fallible function in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. The message names the thing, the values and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A layer of the model description can't be built.
+    #[error("layer {layer}: {problem}")]
+    Model {
+        /// Position in the [`Mlp`](crate::Mlp), counted from 0 as in `nn.Sequential`.
+        layer: usize,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+    /// An option lies outside its range.
+    #[error("{name} is {value}, but must be {expected}")]
+    Option {
+        /// Name of the option, as the user typed or wrote it.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// The range it must lie in.
+        expected: &'static str,
+    },
+    /// A size can't be represented or exceeds what the device allows.
+    #[error("{what} needs {needed}, but the limit ({limit_name}) is {limit}{remedy}")]
+    Limit {
+        /// The tensor or dispatch that is too large.
+        what: String,
+        /// What was asked for, with its unit.
+        needed: String,
+        /// Name of the limit, as wgpu spells it where it is one of wgpu's.
+        limit_name: &'static str,
+        /// What the device or format allows, with its unit.
+        limit: String,
+        /// What would fit; empty, or a clause that starts with a separator.
+        remedy: String,
+    },
+    /// Data and model, or data and its own description, don't fit together.
+    #[error("{what}: expected {expected}, got {got}")]
+    Shape {
+        /// What was compared.
+        what: String,
+        /// The expected shape or kind.
+        expected: String,
+        /// The shape or kind that was given.
+        got: String,
+    },
+    /// A data set can't be used for what was asked.
+    #[error("{source_name}: {problem}")]
+    Data {
+        /// Name of the file or data set.
+        source_name: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A cell, row or column of a table can't be read.
+    #[error("{source_name}, line {line}, column {column}: {problem}")]
+    Cell {
+        /// Name of the file.
+        source_name: String,
+        /// Line in the file, counted from 1.
+        line: u64,
+        /// Column name where there is a header, else its number counted from 1.
+        column: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// The loss stopped being finite.
+    #[error(
+        "training diverged: the loss of step {step} (epoch {epoch}) is {loss} \
+         (lower the learning rate, or scale the inputs)"
+    )]
+    Diverged {
+        /// Optimizer step, counted from 1, whose batch gave the first loss that isn't finite.
+        step: u64,
+        /// Epoch of that step, counted from 1.
+        epoch: u64,
+        /// The loss: NaN or an infinity.
+        loss: f64,
+    },
+    /// No adapter fits the request.
+    #[error("{0}")]
+    Adapter(String),
+    /// The driver refused or lost something.
+    #[error("{during}: {reason}")]
+    Device {
+        /// What was being done.
+        during: &'static str,
+        /// wgpu's own message.
+        reason: String,
+    },
+    /// A model file can't be understood.
+    #[error("{path}: {problem}")]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// Reading or writing a file failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Attaches a path to an I/O error: `.map_err(Error::io(path))`.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.into(), source }
+    }
+}
