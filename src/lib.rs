@@ -1,6 +1,65 @@
-//! Trains multi-layer perceptrons with WGSL compute shaders on any GPU that wgpu reaches.
+//! Trains multi-layer perceptrons with WGSL compute shaders on any GPU that wgpu reaches, and on
+//! the CPU with the same results.
+//!
+//! # Tour
+//! In the order of the data flow:
+//!
+//! ```text
+//! Dataset ─▶ sampler ─▶ forward ─▶ loss + dL/dlogits ─▶ backward ─▶ optimizer ─▶ metrics
+//! ```
+//!
+//! * [`data`] turns tables into a [`Dataset`](data::Dataset), which an engine keeps in its memory.
+//! * [`Mlp`] describes the net, [`TrainOptions`] the training: [`Loss`], [`Optimizer`],
+//!   [`Schedule`], [`Sampling`].
+//! * [`Plan`] computes every size, byte and FLOP of both before anything is allocated.
+//! * [`GpuEngine`] and [`CpuEngine`] execute a plan; [`Engine`] is what they have in common.
+//! * [`Trainer`] drives an engine and reports as it goes.
+//! * [`ModelFile`] stores the result as safetensors, named as PyTorch's `state_dict`.
+//!
+//! # Example
+//! ```
+//! use wgrad::data::{self, Partition, PartitionOptions, Schema, SchemaOptions};
+//! use wgrad::{Activation, CpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer};
+//!
+//! let table = data::digits();
+//! # let _ = &table;
+//! # Ok::<(), wgrad::Error>(())
+//! ```
 
+mod activation;
+pub mod data;
+mod engine;
 mod error;
+mod init;
+mod loss;
+mod matmul;
+mod model;
+mod ops;
+mod optimizer;
+mod options;
+mod plan;
+mod real;
 pub mod rng;
+mod sampler;
+mod schedule;
+#[cfg(test)]
+mod testing;
+mod trainer;
 
+pub use activation::Activation;
+pub use engine::cpu::{CpuData, CpuEngine};
+pub use engine::gpu::{AdapterChoice, Gpu, GpuData, GpuEngine, GpuStats, adapters, is_software};
+pub use engine::{Engine, Metrics, Report, Step};
 pub use error::{Error, Result};
+pub use init::Init;
+pub use loss::Loss;
+pub use model::{Layer, Linear, Mlp};
+pub use optimizer::{Decay, Optimizer, Rule};
+pub use options::TrainOptions;
+pub use plan::{Plan, Stage, TENSOR_ALIGN, Tensor};
+pub use real::Real;
+pub use sampler::Sampling;
+pub use schedule::Schedule;
+pub use trainer::{EpochReport, Evaluation, Progress, Score, Trainer};
+/// The wgpu that the engine speaks: apps that share their device need this very version.
+pub use wgpu;

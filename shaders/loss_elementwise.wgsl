@@ -1,0 +1,83 @@
+// loss_elementwise:  L = 1/(batch·outputs) Σ l(p, t)  and  dL/dp, in one pass
+//
+//   prediction   p  [batch, outputs]
+//   target       t  [batch, outputs]
+//   weight       w  [outputs]         positive weights of BCE
+//   gradient        [batch, outputs]  dL/dp; every element of the batch's rows is written
+//   row_metrics     [batch]           (Σ l / outputs, 1, score, not finite)
+//
+// with e = p − t:
+//   MSE    l = e²                 l' = 2e
+//   MAE    l = |e|                l' = sgn e
+//   Huber  l = e²/2 or δ(|e|−δ/2) l' = e clamped to ±δ
+//   BCE    l = (1−t)p + q·ln(1 + e⁻ᵖ), q = 1 + (w−1)t      l' = (1−t) − q·σ(−p)
+//
+// The score is Σ e² for the first three, and for BCE 1 if every output is on its target's side.
+// One invocation computes one row.
+//
+// Host record and CPU twin: src/ops/loss.rs
+
+struct LossShape {
+    outputs: u32,
+    parameter: f32,
+}
+
+@group(0) @binding(1) var<uniform> shape: LossShape;
+@group(0) @binding(2) var<storage, read> prediction: array<f32>;
+@group(0) @binding(3) var<storage, read> target_values: array<f32>;
+@group(0) @binding(4) var<storage, read> weight: array<f32>;
+@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(6) var<storage, read_write> row_metrics: array<vec4<f32>>;
+
+override WORKGROUP: u32;
+override LOSS: u32;
+
+const MAE = 1u;
+const HUBER = 2u;
+const BCE = 3u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let row = id.x;
+    if row >= step.batch { return; }
+
+    let outputs = f32(shape.outputs);
+    let scale = 1.0 / (f32(step.batch) * outputs);
+    var sum = 0.0;
+    var squares = 0.0;
+    var right = 1.0;
+    for (var k = 0u; k < shape.outputs; k++) {
+        let index = row * shape.outputs + k;
+        let p = prediction[index];
+        let t = target_values[index];
+        let l = loss_and_slope(p, t, weight[k]);
+        sum += l.x;
+        gradient[index] = l.y * scale;
+        squares += (p - t) * (p - t);
+        if (p > 0.0) != (t > 0.5) { right = 0.0; }
+    }
+    let score = select(squares, right, LOSS == BCE);
+    row_metrics[row] = row_report(sum / outputs, 1.0, score);
+}
+
+// (l, l')
+fn loss_and_slope(p: f32, t: f32, w: f32) -> vec2<f32> {
+    let e = p - t;
+    switch LOSS {
+        case MAE: { return vec2<f32>(abs(e), sign(e)); }
+        case HUBER: {
+            let delta = shape.parameter;
+            // Written so that NaN stays NaN.
+            if abs(e) > delta { return vec2<f32>(delta * (abs(e) - 0.5 * delta), sign(e) * delta); }
+            return vec2<f32>(0.5 * e * e, e);
+        }
+        case BCE: {
+            let q = 1.0 + (w - 1.0) * t;
+            let small = exp(-abs(p));
+            let softplus = select(-p, 0.0, p >= 0.0) + log(1.0 + small);
+            let sigmoid = select(1.0, small, p >= 0.0) / (1.0 + small);
+            return vec2<f32>((1.0 - t) * p + q * softplus, (1.0 - t) - q * sigmoid);
+        }
+        default: { return vec2<f32>(e * e, 2.0 * e); }
+    }
+}

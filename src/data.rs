@@ -1,0 +1,50 @@
+//! From raw tables to the arrays that a net trains on.
+//!
+//! ```text
+//! digits | spirals | table.csv | -          load
+//!    │
+//!  Table      columns of numbers or text, with the line each row stood on
+//!    │
+//!  Partition  which rows train, which validate, which test
+//!    │
+//!  Schema     fitted on the training rows; stored with the model
+//!    │
+//!  Dataset    numbers only, row-major, as the device gets them
+//! ```
+//!
+//! Whoever has numbers already starts at [`Dataset::new`] and needs nothing else from here.
+//!
+//! ```
+//! use wgrad::data::{self, CsvOptions, Partition, PartitionOptions, Schema, SchemaOptions};
+//!
+//! let table = data::load("digits", &CsvOptions::default())?;
+//! let options = SchemaOptions::default();
+//! let labels = options.labels(&table)?;
+//! let parts = Partition::new(table.rows(), labels.as_deref(), &PartitionOptions::default())?;
+//! let schema = Schema::fit(&table, &parts.train, &options)?;
+//! let train = schema.encode(&table, &parts.train)?;
+//! assert_eq!((train.rows(), train.in_features(), schema.outputs()), (1258, 64, 10));
+//! # Ok::<(), wgrad::Error>(())
+//! ```
+
+mod csv_table;
+mod dataset;
+mod digits;
+mod load;
+mod partition;
+mod schema;
+mod schema_fit;
+mod schema_summary;
+mod statistics;
+mod synthetic;
+mod table;
+
+pub use csv_table::{CsvOptions, read_csv};
+pub use dataset::{Dataset, Targets};
+pub use digits::digits;
+pub use load::{BUILT_IN, load};
+pub use partition::{Partition, PartitionOptions};
+pub use schema::{InputColumn, InputKind, Schema, Target, ValueColumn};
+pub use schema_fit::{Missing, Scaling, SchemaOptions, TargetKind};
+pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
+pub use table::{Column, ColumnValues, MISSING_TEXT, Table};

@@ -1,0 +1,483 @@
+//! A table as it was read: named columns of numbers or text.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{Error, Result};
+
+/// Code of a missing cell in a text column.
+pub const MISSING_TEXT: u32 = u32::MAX;
+
+/// Named columns of equal length, with the line of the file that each row stood on.
+///
+/// ```
+/// use wgrad::data::{Column, Table};
+///
+/// let table = Table::new(
+///     "fruit",
+///     vec![
+///         Column::numeric("weight", vec![120.0, 150.0]),
+///         Column::text("kind", [Some("apple"), Some("pear")]),
+///     ],
+/// )?;
+/// assert_eq!(table.find("kind")?, 1);
+/// assert_eq!(table.find("-1")?, 1);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    source_name: String,
+    columns: Vec<Column>,
+    lines: Vec<u64>,
+    has_header: bool,
+}
+
+/// A column of a [`Table`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Name, unique in the table; the number counted from 1 where the file names no columns.
+    pub name: String,
+    /// One value per row.
+    pub values: ColumnValues,
+}
+
+/// The values of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnValues {
+    /// Finite numbers; NaN marks a missing one.
+    Numeric(Vec<f32>),
+    /// Words, each stored once.
+    Text {
+        /// Index into `values` per row; [`MISSING_TEXT`] marks a missing one.
+        codes: Vec<u32>,
+        /// The different words, sorted.
+        values: Vec<String>,
+    },
+}
+
+impl Column {
+    /// A column of numbers; NaN marks a missing one.
+    pub fn numeric(name: impl Into<String>, values: Vec<f32>) -> Self {
+        Self { name: name.into(), values: ColumnValues::Numeric(values) }
+    }
+
+    /// A column of words; `None` marks a missing one.
+    pub fn text<S: AsRef<str>>(
+        name: impl Into<String>,
+        cells: impl IntoIterator<Item = Option<S>>,
+    ) -> Self {
+        let mut words = Words::default();
+        cells.into_iter().for_each(|cell| words.push(cell.as_ref().map(AsRef::as_ref)));
+        Self { name: name.into(), values: words.into_values() }
+    }
+
+    /// Number of cells, missing ones included.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match &self.values {
+            ColumnValues::Numeric(values) => values.len(),
+            ColumnValues::Text { codes, .. } => codes.len(),
+        }
+    }
+
+    /// Whether the cell of `row` is missing.
+    ///
+    /// # Panics
+    /// If `row` isn't below [`rows`](Self::rows).
+    #[must_use]
+    pub fn is_missing(&self, row: usize) -> bool {
+        match &self.values {
+            ColumnValues::Numeric(values) => values[row].is_nan(),
+            ColumnValues::Text { codes, .. } => codes[row] == MISSING_TEXT,
+        }
+    }
+
+    /// Number of missing cells.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        (0..self.rows()).filter(|&row| self.is_missing(row)).count()
+    }
+
+    /// The cell of `row` as text, a number in its shortest form; `None` if it is missing.
+    ///
+    /// # Panics
+    /// If `row` isn't below [`rows`](Self::rows).
+    #[must_use]
+    pub fn word(&self, row: usize) -> Option<Cow<'_, str>> {
+        match &self.values {
+            ColumnValues::Numeric(values) => number_word(values[row]).map(Cow::Owned),
+            ColumnValues::Text { codes, values } => {
+                values.get(codes[row] as usize).map(|word| Cow::Borrowed(word.as_str()))
+            }
+        }
+    }
+
+    /// What is wrong with the values, if anything is.
+    fn problem(&self) -> Option<String> {
+        match &self.values {
+            ColumnValues::Numeric(values) => values
+                .iter()
+                .position(|value| value.is_infinite())
+                .map(|row| format!("row {row} is {}, but must be finite or NaN", values[row])),
+            ColumnValues::Text { codes, values } => codes
+                .iter()
+                .position(|&code| code != MISSING_TEXT && code as usize >= values.len())
+                .map(|row| format!("row {row} has no entry in the list of {}", values.len())),
+        }
+    }
+}
+
+/// A number in its shortest form, `None` if it is NaN. Adding 0 makes −0 the same as 0.
+pub(super) fn number_word(number: f32) -> Option<String> {
+    (!number.is_nan()).then(|| (number + 0.0).to_string())
+}
+
+/// Collects the cells of a text column, keeping each different word once.
+#[derive(Default)]
+pub(super) struct Words {
+    codes: Vec<u32>,
+    first_seen: HashMap<String, u32>,
+}
+
+impl Words {
+    pub(super) fn push(&mut self, cell: Option<&str>) {
+        let code = match cell {
+            None => MISSING_TEXT,
+            Some(word) => match self.first_seen.get(word) {
+                Some(&code) => code,
+                None => {
+                    // Table::new refuses as many rows as would make this wrap.
+                    let code = u32::try_from(self.first_seen.len()).unwrap_or(MISSING_TEXT);
+                    self.first_seen.insert(word.to_owned(), code);
+                    code
+                }
+            },
+        };
+        self.codes.push(code);
+    }
+
+    /// Renumbers the words in sorted order, so that a code doesn't depend on the order of rows.
+    pub(super) fn into_values(self) -> ColumnValues {
+        let sorted: BTreeMap<String, u32> = self.first_seen.into_iter().collect();
+        let mut new_code = vec![0; sorted.len()];
+        for (new, &old) in (0..).zip(sorted.values()) {
+            new_code[old as usize] = new;
+        }
+        // A missing cell has no entry and keeps its code.
+        let renumber = |code: u32| new_code.get(code as usize).copied().unwrap_or(code);
+        ColumnValues::Text {
+            codes: self.codes.into_iter().map(renumber).collect(),
+            values: sorted.into_keys().collect(),
+        }
+    }
+}
+
+impl Table {
+    /// A table with named columns whose rows count as lines 1, 2, ….
+    ///
+    /// # Errors
+    /// If there is no column or no row, there are 2³² rows or more, lengths differ, two columns
+    /// have the same name, a number is infinite, or a text code has no entry.
+    pub fn new(source_name: impl Into<String>, columns: Vec<Column>) -> Result<Self> {
+        let rows = columns.first().map_or(0, Column::rows);
+        Self::with_lines(source_name.into(), columns, (1..).take(rows).collect(), true)
+    }
+
+    /// A numeric table from row-major `values`, one column per name; NaN marks a missing value.
+    ///
+    /// # Errors
+    /// As [`Table::new`], or if `values` isn't rows × `names`.
+    pub fn from_rows(
+        source_name: impl Into<String>,
+        names: &[impl AsRef<str>],
+        values: &[f32],
+    ) -> Result<Self> {
+        let source_name = source_name.into();
+        if names.is_empty() || !values.len().is_multiple_of(names.len()) {
+            return Err(Error::Shape {
+                what: format!("values of {source_name}"),
+                expected: format!("rows × {} columns", names.len()),
+                got: format!("{} numbers", values.len()),
+            });
+        }
+        let column = |(i, name): (usize, &_)| {
+            let values = values.iter().skip(i).step_by(names.len()).copied().collect();
+            Column::numeric(AsRef::<str>::as_ref(name), values)
+        };
+        Self::new(source_name, names.iter().enumerate().map(column).collect())
+    }
+
+    /// `has_header`: whether the file named the columns.
+    pub(super) fn with_lines(
+        source_name: String,
+        columns: Vec<Column>,
+        lines: Vec<u64>,
+        has_header: bool,
+    ) -> Result<Self> {
+        let fail = |problem| Err(Error::Data { source_name: source_name.clone(), problem });
+        if columns.is_empty() || lines.is_empty() {
+            return fail("the table is empty; it needs at least one column and one row".into());
+        }
+        if u32::try_from(lines.len()).is_err() {
+            return fail(format!("{} rows, but at most {} can be numbered", lines.len(), u32::MAX));
+        }
+        let mut names = BTreeMap::new();
+        for (number, column) in (1..).zip(&columns) {
+            if let Some(first) = names.insert(column.name.as_str(), number) {
+                return fail(format!(
+                    "columns {first} and {number} are both named `{}`; rename one of them",
+                    column.name
+                ));
+            }
+            if column.rows() != lines.len() {
+                return fail(format!(
+                    "column {} has {} rows, but there are {}",
+                    column.name,
+                    column.rows(),
+                    lines.len()
+                ));
+            }
+            if let Some(problem) = column.problem() {
+                return fail(format!("column {}: {problem}", column.name));
+            }
+        }
+        Ok(Self { source_name, columns, lines, has_header })
+    }
+
+    /// Name of the file or built-in table.
+    #[must_use]
+    pub fn source_name(&self) -> &str {
+        &self.source_name
+    }
+
+    /// The columns in the order of the file; at least one.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Number of rows, from 1 to 2³² − 1.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Line of the file, counted from 1, on which a row begins.
+    ///
+    /// # Panics
+    /// If `row` isn't below [`rows`](Self::rows).
+    #[must_use]
+    pub fn line(&self, row: usize) -> u64 {
+        self.lines[row]
+    }
+
+    /// Whether the columns have names of their own, not just their numbers.
+    #[must_use]
+    pub const fn has_header(&self) -> bool {
+        self.has_header
+    }
+
+    /// Index of the column with this name, or else with this number: `1` is the first column, `-1`
+    /// the last.
+    ///
+    /// # Errors
+    /// If there is no such column; the message suggests what may have been meant.
+    pub fn find(&self, name: &str) -> Result<usize> {
+        self.position(name).or_else(|| self.numbered(name)).ok_or_else(|| self.no_column(name))
+    }
+
+    /// Index of the column with exactly this name.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    fn numbered(&self, number: &str) -> Option<usize> {
+        let (back, digits) = match number.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, number),
+        };
+        let number: usize = digits.parse().ok()?;
+        let from_start =
+            if back { self.columns.len().checked_sub(number)? } else { number.checked_sub(1)? };
+        (number > 0 && from_start < self.columns.len()).then_some(from_start)
+    }
+
+    /// The error for a column that isn't there.
+    pub(super) fn no_column(&self, name: &str) -> Error {
+        /// More names than this aren't worth reading.
+        const LISTED: usize = 12;
+        let names = || self.columns.iter().map(|column| column.name.as_str());
+        let mut problem = format!("no column `{name}`");
+        if let Some(meant) = nearest(name, names()) {
+            problem += &format!("; did you mean `{meant}`?");
+        } else if self.columns.len() <= LISTED {
+            problem += &format!("; its columns are {}", names().collect::<Vec<_>>().join(", "));
+        } else {
+            problem += &format!(
+                "; it has {} columns, named like `{}`",
+                self.columns.len(),
+                self.columns[0].name
+            );
+        }
+        Error::Data { source_name: self.source_name.clone(), problem }
+    }
+
+    /// An error about one cell.
+    pub(super) fn cell_error(&self, row: usize, column: &str, problem: String) -> Error {
+        Error::Cell {
+            source_name: self.source_name.clone(),
+            line: self.line(row),
+            column: column.to_owned(),
+            problem,
+        }
+    }
+
+    /// An error about the table or one of its columns.
+    pub(super) fn error(&self, problem: String) -> Error {
+        Error::Data { source_name: self.source_name.clone(), problem }
+    }
+}
+
+/// The candidate that `name` may be a misspelling of: at most a third of its letters differ.
+pub(super) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let letters = |word: &str| word.to_lowercase().chars().collect::<Vec<_>>();
+    let name = letters(name);
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(&name, &letters(candidate)), candidate))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, _)| distance <= name.len() / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions and substitutions that turn `a` into `b` (Levenshtein 1966).
+fn edit_distance(a: &[char], b: &[char]) -> usize {
+    // row[j] is the distance between the letters of `a` so far and the first j of `b`.
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flowers() -> Table {
+        let species = Column::text("species", [Some("setosa"), None, Some("iris"), Some("setosa")]);
+        Table::new(
+            "flowers",
+            vec![Column::numeric("petal", vec![1.0, 2.0, f32::NAN, 4.0]), species],
+        )
+        .unwrap()
+    }
+
+    fn message(columns: Vec<Column>) -> String {
+        Table::new("t", columns).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn words_are_stored_once_and_sorted() {
+        let table = flowers();
+        let ColumnValues::Text { codes, values } = &table.columns()[1].values else {
+            panic!("species is text")
+        };
+        assert_eq!(values, &["iris", "setosa"]);
+        assert_eq!(codes, &[1, MISSING_TEXT, 0, 1]);
+    }
+
+    #[test]
+    fn missing_cells_are_counted() {
+        let table = flowers();
+        assert_eq!(table.columns().iter().map(Column::missing).collect::<Vec<_>>(), [1, 1]);
+        assert!(table.columns()[0].is_missing(2) && !table.columns()[0].is_missing(3));
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_by_number() {
+        let table = flowers();
+        for (name, index) in
+            [("petal", 0), ("species", 1), ("1", 0), ("2", 1), ("-1", 1), ("-2", 0)]
+        {
+            assert_eq!(table.find(name).unwrap(), index, "{name}");
+        }
+        for name in ["0", "3", "-3", "-0", "--1", "", "1.0", "99999999999999999999"] {
+            assert!(table.find(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_wins_over_a_number() {
+        let columns = ["2", "1"].map(|name| Column::numeric(name, vec![0.0])).to_vec();
+        assert_eq!(Table::new("t", columns).unwrap().find("1").unwrap(), 1);
+    }
+
+    #[test]
+    fn an_unknown_column_is_answered_with_a_suggestion() {
+        let error = |name| flowers().find(name).unwrap_err().to_string();
+        assert_eq!(error("Speceis"), "flowers: no column `Speceis`; did you mean `species`?");
+        assert_eq!(error("7"), "flowers: no column `7`; its columns are petal, species");
+        let wide: Vec<_> = (0..13).map(|i| Column::numeric(format!("x{i}"), vec![0.0])).collect();
+        assert_eq!(
+            Table::new("wide", wide).unwrap().find("petal").unwrap_err().to_string(),
+            "wide: no column `petal`; it has 13 columns, named like `x0`"
+        );
+    }
+
+    #[test]
+    fn edit_distances() {
+        let distance = |a: &str, b: &str| {
+            edit_distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+        };
+        for (a, b, expected) in
+            [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("ü", "ü", 0)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let table = Table::from_rows("t", &["a", "b"], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(table.columns()[1].values, ColumnValues::Numeric(vec![2.0, 4.0]));
+        assert_eq!((table.rows(), table.line(1)), (2, 2));
+        assert_eq!(
+            Table::from_rows("t", &["a", "b"], &[1.0]).unwrap_err().to_string(),
+            "values of t: expected rows × 2 columns, got 1 numbers"
+        );
+    }
+
+    #[test]
+    fn inconsistent_columns_are_refused() {
+        let column = |name, rows| Column::numeric(name, vec![0.0; rows]);
+        assert!(message(vec![]).contains("the table is empty"));
+        assert!(message(vec![column("a", 0)]).contains("the table is empty"));
+        assert_eq!(
+            message(vec![column("a", 1), column("b", 1), column("a", 1)]),
+            "t: columns 1 and 3 are both named `a`; rename one of them"
+        );
+        assert_eq!(
+            message(vec![column("a", 1), column("b", 2)]),
+            "t: column b has 2 rows, but there are 1"
+        );
+        assert_eq!(
+            message(vec![Column::numeric("a", vec![0.0, f32::INFINITY])]),
+            "t: column a: row 1 is inf, but must be finite or NaN"
+        );
+        let values = ColumnValues::Text { codes: vec![1], values: vec!["x".into()] };
+        assert_eq!(
+            message(vec![Column { name: "a".into(), values }]),
+            "t: column a: row 0 has no entry in the list of 1"
+        );
+    }
+}

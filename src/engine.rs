@@ -1,0 +1,190 @@
+//! What executes a plan.
+
+pub mod cpu;
+pub mod gpu;
+pub(crate) mod kernel;
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::optimizer::Update;
+use crate::plan::Plan;
+use crate::sampler::Order;
+
+/// One training step: which rows, and the optimizer's scalars. Made by the
+/// [`Trainer`](crate::Trainer).
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Counted from 1.
+    pub(crate) number: u64,
+    /// Rows in this batch.
+    pub(crate) batch: u32,
+    /// Position of its first row in the epoch.
+    pub(crate) first: u32,
+    pub(crate) order: Order,
+    pub(crate) update: Update<f64>,
+}
+
+/// Sums over the rows of one or more batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Rows.
+    pub rows: u64,
+    /// Sum of the rows' losses.
+    pub loss_sum: f64,
+    /// Sum of what the rows count: the number of rows but for class weights.
+    pub weight_sum: f64,
+    /// Right predictions; for regression the sum of squared errors over rows and outputs.
+    pub score_sum: f64,
+    /// Rows whose loss is NaN or infinite.
+    pub not_finite: f64,
+}
+
+impl Metrics {
+    pub(crate) fn new(rows: u32, sums: [f64; 4]) -> Self {
+        let [loss_sum, weight_sum, score_sum, not_finite] = sums;
+        Self { rows: u64::from(rows), loss_sum, weight_sum, score_sum, not_finite }
+    }
+
+    /// Mean loss.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.weight_sum
+    }
+
+    /// Whether the loss of every row is a finite number.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.not_finite == 0.0 && self.loss_sum.is_finite()
+    }
+}
+
+impl std::ops::AddAssign for Metrics {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.loss_sum += other.loss_sum;
+        self.weight_sum += other.weight_sum;
+        self.score_sum += other.score_sum;
+        self.not_finite += other.not_finite;
+    }
+}
+
+/// What an engine tells of one batch, some time after it was given it.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// Number of the training step, or `None` for a batch of an evaluation.
+    pub step: Option<u64>,
+    /// Of the batch.
+    pub metrics: Metrics,
+}
+
+/// Memory and arithmetic for a [`Plan`], on one device.
+///
+/// Work is given in order and done in order, but perhaps later: reports come through
+/// [`reports`](Self::reports) when they are there, and [`finish`](Self::finish) waits for all.
+pub trait Engine {
+    /// A data set in the engine's memory.
+    type Data;
+
+    /// What the engine was made for.
+    fn plan(&self) -> &Plan;
+
+    /// A short name of the engine, for people: `cpu` or `gpu`.
+    fn name(&self) -> &'static str;
+
+    /// Copies a data set to the engine.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if it doesn't fit the net or the loss,
+    /// [`Error::Limit`](crate::Error::Limit) if it is too large for the device.
+    fn upload(&mut self, data: &Dataset) -> Result<Self::Data>;
+
+    /// How many steps [`train`](Self::train) should be given at once, at most.
+    fn steps_at_once(&self) -> usize;
+
+    /// Trains the steps, of one data set, in order. May return before they are done.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()>;
+
+    /// Evaluates the loss on every row, in batches. May return before it is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    fn evaluate(&mut self, data: &Self::Data) -> Result<()>;
+
+    /// Moves the reports that have arrived, oldest first, to the end of `into`. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device failed.
+    fn reports(&mut self, into: &mut Vec<Report>) -> Result<()>;
+
+    /// Waits until everything given is done and its reports have arrived.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device failed.
+    fn finish(&mut self) -> Result<()>;
+
+    /// Outputs of the net (rows × `out_features`) for inputs (rows × `in_features`), row-major.
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if the inputs don't divide into rows,
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>>;
+
+    /// The parameter arena, laid out as the plan says. Waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    fn parameters(&mut self) -> Result<Vec<f32>>;
+
+    /// Replaces the parameter arena.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+
+    /// Remembers the parameters as they are after everything given so far; never waits.
+    fn keep(&mut self);
+
+    /// Goes back to the parameters last kept: the initial ones if none were.
+    fn restore(&mut self);
+}
+
+/// Checks inputs of a prediction and says how many rows they are.
+pub(crate) fn rows_of(inputs: &[f32], in_features: usize) -> Result<usize> {
+    if inputs.len() % in_features == 0 {
+        return Ok(inputs.len() / in_features);
+    }
+    Err(crate::Error::Shape {
+        what: "inputs of a prediction".into(),
+        expected: format!("rows of {in_features} numbers"),
+        got: format!("{} numbers", inputs.len()),
+    })
+}
+
+/// Checks that a data set fits the net and the loss of a plan.
+pub(crate) fn check_data(plan: &Plan, data: &Dataset) -> Result<()> {
+    let mlp = plan.mlp();
+    if data.in_features() != mlp.in_features() {
+        return Err(crate::Error::Shape {
+            what: "columns of the data set".into(),
+            expected: format!("{} as the net's inputs", mlp.in_features()),
+            got: data.in_features().to_string(),
+        });
+    }
+    plan.options().loss.check_targets(data.targets(), mlp.out_features())
+}
+
+/// Checks the length of a parameter arena.
+pub(crate) fn check_arena(plan: &Plan, parameters: &[f32]) -> Result<()> {
+    if parameters.len() == plan.arena_len() {
+        return Ok(());
+    }
+    Err(crate::Error::Shape {
+        what: "parameter arena".into(),
+        expected: format!("{} elements", plan.arena_len()),
+        got: parameters.len().to_string(),
+    })
+}

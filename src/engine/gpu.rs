@@ -1,0 +1,359 @@
+//! The engine that runs the kernels on a wgpu device.
+
+mod buffers;
+mod device;
+mod flights;
+mod pipeline;
+mod program;
+mod readback;
+#[cfg(test)]
+mod rig;
+
+pub use device::{AdapterChoice, Gpu, adapters, is_software};
+
+use super::cpu::evaluation_steps;
+use super::{Engine, Report, Step, check_arena, check_data, rows_of};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::ops::sample::{SAMPLE, SampleShape};
+use crate::ops::step::StepUniform;
+use crate::plan::{Plan, bytes};
+use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage, whole};
+use flights::{Flights, MAX_STEPS};
+use pipeline::{Checks, Pipelines};
+use program::{Program, word};
+
+/// Trains and evaluates on a wgpu device.
+///
+/// The device stays the caller's: the engine clones its handles, takes only core features and
+/// WebGPU's default limits, and checks errors in scopes of its own.
+///
+/// ```no_run
+/// use wgrad::{AdapterChoice, Gpu, GpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions};
+/// let gpu = Gpu::open(AdapterChoice::Any)?;
+/// let mlp = Mlp::new(2).linear(1);
+/// let plan = Plan::new(&mlp, &TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)))?;
+/// let engine = GpuEngine::new(&gpu.device, &gpu.queue, plan)?;
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct GpuEngine {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    plan: Plan,
+    buffers: Buffers,
+    pipelines: Pipelines,
+    program: Program,
+    flights: Flights,
+    /// Next slot of the step ring.
+    head: u32,
+    /// Scalars of one submission's steps, on their way to the ring.
+    scratch: Vec<u8>,
+    stats: GpuStats,
+}
+
+/// What the engine has asked of the device so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GpuStats {
+    /// Compute dispatches recorded.
+    pub dispatches: u64,
+    /// Command buffers submitted.
+    pub submissions: u64,
+    /// Times the host waited until the device had nothing left to do.
+    pub waits: u64,
+    /// Times the host waited for an old submission while newer ones kept the device busy, so as
+    /// not to run ahead without bound.
+    pub throttles: u64,
+}
+
+/// A data set on the device.
+#[derive(Debug)]
+pub struct GpuData {
+    sample: program::Dispatch,
+    rows: usize,
+}
+
+impl GpuEngine {
+    /// Allocates everything the plan says, makes all pipelines and initialises the parameters.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if a buffer or dispatch exceeds the device's limits; [`Error::Device`] if
+    /// the driver refuses all the same.
+    pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: Plan) -> Result<Self> {
+        plan.check_limits(&device.limits())?;
+        let during = "preparing the training";
+        let (buffers, pipelines, program, flights) = in_scope(device, during, || {
+            let buffers = Buffers::new(device, queue, &plan);
+            let mut pipelines = Pipelines::new(device, Checks::Off);
+            let program = Program::new(&plan, &buffers, &mut pipelines);
+            (buffers, pipelines, program, Flights::new(device))
+        })?;
+        Ok(Self {
+            device: device.clone(),
+            queue: queue.clone(),
+            plan,
+            buffers,
+            pipelines,
+            program,
+            flights,
+            head: 0,
+            scratch: vec![0; MAX_STEPS * SLOT_STRIDE as usize],
+            stats: GpuStats::default(),
+        })
+    }
+
+    /// Counts of what was asked of the device.
+    #[must_use]
+    pub fn stats(&self) -> GpuStats {
+        self.stats
+    }
+
+    /// The gradient arena of the last training step. Waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn gradients(&mut self) -> Result<Vec<f32>> {
+        self.stats.waits += 1;
+        readback::download(&self.device, &self.queue, &self.buffers.gradients)
+    }
+
+    /// Copies inputs (rows × `in_features`) and targets to the device. Targets may be empty where
+    /// only predictions are wanted.
+    fn upload_arrays(&mut self, inputs: &[f32], targets: &[f32], rows: usize) -> Result<GpuData> {
+        let limits = self.device.limits();
+        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let needed = bytes_of(inputs.len().max(targets.len()));
+        if needed > limit {
+            let row = needed / rows.max(1) as u64;
+            return Err(Error::Limit {
+                what: format!("a data set of {rows} rows"),
+                needed: bytes(needed),
+                limit_name: "max_storage_buffer_binding_size",
+                limit: bytes(limit),
+                remedy: format!(": {} rows would fit", limit / row.max(1)),
+            });
+        }
+        let (device, queue, buffers) = (&self.device, &self.queue, &self.buffers);
+        let pipelines = &mut self.pipelines;
+        let width = targets.len() / rows.max(1);
+        let shape = SampleShape::new(word(self.plan.mlp().in_features()), word(width));
+        let sample = in_scope(device, "copying a data set to the device", || {
+            let array = |name: &str, content: &[f32]| {
+                let buffer = storage(device, name, content.len().max(1));
+                queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
+                buffer
+            };
+            program::Dispatch::new(
+                device,
+                pipelines.get(&SAMPLE, &[]),
+                "data",
+                SampleShape::grid(),
+                &[
+                    ("step", whole(&buffers.steps)),
+                    ("shape", whole(&buffers.uniform(&shape))),
+                    ("inputs", whole(&array("inputs", inputs))),
+                    ("targets", whole(&array("targets", targets))),
+                    ("batch_inputs", whole(&buffers.batch_inputs)),
+                    ("batch_targets", whole(&buffers.batch_targets)),
+                ],
+            )
+        })?;
+        Ok(GpuData { sample, rows })
+    }
+
+    /// Writes the scalars of steps to the ring; their slots are those from the returned one on.
+    fn write_steps(&mut self, data: &GpuData, steps: &[Step]) -> u32 {
+        let count = word(steps.len());
+        if self.head + count > SLOTS {
+            self.head = 0;
+        }
+        let first = self.head;
+        let stride = SLOT_STRIDE as usize;
+        for ((slot, step), bytes) in (first..).zip(steps).zip(self.scratch.chunks_exact_mut(stride)) {
+            let uniform = StepUniform::new(step, word(data.rows), slot);
+            bytes[..size_of::<StepUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
+        }
+        let offset = u64::from(first * SLOT_STRIDE);
+        self.queue.write_buffer(&self.buffers.steps, offset, &self.scratch[..steps.len() * stride]);
+        self.head += count;
+        first
+    }
+
+    /// Submits at most [`MAX_STEPS`] batches: training steps if `train`, else an evaluation.
+    fn submit(&mut self, data: &GpuData, steps: &[Step], train: bool) -> Result<()> {
+        let (staging, mut batches, waited) = self.flights.take_idle()?;
+        self.stats.throttles += u64::from(waited);
+        let first = self.write_steps(data, steps);
+        let mut encoder = self.encoder("wgrad.steps");
+        let mut pass = compute_pass(&mut encoder);
+        for (slot, step) in (first..).zip(steps) {
+            let Program { forward, loss, backward } = &self.program;
+            let backward = if train { backward.as_slice() } else { &[] };
+            let dispatches =
+                std::iter::once(&data.sample).chain(forward).chain(loss).chain(backward);
+            for dispatch in dispatches {
+                dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
+                self.stats.dispatches += 1;
+            }
+            batches.push((train.then_some(step.number), step.batch));
+        }
+        drop(pass);
+        encoder.copy_buffer_to_buffer(
+            &self.buffers.ring,
+            u64::from(first) * METRICS_BYTES,
+            &staging,
+            0,
+            steps.len() as u64 * METRICS_BYTES,
+        );
+        let submission = self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
+        self.flights.push(staging, batches, submission);
+        Ok(())
+    }
+
+    /// Predicts rows that are on the device.
+    fn predict_data(&mut self, data: &GpuData) -> Result<Vec<f32>> {
+        let outputs = self.plan.mlp().out_features();
+        let predictions = storage(&self.device, "predictions", data.rows * outputs);
+        let output = &self.buffers.activations[self.buffers.activations.len() - 1].clone();
+        let mut first = 0;
+        let steps: Vec<Step> = evaluation_steps(&self.plan, data.rows).collect();
+        for steps in steps.chunks(MAX_STEPS) {
+            let slot0 = self.write_steps(data, steps);
+            let mut encoder = self.encoder("wgrad.predict");
+            for (slot, step) in (slot0..).zip(steps) {
+                let mut pass = compute_pass(&mut encoder);
+                for dispatch in std::iter::once(&data.sample).chain(&self.program.forward) {
+                    dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
+                    self.stats.dispatches += 1;
+                }
+                drop(pass);
+                let len = step.batch as usize * outputs;
+                let (to, size) = (bytes_of(first), bytes_of(len));
+                encoder.copy_buffer_to_buffer(output, 0, &predictions, to, size);
+                first += len;
+            }
+            self.queue.submit([encoder.finish()]);
+            self.stats.submissions += 1;
+        }
+        self.stats.waits += 1;
+        readback::download(&self.device, &self.queue, &predictions)
+    }
+
+    fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    }
+
+    fn copy_parameters(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer) {
+        let mut encoder = self.encoder("wgrad.keep");
+        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
+        self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
+    }
+}
+
+impl Engine for GpuEngine {
+    type Data = GpuData;
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
+        check_data(&self.plan, data)?;
+        self.upload_arrays(data.inputs(), &data.targets().to_f32(), data.rows())
+    }
+
+    fn steps_at_once(&self) -> usize {
+        self.flights.steps_at_once()
+    }
+
+    fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
+        steps.chunks(MAX_STEPS).try_for_each(|steps| self.submit(data, steps, true))
+    }
+
+    fn evaluate(&mut self, data: &Self::Data) -> Result<()> {
+        let mut steps = evaluation_steps(&self.plan, data.rows);
+        loop {
+            let batch: Vec<Step> = steps.by_ref().take(self.flights.steps_at_once()).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            self.submit(data, &batch, false)?;
+        }
+    }
+
+    fn reports(&mut self, into: &mut Vec<Report>) -> Result<()> {
+        self.flights.collect()?;
+        self.flights.drain_reports(into);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.stats.waits += u64::from(self.flights.wait_for_all()?);
+        Ok(())
+    }
+
+    fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
+        let in_features = self.plan.mlp().in_features();
+        let rows = rows_of(inputs, in_features)?;
+        // Blocks whose inputs and outputs fit a binding.
+        let widest = in_features.max(self.plan.mlp().out_features());
+        let limit = self.device.limits().max_storage_buffer_binding_size / bytes_of(widest);
+        let block = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, rows.max(1));
+        let mut predictions = Vec::with_capacity(rows * self.plan.mlp().out_features());
+        for inputs in inputs.chunks(block * in_features) {
+            let data = self.upload_arrays(inputs, &[], inputs.len() / in_features)?;
+            predictions.extend(self.predict_data(&data)?);
+        }
+        Ok(predictions)
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f32>> {
+        self.stats.waits += 1;
+        readback::download(&self.device, &self.queue, &self.buffers.parameters)
+    }
+
+    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
+        check_arena(&self.plan, parameters)?;
+        self.queue.write_buffer(&self.buffers.parameters, 0, bytemuck::cast_slice(parameters));
+        Ok(())
+    }
+
+    fn keep(&mut self) {
+        let Buffers { parameters, kept, .. } = &self.buffers;
+        let (from, to) = (parameters.clone(), kept.clone());
+        self.copy_parameters(&from, &to);
+    }
+
+    fn restore(&mut self) {
+        let Buffers { parameters, kept, .. } = &self.buffers;
+        let (from, to) = (kept.clone(), parameters.clone());
+        self.copy_parameters(&from, &to);
+    }
+}
+
+fn compute_pass(encoder: &mut wgpu::CommandEncoder) -> wgpu::ComputePass<'_> {
+    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+        label: Some("wgrad"),
+        timestamp_writes: None,
+    })
+}
+
+/// Runs `create` so that the driver's refusal becomes an error instead of reaching the host app's
+/// handler.
+fn in_scope<T>(device: &wgpu::Device, during: &'static str, create: impl FnOnce() -> T) -> Result<T> {
+    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory]
+        .map(|filter| device.push_error_scope(filter));
+    let made = create();
+    // Scopes are a stack: the last pushed is the first popped.
+    let errors = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop()));
+    match errors.flatten().next() {
+        Some(e) => Err(Error::Device { during, reason: e.to_string() }),
+        None => Ok(made),
+    }
+}

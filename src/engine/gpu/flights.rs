@@ -1,0 +1,199 @@
+//! Submissions under way: how many steps each gets, and their metrics on the way back.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::buffers::METRICS_BYTES;
+use crate::engine::{Metrics, Report};
+use crate::error::{Error, Result};
+
+/// Submissions that may be under way at once: enough that the device never runs dry, few enough
+/// that stopping is quick.
+const MAX_FLIGHTS: usize = 4;
+/// Most steps of one submission.
+pub(crate) const MAX_STEPS: usize = 64;
+/// Steps of the first submission, before anything is measured.
+const FIRST_STEPS: usize = 4;
+/// What a submission should take. Desktops reset a GPU after about two seconds and feel sluggish
+/// after a few frames.
+const SUBMISSION_SECONDS: f64 = 0.02;
+
+/// One submission and the buffer that its metrics arrive in.
+#[derive(Debug)]
+struct Flight {
+    staging: wgpu::Buffer,
+    /// Number (`None` in an evaluation) and rows of each batch.
+    batches: Vec<(Option<u64>, u32)>,
+    submission: wgpu::SubmissionIndex,
+    submitted: Instant,
+    /// Set by wgpu when the staging buffer is mapped.
+    mapped: Arc<OnceLock<Result<(), wgpu::BufferAsyncError>>>,
+}
+
+/// The submissions under way, oldest first.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    device: wgpu::Device,
+    under_way: VecDeque<Flight>,
+    idle: Vec<(wgpu::Buffer, Vec<(Option<u64>, u32)>)>,
+    reports: Vec<Report>,
+    /// When the last submission ended, as far as is known.
+    last_end: Option<Instant>,
+    steps_at_once: usize,
+}
+
+impl Flights {
+    pub(crate) fn new(device: &wgpu::Device) -> Self {
+        let staging = |_| {
+            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("wgrad.metrics_staging"),
+                size: MAX_STEPS as u64 * METRICS_BYTES,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            (buffer, Vec::with_capacity(MAX_STEPS))
+        };
+        Self {
+            device: device.clone(),
+            under_way: VecDeque::with_capacity(MAX_FLIGHTS),
+            idle: (0..MAX_FLIGHTS).map(staging).collect(),
+            reports: Vec::new(),
+            last_end: None,
+            steps_at_once: FIRST_STEPS,
+        }
+    }
+
+    /// How many steps the next submission should have.
+    pub(crate) fn steps_at_once(&self) -> usize {
+        self.steps_at_once
+    }
+
+    /// A staging buffer and a list of batches for the next submission. If all are under way, waits
+    /// for the oldest, and says so; the device is then still busy with the others.
+    pub(crate) fn take_idle(&mut self) -> Result<(wgpu::Buffer, Vec<(Option<u64>, u32)>, bool)> {
+        self.collect()?;
+        let mut waited = false;
+        loop {
+            if let Some((staging, batches)) = self.idle.pop() {
+                return Ok((staging, batches, waited));
+            }
+            waited = true;
+            self.wait_for_oldest()?;
+        }
+    }
+
+    /// Takes note of a submission that copies its metrics to `staging`.
+    pub(crate) fn push(
+        &mut self,
+        staging: wgpu::Buffer,
+        batches: Vec<(Option<u64>, u32)>,
+        submission: wgpu::SubmissionIndex,
+    ) {
+        let mapped = Arc::new(OnceLock::new());
+        let setter = Arc::clone(&mapped);
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // Called once; a second value couldn't be told anyway.
+            let _ = setter.set(result);
+        });
+        let submitted = Instant::now();
+        self.under_way.push_back(Flight { staging, batches, submission, submitted, mapped });
+    }
+
+    /// Takes in what has arrived, without waiting.
+    pub(crate) fn collect(&mut self) -> Result<()> {
+        if self.under_way.is_empty() {
+            return Ok(());
+        }
+        poll(&self.device, wgpu::PollType::Poll)?;
+        self.land()
+    }
+
+    /// Waits for everything; says whether there was anything to wait for.
+    pub(crate) fn wait_for_all(&mut self) -> Result<bool> {
+        if self.under_way.is_empty() {
+            return Ok(false);
+        }
+        poll(&self.device, wgpu::PollType::wait_indefinitely())?;
+        self.land()?;
+        if self.under_way.is_empty() {
+            return Ok(true);
+        }
+        Err(Error::Device {
+            during: "waiting for the device",
+            reason: "it returned before its work was done".into(),
+        })
+    }
+
+    pub(crate) fn drain_reports(&mut self, into: &mut Vec<Report>) {
+        into.append(&mut self.reports);
+    }
+
+    fn wait_for_oldest(&mut self) -> Result<()> {
+        let submission_index = self.under_way.front().map(|flight| flight.submission.clone());
+        poll(&self.device, wgpu::PollType::Wait { submission_index, timeout: None })?;
+        self.land()
+    }
+
+    /// Reads the metrics of all submissions that have ended, oldest first.
+    fn land(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let mut steps = 0;
+        let mut start = None;
+        while self.under_way.front().is_some_and(|flight| flight.mapped.get().is_some()) {
+            let Some(flight) = self.under_way.pop_front() else { break };
+            if let Some(Err(e)) = flight.mapped.get() {
+                let reason = format!("{e} (the device may be lost)");
+                return Err(Error::Device { during: "reading the metrics back", reason });
+            }
+            start = start.or(Some(flight.submitted));
+            steps += flight.batches.len();
+            self.read(&flight)?;
+            flight.staging.unmap();
+            let mut batches = flight.batches;
+            batches.clear();
+            self.idle.push((flight.staging, batches));
+        }
+        if let Some(submitted) = start {
+            // Work of the first began when it was submitted or when the one before had ended.
+            let began = self.last_end.map_or(submitted, |end| end.max(submitted));
+            self.adapt(now.duration_since(began).as_secs_f64(), steps);
+            self.last_end = Some(now);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, flight: &Flight) -> Result<()> {
+        let view = flight.staging.get_mapped_range(..).map_err(|e| Error::Device {
+            during: "reading the metrics back",
+            reason: e.to_string(),
+        })?;
+        let sums: &[[f32; 4]] = bytemuck::cast_slice(&view);
+        self.reports.extend(flight.batches.iter().zip(sums).map(|(&(step, rows), sums)| Report {
+            step,
+            metrics: Metrics::new(rows, sums.map(f64::from)),
+        }));
+        Ok(())
+    }
+
+    /// Aims the next submission at [`SUBMISSION_SECONDS`], at most doubling its steps.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and MAX_STEPS after clamping"
+    )]
+    fn adapt(&mut self, seconds: f64, steps: usize) {
+        let fitting = SUBMISSION_SECONDS * steps as f64 / seconds.max(1e-9);
+        let most = (2 * self.steps_at_once).min(MAX_STEPS);
+        self.steps_at_once = (fitting.min(most as f64) as usize).max(1);
+    }
+}
+
+/// Polls the device; an error means that it is lost.
+pub(crate) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
+    match device.poll(how) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::Device { during: "polling the device", reason: e.to_string() }),
+    }
+}

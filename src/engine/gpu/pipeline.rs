@@ -1,0 +1,167 @@
+//! Pipelines made from kernel records, and bind groups by name.
+
+use std::collections::HashMap;
+
+use crate::engine::kernel::{Access, Kernel};
+
+/// Whether naga adds bounds checks, loop bounds and division checks to a kernel.
+///
+/// Tests run every kernel both ways; training runs without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checks {
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare checked with unchecked kernels"))]
+    On,
+    Off,
+}
+
+/// A kernel compiled for one set of choices.
+#[derive(Clone, Debug)]
+pub(crate) struct Pipeline {
+    pub kernel: &'static Kernel,
+    pub pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+/// The pipelines of one device, each made once.
+#[derive(Debug)]
+pub(crate) struct Pipelines {
+    device: wgpu::Device,
+    checks: Checks,
+    made: HashMap<(&'static str, Vec<u64>), Pipeline>,
+}
+
+impl Pipelines {
+    pub(crate) fn new(device: &wgpu::Device, checks: Checks) -> Self {
+        Self { device: device.clone(), checks, made: HashMap::new() }
+    }
+
+    /// The pipeline of a kernel for values of its choices, in the record's order.
+    ///
+    /// # Panics
+    /// If the number of values isn't the number of choices: a bug in this crate.
+    pub(crate) fn get(&mut self, kernel: &'static Kernel, choices: &[f64]) -> &Pipeline {
+        assert_eq!(choices.len(), kernel.choices.len(), "choices of {}", kernel.name);
+        let key = (kernel.name, choices.iter().map(|c| c.to_bits()).collect());
+        self.made
+            .entry(key)
+            .or_insert_with(|| Pipeline::new(&self.device, kernel, choices, self.checks))
+    }
+}
+
+impl Pipeline {
+    fn new(
+        device: &wgpu::Device,
+        kernel: &'static Kernel,
+        choices: &[f64],
+        checks: Checks,
+    ) -> Self {
+        let label = format!("wgrad.{}", kernel.name);
+        let entries: Vec<_> = (0_u32..)
+            .zip(kernel.bindings)
+            .map(|(binding, declared)| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: binding_type(declared.access),
+                count: None,
+            })
+            .collect();
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(&label),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let chosen = kernel.choices.iter().copied().zip(choices.iter().copied());
+        let constants: Vec<_> = kernel.constants.iter().copied().chain(chosen).collect();
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &shader_module(device, kernel, checks),
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &constants,
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: checks == Checks::On,
+            },
+            cache: None,
+        });
+        Self { kernel, pipeline, layout }
+    }
+
+    /// Binds buffers by name, in any order; called while planning, never per step.
+    ///
+    /// # Panics
+    /// If a declared binding is missing or an undeclared one is given: a bug in this crate.
+    pub(crate) fn bind(
+        &self,
+        device: &wgpu::Device,
+        label: &str,
+        buffers: &[(&str, wgpu::BufferBinding<'_>)],
+    ) -> wgpu::BindGroup {
+        let Kernel { name, bindings, .. } = self.kernel;
+        assert_eq!(buffers.len(), bindings.len(), "bindings of {name}");
+        let entries: Vec<_> = (0_u32..)
+            .zip(*bindings)
+            .map(|(binding, declared)| {
+                let found = buffers.iter().find(|(name, _)| *name == declared.name);
+                let Some((_, buffer)) = found else {
+                    panic!("{name}: no buffer for {}", declared.name)
+                };
+                let mut buffer = buffer.clone();
+                if let Access::Step { size, .. } = declared.access {
+                    buffer.size = std::num::NonZeroU64::new(size);
+                }
+                wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(buffer) }
+            })
+            .collect();
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(label),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+}
+
+fn binding_type(access: Access) -> wgpu::BindingType {
+    let (ty, has_dynamic_offset, min_binding_size) = match access {
+        Access::Uniform { size, .. } => {
+            (wgpu::BufferBindingType::Uniform, false, std::num::NonZeroU64::new(size))
+        }
+        Access::Step { size, .. } => {
+            (wgpu::BufferBindingType::Uniform, true, std::num::NonZeroU64::new(size))
+        }
+        Access::Read => (wgpu::BufferBindingType::Storage { read_only: true }, false, None),
+        Access::ReadWrite => (wgpu::BufferBindingType::Storage { read_only: false }, false, None),
+    };
+    wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size }
+}
+
+fn shader_module(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    checks: Checks,
+) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(kernel.name),
+        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
+    };
+    match checks {
+        Checks::On => device.create_shader_module(descriptor),
+        Checks::Off => {
+            #[expect(unsafe_code, reason = "runtime checks cost tight kernels a multiple of their time")]
+            // SAFETY: the kernels are this crate's own. Every index they use is guarded by the
+            // shape and step uniforms, which the plan derives from the buffers' lengths, and every
+            // loop ends by these. Tests run each kernel with and without the checks, on buffers
+            // with guard words behind them.
+            unsafe {
+                device.create_shader_module_trusted(
+                    descriptor,
+                    wgpu::ShaderRuntimeChecks::unchecked(),
+                )
+            }
+        }
+    }
+}

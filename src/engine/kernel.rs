@@ -1,0 +1,149 @@
+//! The vocabulary of a kernel: plain data that names its WGSL, bindings and constants.
+
+/// A compute kernel as plain data.
+///
+/// Names are the contract. A binding has the same name here, in the WGSL and in the CPU twin's
+/// argument list; `every_record_agrees_with_its_wgsl` fails when they part ways.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// Name of the WGSL file, and of everything on the device that belongs to the kernel.
+    pub name: &'static str,
+    /// The module: preludes and the kernel's own file, joined.
+    pub wgsl: &'static str,
+    /// Bindings of group 0 by slot.
+    pub bindings: &'static [Binding],
+    /// Constants that are the same in every pipeline of the kernel.
+    pub constants: &'static [(&'static str, f64)],
+    /// Constants that a pipeline is made for, in the order in which they are given.
+    pub choices: &'static [&'static str],
+}
+
+/// One binding of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub name: &'static str,
+    pub access: Access,
+}
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// A uniform struct with these fields, in bytes.
+    Uniform { size: u64, fields: &'static [(&'static str, usize)] },
+    /// The same at an offset that is given per dispatch: a slot of the step ring.
+    Step { size: u64, fields: &'static [(&'static str, usize)] },
+    /// A storage buffer that is only read.
+    Read,
+    /// A storage buffer that is written.
+    ReadWrite,
+}
+
+/// A Rust mirror of a WGSL uniform struct.
+pub(crate) trait Uniform: bytemuck::Pod {
+    /// Name and byte offset of each WGSL field.
+    const FIELDS: &'static [(&'static str, usize)];
+}
+
+pub(crate) const fn step<T: Uniform>(name: &'static str) -> Binding {
+    Binding { name, access: Access::Step { size: size_of::<T>() as u64, fields: T::FIELDS } }
+}
+
+pub(crate) const fn uniform<T: Uniform>(name: &'static str) -> Binding {
+    Binding { name, access: Access::Uniform { size: size_of::<T>() as u64, fields: T::FIELDS } }
+}
+
+pub(crate) const fn read(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read }
+}
+
+pub(crate) const fn read_write(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadWrite }
+}
+
+/// Declares the mirror of a WGSL uniform struct, with what the reflection test compares.
+///
+/// WGSL rounds the size of a struct up to its alignment; `pad` adds the words that Rust lacks.
+macro_rules! uniform_struct {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty,)* } $(pad $pad:literal)?) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+        #[repr(C)]
+        pub(crate) struct $name {
+            $(pub $field: $type,)*
+            $(pub _pad: [u32; $pad],)?
+        }
+
+        impl $crate::engine::kernel::Uniform for $name {
+            const FIELDS: &'static [(&'static str, usize)] =
+                &[$((stringify!($field), std::mem::offset_of!($name, $field)),)*];
+        }
+    };
+}
+pub(crate) use uniform_struct;
+
+/// A number of workgroups that may grow with the rows of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    /// Workgroups along x and y; where they grow with the batch, those of no rows.
+    groups: [u32; 2],
+    /// Axis that grows, and the rows that one workgroup along it covers.
+    rows: Option<(usize, u32)>,
+}
+
+impl Grid {
+    /// The same number for every batch.
+    pub(crate) const fn fixed(x: u32, y: u32) -> Self {
+        Self { groups: [x, y], rows: None }
+    }
+
+    /// Rows of the batch along x, `rows_per_group` each.
+    pub(crate) const fn rows_x(rows_per_group: u32) -> Self {
+        Self { groups: [1, 1], rows: Some((0, rows_per_group)) }
+    }
+
+    /// `x` along x, and rows of the batch along y.
+    pub(crate) const fn rows_y(x: u32, rows_per_group: u32) -> Self {
+        Self { groups: [x, 1], rows: Some((1, rows_per_group)) }
+    }
+
+    /// Enough workgroups of `workgroup` invocations for `len` elements, as a rectangle where one
+    /// dimension doesn't hold them. Kernels flatten it as `y · groups.x · workgroup + x`.
+    pub(crate) fn elements(len: usize, workgroup: u32) -> Self {
+        /// WebGPU's default `max_compute_workgroups_per_dimension`.
+        const MAX_PER_DIMENSION: usize = 65_535;
+        let groups = len.div_ceil(workgroup as usize).max(1);
+        let y = groups.div_ceil(MAX_PER_DIMENSION);
+        let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self::fixed(side(groups.div_ceil(y)), side(y))
+    }
+
+    /// Workgroups for a batch of `rows` rows.
+    pub(crate) fn workgroups(&self, rows: u32) -> [u32; 3] {
+        let mut groups = self.groups;
+        if let Some((axis, per_group)) = self.rows {
+            groups[axis] = rows.div_ceil(per_group);
+        }
+        [groups[0], groups[1], 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_covers_every_element_within_the_limits() {
+        for len in [1, 255, 256, 257, 65_535 * 256, 65_535 * 256 + 1, u32::MAX as usize] {
+            let [x, y, z] = Grid::elements(len, 256).workgroups(1);
+            assert!(x <= 65_535 && y <= 65_535 && z == 1, "{len}: {x} × {y} × {z}");
+            assert!(x as usize * y as usize * 256 >= len, "{len}: {x} × {y}");
+        }
+    }
+
+    #[test]
+    fn a_grid_grows_with_the_rows() {
+        assert_eq!(Grid::rows_y(3, 16).workgroups(17), [3, 2, 1]);
+        assert_eq!(Grid::rows_x(64).workgroups(1), [1, 1, 1]);
+        assert_eq!(Grid::fixed(4, 2).workgroups(99), [4, 2, 1]);
+    }
+}

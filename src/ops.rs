@@ -1,0 +1,37 @@
+//! The operations of a training step, in the order of the data flow.
+//!
+//! Each file holds an op's kernel record, its uniform and its CPU twin; the kernel itself is the
+//! file of the same name in `shaders/`.
+
+pub(crate) mod activation;
+pub(crate) mod linear;
+pub(crate) mod loss;
+pub(crate) mod metrics;
+pub(crate) mod optimizer;
+pub(crate) mod sample;
+pub(crate) mod step;
+
+/// Joins WGSL files of `shaders/` into one module.
+macro_rules! wgsl {
+    ($($file:literal),+) => {
+        concat!($(include_str!(concat!("../../shaders/", $file, ".wgsl"))),+)
+    };
+}
+pub(crate) use wgsl;
+
+/// Invocations of a workgroup of the kernels that work element by element or row by row.
+pub(crate) const WORKGROUP: u32 = 64;
+
+/// Every record, for the tests that hold for all of them.
+#[cfg(test)]
+pub(crate) const ALL: [&crate::engine::kernel::Kernel; 9] = [
+    &sample::SAMPLE,
+    &linear::LINEAR_FORWARD,
+    &loss::LOSS_ELEMENTWISE,
+    &loss::CROSS_ENTROPY,
+    &metrics::METRICS,
+    &activation::ACTIVATION_BACKWARD,
+    &linear::LINEAR_BACKWARD_INPUT,
+    &linear::LINEAR_BACKWARD_WEIGHT,
+    &optimizer::OPTIMIZER,
+];

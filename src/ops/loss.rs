@@ -1,0 +1,202 @@
+//! The losses: value, gradient and score of every row in one pass.
+
+use super::step::StepUniform;
+use super::{WORKGROUP, wgsl};
+use crate::activation::{sigmoid, softplus};
+use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+use crate::loss::Loss;
+use crate::real::Real;
+
+pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
+    name: "loss_elementwise",
+    wgsl: wgsl!("step", "row_metrics", "loss_elementwise"),
+    bindings: &[
+        step::<StepUniform>("step"),
+        uniform::<LossShape>("shape"),
+        read("prediction"),
+        read("target_values"),
+        read("weight"),
+        read_write("gradient"),
+        read_write("row_metrics"),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    choices: &["LOSS"],
+};
+
+pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
+    name: "cross_entropy",
+    wgsl: wgsl!("step", "row_metrics", "cross_entropy"),
+    bindings: LOSS_ELEMENTWISE.bindings,
+    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    choices: &["WEIGHTED"],
+};
+
+uniform_struct! {
+    /// Outputs of the net, and the loss's δ or ε.
+    LossShape { outputs: u32, parameter: f32, } pad 2
+}
+
+impl LossShape {
+    pub(crate) fn new(outputs: u32, loss: &Loss) -> Self {
+        Self { outputs, parameter: loss.parameter(), ..Self::default() }
+    }
+
+    /// One invocation per row.
+    pub(crate) const fn grid() -> Grid {
+        Grid::rows_x(WORKGROUP)
+    }
+}
+
+/// The kernel that computes a loss, and the value of its choice.
+pub(crate) fn kernel(loss: &Loss) -> (&'static Kernel, f64) {
+    match loss {
+        Loss::Mse => (&LOSS_ELEMENTWISE, 0.0),
+        Loss::Mae => (&LOSS_ELEMENTWISE, 1.0),
+        Loss::Huber { .. } => (&LOSS_ELEMENTWISE, 2.0),
+        Loss::BceWithLogits { .. } => (&LOSS_ELEMENTWISE, 3.0),
+        Loss::CrossEntropy { class_weights, .. } => {
+            (&CROSS_ENTROPY, f64::from(u8::from(!class_weights.is_empty())))
+        }
+    }
+}
+
+/// What a loss reports of one row; summed over the batch by the metrics op.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RowMetrics<T> {
+    pub loss: T,
+    /// What the row counts in the mean.
+    pub weight: T,
+    /// 1 for a right prediction; for regression the squared error, summed over the outputs.
+    pub score: T,
+    /// 1 if the loss isn't finite.
+    pub not_finite: T,
+}
+
+impl<T: Real> RowMetrics<T> {
+    fn new(loss: T, weight: T, score: T) -> Self {
+        let not_finite = if loss.is_finite() { T::ZERO } else { T::ONE };
+        Self { loss, weight, score, not_finite }
+    }
+}
+
+/// Twin of `shaders/loss_elementwise.wgsl` and `shaders/cross_entropy.wgsl`.
+///
+/// `prediction` and `gradient` are batch × outputs, `weight` has one number per output.
+pub(crate) fn loss<T: Real>(
+    loss: &Loss,
+    prediction: &[T],
+    target: &[T],
+    weight: &[T],
+    gradient: &mut [T],
+    row_metrics: &mut [RowMetrics<T>],
+) {
+    match *loss {
+        Loss::CrossEntropy { label_smoothing, .. } => {
+            let smoothing = T::from_f32(label_smoothing);
+            cross_entropy(smoothing, prediction, target, weight, gradient, row_metrics);
+        }
+        ref elementwise => {
+            loss_elementwise(elementwise, prediction, target, weight, gradient, row_metrics);
+        }
+    }
+}
+
+fn loss_elementwise<T: Real>(
+    loss: &Loss,
+    prediction: &[T],
+    target: &[T],
+    weight: &[T],
+    gradient: &mut [T],
+    row_metrics: &mut [RowMetrics<T>],
+) {
+    let outputs = count::<T>(weight.len());
+    let scale = T::ONE / (count::<T>(row_metrics.len()) * outputs);
+    let rows = prediction
+        .chunks_exact(weight.len())
+        .zip(target.chunks_exact(weight.len()))
+        .zip(gradient.chunks_exact_mut(weight.len()));
+    for (((p, t), g), report) in rows.zip(row_metrics) {
+        let (mut sum, mut squares, mut right) = (T::ZERO, T::ZERO, true);
+        for (((&p, &t), g), &w) in p.iter().zip(t).zip(g).zip(weight) {
+            let (value, slope) = loss_and_slope(loss, p, t, w);
+            sum += value;
+            *g = slope * scale;
+            squares += (p - t) * (p - t);
+            right &= (p > T::ZERO) == (t > T::from_f64(0.5));
+        }
+        let hit = if right { T::ONE } else { T::ZERO };
+        let score = if loss.is_classification() { hit } else { squares };
+        *report = RowMetrics::new(sum / outputs, T::ONE, score);
+    }
+}
+
+/// l(p, t) and dl/dp.
+fn loss_and_slope<T: Real>(loss: &Loss, p: T, t: T, w: T) -> (T, T) {
+    let e = p - t;
+    let sign = |e: T| match e.partial_cmp(&T::ZERO) {
+        Some(std::cmp::Ordering::Greater) => T::ONE,
+        Some(std::cmp::Ordering::Less) => -T::ONE,
+        _ => T::ZERO,
+    };
+    match *loss {
+        Loss::Mae => (e.abs(), sign(e)),
+        Loss::Huber { delta } => {
+            let (delta, half) = (T::from_f32(delta), T::from_f64(0.5));
+            if e.abs() > delta {
+                (delta * (e.abs() - half * delta), sign(e) * delta)
+            } else {
+                (half * e * e, e)
+            }
+        }
+        Loss::BceWithLogits { .. } => {
+            let q = T::ONE + (w - T::ONE) * t;
+            ((T::ONE - t) * p + q * softplus(-p), (T::ONE - t) - q * sigmoid(-p))
+        }
+        _ => (e * e, e + e),
+    }
+}
+
+fn cross_entropy<T: Real>(
+    smoothing: T,
+    prediction: &[T],
+    target: &[T],
+    weight: &[T],
+    gradient: &mut [T],
+    row_metrics: &mut [RowMetrics<T>],
+) {
+    let normaliser: T = target.iter().map(|&t| weight[label(t)]).sum();
+    let weights: T = weight.iter().copied().sum();
+    let spread = smoothing / count::<T>(weight.len());
+    let rows = prediction
+        .chunks_exact(weight.len())
+        .zip(target)
+        .zip(gradient.chunks_exact_mut(weight.len()));
+    for (((p, &t), g), report) in rows.zip(row_metrics) {
+        let t = label(t);
+        let predicted = (1..p.len()).fold(0, |best, k| if p[k] > p[best] { k } else { best });
+        let largest = p[predicted];
+        let sum: T = p.iter().map(|&p| (p - largest).exp()).sum();
+        let log_sum = sum.ln();
+        let focus = (T::ONE - smoothing) * weight[t];
+        let mut value = focus * (log_sum - (p[t] - largest));
+        for (k, ((&p, g), &w)) in p.iter().zip(g).zip(weight).enumerate() {
+            let softmax = (p - largest).exp() / sum;
+            value += spread * w * (log_sum - (p - largest));
+            let hit = if k == t { T::ONE } else { T::ZERO };
+            *g = (focus * (softmax - hit) + spread * (softmax * weights - w)) / normaliser;
+        }
+        let score = if predicted == t { T::ONE } else { T::ZERO };
+        *report = RowMetrics::new(value, weight[t], score);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "batches and outputs are far below 2⁵²")]
+fn count<T: Real>(n: usize) -> T {
+    T::from_f64(n as f64)
+}
+
+/// The class index that a target column holds as a number.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by Dataset")]
+fn label<T: Real>(target: T) -> usize {
+    target.to_f64() as usize
+}

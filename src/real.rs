@@ -1,0 +1,143 @@
+//! The two number types the CPU path is generic over.
+
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
+
+/// `f32`, the reference and fallback engine's type, or `f64`, the oracle's.
+///
+/// The CPU twins of all kernels are written once over this trait; tests run them in `f64` to derive
+/// tolerances and to check gradients. Sealed: these two are all there will be.
+pub trait Real:
+    Copy
+    + Debug
+    + Default
+    + Display
+    + PartialOrd
+    + Add<Output = Self>
+    + AddAssign
+    + Div<Output = Self>
+    + Mul<Output = Self>
+    + MulAssign
+    + Neg<Output = Self>
+    + Sub<Output = Self>
+    + Sum
+    + Send
+    + Sync
+    + sealed::Sealed
+    + 'static
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+
+    /// The nearest value of this type.
+    fn from_f64(value: f64) -> Self;
+    /// Exact.
+    fn from_f32(value: f32) -> Self;
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// The nearest `f32`.
+    fn to_f32(self) -> f32;
+    /// |x|.
+    #[must_use]
+    fn abs(self) -> Self;
+    /// √x.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// eˣ.
+    #[must_use]
+    fn exp(self) -> Self;
+    /// eˣ − 1, accurate near 0.
+    #[must_use]
+    fn exp_m1(self) -> Self;
+    /// ln x.
+    #[must_use]
+    fn ln(self) -> Self;
+    /// ln(1 + x), accurate near 0.
+    #[must_use]
+    fn ln_1p(self) -> Self;
+    /// Hyperbolic tangent.
+    #[must_use]
+    fn tanh(self) -> Self;
+    /// Sine of radians.
+    #[must_use]
+    fn sin(self) -> Self;
+    /// Cosine of radians.
+    #[must_use]
+    fn cos(self) -> Self;
+    /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
+    #[must_use]
+    fn erf(self) -> Self;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+macro_rules! impl_real {
+    ($type:ident, $erf:path) => {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_lossless,
+            reason = "rounding to the nearest is what the conversions promise"
+        )]
+        impl Real for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+
+            fn from_f64(value: f64) -> Self {
+                value as Self
+            }
+            fn from_f32(value: f32) -> Self {
+                value as Self
+            }
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            fn to_f32(self) -> f32 {
+                self as f32
+            }
+            fn abs(self) -> Self {
+                self.abs()
+            }
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            fn exp(self) -> Self {
+                self.exp()
+            }
+            fn exp_m1(self) -> Self {
+                self.exp_m1()
+            }
+            fn ln(self) -> Self {
+                self.ln()
+            }
+            fn ln_1p(self) -> Self {
+                self.ln_1p()
+            }
+            fn tanh(self) -> Self {
+                self.tanh()
+            }
+            fn sin(self) -> Self {
+                self.sin()
+            }
+            fn cos(self) -> Self {
+                self.cos()
+            }
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            fn is_finite(self) -> bool {
+                self.is_finite()
+            }
+        }
+    };
+}
+impl_real!(f32, libm::erff);
+impl_real!(f64, libm::erf);

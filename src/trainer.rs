@@ -1,0 +1,344 @@
+//! The training loop: one for all engines.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use crate::data::Dataset;
+use crate::engine::{Engine, Metrics, Report, Step};
+use crate::error::{Error, Result};
+use crate::sampler::Order;
+
+/// Trains a net on an engine, epoch by epoch.
+///
+/// ```
+/// use wgrad::data::{Dataset, Targets};
+/// use wgrad::{CpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer};
+///
+/// // y = 2x
+/// let x = vec![-1.0, -0.5, 0.5, 1.0];
+/// let y = x.iter().map(|x| 2.0 * x).collect();
+/// let data = Dataset::new(x, 1, Targets::Values { values: y, width: 1 })?;
+///
+/// let mlp = Mlp::new(1).linear(1);
+/// let options = TrainOptions { epochs: 100, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.5)) };
+/// let mut trainer = Trainer::new(CpuEngine::<f32>::new(Plan::new(&mlp, &options)?), &data, None)?;
+/// let report = trainer.train()?;
+/// assert!(report.train.loss() < 1e-6);
+/// assert!((trainer.predict(&[3.0])?[0] - 6.0).abs() < 1e-2);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Trainer<E: Engine> {
+    engine: E,
+    train: Resident<E::Data>,
+    validation: Option<Resident<E::Data>>,
+    /// Steps done; the next has this number plus 1.
+    step: u64,
+    /// Epochs done.
+    epoch: u64,
+    /// Reused by every epoch.
+    steps: Vec<Step>,
+    reports: Vec<Report>,
+}
+
+/// A data set on the engine with what the host needs to know of it.
+#[derive(Debug)]
+struct Resident<D> {
+    data: D,
+    rows: u32,
+    /// Σ (t − mean t)² over rows and outputs, for R².
+    target_squares: f64,
+}
+
+/// How far an epoch is, told while it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Epoch, counted from 1.
+    pub epoch: u64,
+    /// The newest step that has reported, counted from 1 over the whole run.
+    pub step: u64,
+    /// Rows of the epoch trained so far.
+    pub rows: u64,
+    /// Mean loss over these rows, each taken before the step that its batch made.
+    pub loss: f64,
+    /// Learning rate of the newest step.
+    pub lr: f64,
+}
+
+/// What an epoch came to.
+#[derive(Clone, Copy, Debug)]
+pub struct EpochReport {
+    /// Epoch, counted from 1.
+    pub epoch: u64,
+    /// Steps done since the start of the run.
+    pub step: u64,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Sums over the epoch's batches, each taken before the step that it made.
+    pub train: Metrics,
+    /// On the validation rows, after the epoch; `None` without such rows or when interrupted.
+    pub validation: Option<Evaluation>,
+    /// Wall-clock seconds of the epoch, validation included.
+    pub seconds: f64,
+    /// Whether the observer broke off.
+    pub interrupted: bool,
+}
+
+/// Loss and score on a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss.
+    pub loss: f64,
+    /// How good the predictions are.
+    pub score: Score,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// A score whose meaning doesn't depend on the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Score {
+    /// Share of right predictions, 0 to 1.
+    Accuracy(f64),
+    /// Coefficient of determination 1 − Σ(t − p)²/Σ(t − t̄)² over all outputs: 1 is perfect, 0 is no
+    /// better than the mean. NaN if the targets don't vary.
+    R2(f64),
+}
+
+impl Score {
+    /// The number, whatever it means.
+    #[must_use]
+    pub const fn value(self) -> f64 {
+        match self {
+            Self::Accuracy(value) | Self::R2(value) => value,
+        }
+    }
+}
+
+impl<E: Engine> Trainer<E> {
+    /// Copies the data to the engine.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the data don't fit the net or the loss, [`Error::Limit`] if they are too
+    /// large for the device, [`Error::Data`] if `drop_last` leaves no full batch.
+    pub fn new(mut engine: E, train: &Dataset, validation: Option<&Dataset>) -> Result<Self> {
+        let train = upload(&mut engine, train)?;
+        let validation = validation.map(|data| upload(&mut engine, data)).transpose()?;
+        let options = engine.plan().options();
+        if options.steps_per_epoch(train.rows) == 0 {
+            return Err(Error::Data {
+                source_name: "training rows".into(),
+                problem: format!(
+                    "{} rows make no full batch of {} (lower batch_size, or leave drop_last off)",
+                    train.rows, options.batch_size
+                ),
+            });
+        }
+        let (steps, reports) = (Vec::new(), Vec::new());
+        Ok(Self { engine, train, validation, step: 0, epoch: 0, steps, reports })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// The engine, for what the trainer has no function for.
+    pub fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
+    }
+
+    /// Epochs done.
+    #[must_use]
+    pub fn epochs(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// Trains for the epochs of the options and returns the last one's report.
+    ///
+    /// # Errors
+    /// As [`train_epoch`](Self::train_epoch).
+    pub fn train(&mut self) -> Result<EpochReport> {
+        let mut report = self.train_epoch(|_| ControlFlow::Continue(()))?;
+        while self.epoch < self.engine.plan().options().epochs {
+            report = self.train_epoch(|_| ControlFlow::Continue(()))?;
+        }
+        Ok(report)
+    }
+
+    /// Trains one epoch and evaluates on the validation rows.
+    ///
+    /// `observe` is called as reports come in, which is some time after the steps were given to the
+    /// engine. If it breaks, no further steps are given; those given are completed. On a GPU the
+    /// host waits for the device once, at the end.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if a loss isn't finite; the parameters are then those of the end of the
+    /// epoch before (in the first, the initial ones). [`Error::Device`] if the device fails.
+    pub fn train_epoch(
+        &mut self,
+        mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<EpochReport> {
+        let start = Instant::now();
+        let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
+        let first_step = self.step;
+        let mut sum = Metrics::default();
+        let mut interrupted = false;
+        while self.step < first_step + in_epoch && !interrupted {
+            let left = first_step + in_epoch - self.step;
+            let count = left.min(self.engine.steps_at_once() as u64);
+            self.steps.clear();
+            for position in self.step - first_step..self.step - first_step + count {
+                self.steps.push(self.make_step(position));
+            }
+            self.engine.train(&self.train.data, &self.steps)?;
+            self.step += count;
+            self.engine.reports(&mut self.reports)?;
+            if let Some(progress) = self.take_training_reports(&mut sum)? {
+                interrupted = observe(&progress).is_break();
+            }
+        }
+        let validation = match &self.validation {
+            Some(validation) if !interrupted => {
+                self.engine.evaluate(&validation.data)?;
+                Some(validation.target_squares)
+            }
+            _ => None,
+        };
+        self.engine.finish()?;
+        self.engine.reports(&mut self.reports)?;
+        if let Some(progress) = self.take_training_reports(&mut sum)? {
+            interrupted |= observe(&progress).is_break();
+        }
+        let validation = validation.map(|squares| self.take_evaluation(squares));
+        self.engine.keep();
+        self.epoch += 1;
+        Ok(EpochReport {
+            epoch: self.epoch,
+            step: self.step,
+            lr: self.lr(self.step.max(1) - 1),
+            train: sum,
+            validation,
+            seconds: start.elapsed().as_secs_f64(),
+            interrupted,
+        })
+    }
+
+    /// Evaluates loss and score on any data set. Waits for the result.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let resident = upload(&mut self.engine, data)?;
+        self.engine.evaluate(&resident.data)?;
+        self.engine.finish()?;
+        self.engine.reports(&mut self.reports)?;
+        Ok(self.take_evaluation(resident.target_squares))
+    }
+
+    /// Outputs of the net (rows × `out_features`) for inputs (rows × `in_features`), row-major:
+    /// logits for the classification losses.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the inputs don't divide into rows, [`Error::Device`] if the device
+    /// fails.
+    pub fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
+        self.engine.predict(inputs)
+    }
+
+    /// The step at `position` of the epoch under way.
+    #[expect(clippy::cast_possible_truncation, reason = "both are below the number of rows")]
+    fn make_step(&self, position: u64) -> Step {
+        let options = self.engine.plan().options();
+        let first = position * options.batch_size as u64;
+        let batch = (u64::from(self.train.rows) - first).min(options.batch_size as u64);
+        let done = self.epoch * options.steps_per_epoch(self.train.rows) + position;
+        Step {
+            number: done + 1,
+            batch: batch as u32,
+            first: first as u32,
+            order: Order::new(options.sampling, options.seed, self.epoch, done + 1),
+            update: options.optimizer.update(done + 1, self.lr(done)),
+        }
+    }
+
+    /// Learning rate of the step that has `done` steps before it.
+    fn lr(&self, done: u64) -> f64 {
+        let options = self.engine.plan().options();
+        let total = options.epochs * options.steps_per_epoch(self.train.rows);
+        options.optimizer.lr * options.schedule.factor(done, total)
+    }
+
+    /// Adds the training reports that have arrived to `sum` and leaves those of evaluations.
+    fn take_training_reports(&mut self, sum: &mut Metrics) -> Result<Option<Progress>> {
+        let mut newest = None;
+        let mut diverged = None;
+        self.reports.retain(|report| {
+            let Some(step) = report.step else { return true };
+            *sum += report.metrics;
+            newest = Some(step);
+            if !report.metrics.is_finite() {
+                diverged = diverged.or(Some((step, report.metrics.loss())));
+            }
+            false
+        });
+        if let Some((step, loss)) = diverged {
+            self.reports.clear();
+            self.engine.finish()?;
+            self.engine.reports(&mut self.reports)?;
+            self.reports.clear();
+            self.engine.restore();
+            return Err(Error::Diverged { step, epoch: self.epoch + 1, loss });
+        }
+        Ok(newest.map(|step| Progress {
+            epoch: self.epoch + 1,
+            step,
+            rows: sum.rows,
+            loss: sum.loss(),
+            lr: self.lr(step - 1),
+        }))
+    }
+
+    fn take_evaluation(&mut self, target_squares: f64) -> Evaluation {
+        let mut sum = Metrics::default();
+        for report in self.reports.drain(..) {
+            sum += report.metrics;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+        let score = if self.engine.plan().options().loss.is_classification() {
+            Score::Accuracy(sum.score_sum / sum.rows as f64)
+        } else {
+            Score::R2(1.0 - sum.score_sum / target_squares)
+        };
+        Evaluation { loss: sum.loss(), score, rows: sum.rows }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
+fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
+    let width = data.targets().width();
+    Ok(Resident {
+        data: engine.upload(data)?,
+        rows: data.rows() as u32,
+        target_squares: squares_about_the_mean(&data.targets().to_f32(), width),
+    })
+}
+
+/// Σ (t − t̄)² over rows × `width` numbers, t̄ the mean of each column.
+#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+fn squares_about_the_mean(values: &[f32], width: usize) -> f64 {
+    let rows = values.len() / width;
+    let column = |k: usize| values.iter().skip(k).step_by(width).map(|&t| f64::from(t));
+    (0..width)
+        .map(|k| {
+            let mean = column(k).sum::<f64>() / rows as f64;
+            column(k).map(|t| (t - mean).powi(2)).sum::<f64>()
+        })
+        .sum()
+}
