@@ -303,8 +303,10 @@ mod tests {
                 let h = 1e-6_f64;
                 let difference = (a.apply(z + h) - a.apply(z - h)) / (2.0 * h);
                 let kept = if a.keeps_preactivation() { z } else { a.apply(z) };
-                // Truncation h²/6·|a‴|, at most ω₀³ = 27,000 for sine; rounding ε/h.
-                let bound = 27_000.0 * h * h / 6.0 + 8.0 * f64::EPSILON / h;
+                // Truncation h²/6·|a‴|, at most ω₀³ = 27,000 for sine; rounding of a few ε, and of
+                // sine's argument ω₀z, over h.
+                let argument = f64::from(a.parameter()) * z.abs();
+                let bound = 27_000.0 * h * h / 6.0 + (8.0 + argument) * f64::EPSILON / h;
                 let error = (a.derivative(kept) - difference).abs();
                 assert!(error <= bound, "{a} at {z}: {error:e} > {bound:e}");
             }

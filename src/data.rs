@@ -33,18 +33,19 @@ mod digits;
 mod load;
 mod partition;
 mod schema;
-mod schema_fit;
-mod schema_summary;
 mod statistics;
 mod synthetic;
 mod table;
+mod wording;
 
 pub use csv_table::{CsvOptions, read_csv};
 pub use dataset::{Dataset, Targets};
 pub use digits::digits;
 pub use load::{BUILT_IN, load};
 pub use partition::{Partition, PartitionOptions};
-pub use schema::{InputColumn, InputKind, Schema, Target, ValueColumn};
-pub use schema_fit::{Missing, Scaling, SchemaOptions, TargetKind};
+pub use schema::{
+    InputColumn, InputKind, Missing, Scaling, Schema, SchemaOptions, Target, TargetKind,
+    ValueColumn,
+};
 pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
 pub use table::{Column, ColumnValues, MISSING_TEXT, Table};

@@ -1,7 +1,7 @@
 //! What executes a plan.
 
-pub mod cpu;
-pub mod gpu;
+pub(crate) mod cpu;
+pub(crate) mod gpu;
 pub(crate) mod kernel;
 
 use crate::data::Dataset;

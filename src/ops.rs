@@ -10,6 +10,8 @@ pub(crate) mod metrics;
 pub(crate) mod optimizer;
 pub(crate) mod sample;
 pub(crate) mod step;
+#[cfg(test)]
+mod tests;
 
 /// Joins WGSL files of `shaders/` into one module.
 macro_rules! wgsl {

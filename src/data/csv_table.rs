@@ -3,10 +3,15 @@
 //! The whole file is read first, then gone through twice: once to learn what each column holds,
 //! once to take the values. That costs a second parse and saves holding every cell as a string.
 
+mod cell;
+mod detect;
+
 use std::io::Read;
 
 use csv::StringRecord;
 
+use self::cell::{Cell, content, number};
+use self::detect::{detect_delimiter, looks_like_header};
 use super::table::{Column, ColumnValues, Table, Words};
 use crate::{Error, Result};
 
@@ -125,65 +130,6 @@ fn checked_delimiter(delimiter: u8) -> Result<u8> {
         value: format!("`{}`", delimiter.escape_ascii()),
         expected: "one ASCII character other than a quote or a line end",
     })
-}
-
-fn detect_delimiter(text: &str) -> u8 {
-    const SAMPLE: usize = 16;
-    // Records that agree with the first; of equals max_by_key takes the last.
-    let agreeing = |&delimiter: &u8| {
-        let fields: Vec<usize> = reader(text, delimiter)
-            .records()
-            .filter_map(|record| record.ok().map(|fields| fields.len()))
-            .take(SAMPLE)
-            .collect();
-        match fields.first() {
-            Some(&first) if first > 1 => fields.iter().filter(|&&count| count == first).count(),
-            _ => 0,
-        }
-    };
-    [b',', b'|', b';', b'\t']
-        .into_iter()
-        .max_by_key(agreeing)
-        .filter(|d| agreeing(d) > 0)
-        .unwrap_or(b',')
-}
-
-/// What a cell says.
-#[derive(Debug, PartialEq)]
-enum Cell<'a> {
-    Missing,
-    Number(f32),
-    /// NaN, an infinity, or a number beyond the range of f32.
-    NotFinite,
-    /// A number but for a comma where f32 has a point.
-    DecimalComma,
-    Text(&'a str),
-}
-
-impl<'a> Cell<'a> {
-    fn parse(field: &'a str) -> Self {
-        const MISSING: [&str; 5] = ["", "NA", "N/A", "?", "null"];
-        let field = content(field);
-        if MISSING.iter().any(|word| field.eq_ignore_ascii_case(word)) {
-            return Self::Missing;
-        }
-        match field.parse::<f32>() {
-            Ok(number) if number.is_finite() => Self::Number(number),
-            Ok(_) => Self::NotFinite,
-            Err(_) if field.replacen(',', ".", 1).parse::<f32>().is_ok() => Self::DecimalComma,
-            Err(_) => Self::Text(field),
-        }
-    }
-
-    const fn is_number(&self) -> bool {
-        matches!(self, Self::Number(_) | Self::NotFinite | Self::DecimalComma)
-    }
-}
-
-/// A field without the spaces around it, nor the quotes that a space before them kept from counting.
-fn content(field: &str) -> &str {
-    let field = field.trim();
-    field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
 }
 
 /// What each column is called and holds, learnt before any value is taken.
@@ -317,44 +263,6 @@ impl Layout {
     }
 }
 
-/// The value of a cell in a numeric column, NaN for a missing one; or what is wrong with it.
-fn number(field: &str) -> Result<f32, String> {
-    match Cell::parse(field) {
-        Cell::Missing => Ok(f32::NAN),
-        Cell::Number(number) => Ok(number),
-        Cell::Text(text) => Err(format!(
-            "`{}` is not a number, but most of the column is; \
-             correct it, or leave the cell empty if the value is missing",
-            shortened(text)
-        )),
-        Cell::DecimalComma => Err(format!(
-            "`{}` has a comma; write decimals with a point, and no separators in thousands",
-            content(field)
-        )),
-        Cell::NotFinite if field.contains(|c: char| c.is_ascii_digit()) => Err(format!(
-            "`{}` is beyond the range of f32 (±{:e}); use another unit",
-            shortened(content(field)),
-            f32::MAX
-        )),
-        Cell::NotFinite => Err(format!(
-            "`{}` is not a finite number; remove the row, or leave the cell empty if the value is missing",
-            content(field)
-        )),
-    }
-}
-
-fn looks_like_header(first: &StringRecord, tallies: &[Tally]) -> bool {
-    let could_be_names = first.iter().all(|field| match Cell::parse(field) {
-        Cell::Text(_) => true,
-        // Spreadsheets leave the name of a column of row numbers empty.
-        Cell::Missing => content(field).is_empty(),
-        Cell::Number(_) | Cell::NotFinite | Cell::DecimalComma => false,
-    });
-    could_be_names
-        && (tallies.iter().any(|tally| tally.numbers > 0)
-            || tallies.iter().all(|tally| !tally.first_again))
-}
-
 fn data_error(source_name: &str, problem: String) -> Error {
     Error::Data { source_name: source_name.to_owned(), problem }
 }
@@ -363,42 +271,33 @@ fn fields(count: usize) -> String {
     format!("{count} field{}", if count == 1 { "" } else { "s" })
 }
 
-/// A cell as it is worth repeating in a message.
-pub(super) fn shortened(text: &str) -> String {
-    const SHOWN: usize = 40;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rng::{Purpose, Stream};
 
-    fn read_with(text: impl AsRef<[u8]>, options: &CsvOptions) -> Result<Table> {
+    pub(super) fn read_with(text: impl AsRef<[u8]>, options: &CsvOptions) -> Result<Table> {
         read_csv(text.as_ref(), "t.csv", options)
     }
 
-    fn read(text: impl AsRef<[u8]>) -> Table {
+    pub(super) fn read(text: impl AsRef<[u8]>) -> Table {
         read_with(text, &CsvOptions::default()).unwrap()
     }
 
-    fn message(text: impl AsRef<[u8]>) -> String {
+    pub(super) fn message(text: impl AsRef<[u8]>) -> String {
         read_with(text, &CsvOptions::default()).unwrap_err().to_string()
     }
 
-    fn header(header: bool) -> CsvOptions {
+    pub(super) fn header(header: bool) -> CsvOptions {
         CsvOptions { header: Some(header), ..CsvOptions::default() }
     }
 
-    fn names(table: &Table) -> Vec<&str> {
+    pub(super) fn names(table: &Table) -> Vec<&str> {
         table.columns().iter().map(|column| column.name.as_str()).collect()
     }
 
     /// The cells of a row, `-` where one is missing.
-    fn row(table: &Table, row: usize) -> String {
+    pub(super) fn row(table: &Table, row: usize) -> String {
         let word = |column: &Column| column.word(row).map_or("-".into(), |word| word.into_owned());
         table.columns().iter().map(word).collect::<Vec<_>>().join("|")
     }
@@ -442,20 +341,6 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_within_numbers_does_not_divide() {
-        for text in ["1,5;2,5\n2,0;3,5\n", "a;b\n0;1\n1,5;2\n2;3\n"] {
-            let message = message(text);
-            assert!(
-                message.ends_with(
-                    "`1,5` has a comma; write decimals with a point, and no separators in thousands"
-                ),
-                "{message}"
-            );
-        }
-        assert_eq!(row(&read("x;words\n1;a, b\n2;c, d\n"), 0), "1|a, b");
-    }
-
-    #[test]
     fn a_given_delimiter_is_used() {
         let options = |delimiter| CsvOptions { delimiter: Some(delimiter), header: None };
         assert_eq!(read_with("a b\n1 2\n", &options(b' ')).unwrap().columns().len(), 2);
@@ -467,77 +352,6 @@ mod tests {
                 )
             );
         }
-    }
-
-    #[test]
-    fn headers_are_recognised() {
-        for (text, has_header, why) in [
-            ("x,y\n1,2\n", true, "numbers follow"),
-            ("x,kind\n1,a\n2,x\n", true, "numbers follow below one column"),
-            (",x\n0,1\n1,2\n", true, "row numbers without a name"),
-            ("shape,color\nround,red\nflat,red\n", true, "no word of the first line comes again"),
-            ("round,red\nflat,blue\nround,green\n", false, "`round` comes again"),
-            ("1,2\n3,4\n", false, "a number can't be a name"),
-            ("5.1,setosa\n4.9,setosa\n", false, "a number can't be a name"),
-            ("?,a\n1,b\n", false, "a missing value can't be a name"),
-            ("1,2\n", false, "a single row"),
-        ] {
-            let table = read(text);
-            assert_eq!(table.has_header(), has_header, "{why}: {text:?}");
-            if !has_header {
-                assert_eq!(names(&table), ["1", "2"]);
-            }
-        }
-        assert_eq!(names(&read(",x\n0,1\n")), ["1", "x"]);
-        assert_eq!(names(&read_with("2023,2024\n1,2\n", &header(true)).unwrap()), ["2023", "2024"]);
-        assert_eq!(row(&read_with("a,b\nc,d\n", &header(false)).unwrap(), 0), "a|b");
-    }
-
-    #[test]
-    fn missing_cells_are_recognised() {
-        let table = read("x,k\n1,NA\nna,a\nN/A,?\n?,b\nNULL,null\n2,\n3, \n4,n\n,b\n");
-        assert_eq!(table.columns().iter().map(Column::missing).collect::<Vec<_>>(), [5, 5]);
-        assert_eq!(row(&table, 7), "4|n");
-        let empty = read("x,y\n1,\n2,\n");
-        assert!(matches!(&empty.columns()[1].values, ColumnValues::Numeric(v) if v[0].is_nan()));
-    }
-
-    #[test]
-    fn the_majority_decides_what_a_column_holds() {
-        assert_eq!(row(&read("x\na\nb\n007\n"), 2), "007");
-        assert_eq!(row(&read("x\na\n1\n"), 1), "1", "half is not a majority");
-        assert!(message("x\n1\n2\nb\n").contains("`b` is not a number"));
-        assert_eq!(row(&read("name\nNan\nIna\nInf\nBo\n5\n6\nAl\nCy\nDi\nEd\n"), 0), "Nan");
-    }
-
-    #[test]
-    fn bad_cells_are_named_by_line_and_column() {
-        for (text, expected) in [
-            (
-                "x,y\n1,2\n2,oops\n3,4\n5,6\n",
-                "t.csv, line 3, column y: `oops` is not a number, but most of the column is; \
-                 correct it, or leave the cell empty if the value is missing",
-            ),
-            (
-                "1,2\n2,NaN\n",
-                "t.csv, line 2, column 2: `NaN` is not a finite number; remove the row, \
-                 or leave the cell empty if the value is missing",
-            ),
-            (
-                "x\n1\n-inf\n",
-                "t.csv, line 3, column x: `-inf` is not a finite number; remove the row, \
-                 or leave the cell empty if the value is missing",
-            ),
-            (
-                "x\n1\n-1e39\n2\n",
-                "t.csv, line 3, column x: `-1e39` is beyond the range of f32 (±3.4028235e38); \
-                 use another unit",
-            ),
-        ] {
-            assert_eq!(message(text), expected);
-        }
-        let long = message(format!("x\n1\n2\n{}\n", "é".repeat(99)));
-        assert!(long.contains(&format!("`{}…`", "é".repeat(40))), "{long}");
     }
 
     #[test]

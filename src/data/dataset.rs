@@ -196,9 +196,10 @@ mod tests {
 
     #[test]
     fn the_largest_class_index_survives_f32() {
-        let last = MAX_CLASSES as u32 - 1;
-        let data = Dataset::new(vec![0.0], 1, classes(&[last], MAX_CLASSES)).unwrap();
-        assert_eq!(data.targets().to_f32()[0] as u32, last);
+        let data =
+            Dataset::new(vec![0.0; 2], 1, classes(&[16_777_214, 16_777_215], MAX_CLASSES)).unwrap();
+        let back: Vec<f64> = data.targets().to_f32().into_iter().map(f64::from).collect();
+        assert_eq!(back, [16_777_214.0, 16_777_215.0]);
         assert!(message(&[0.0], 1, classes(&[0], MAX_CLASSES + 1)).contains("16777217 classes"));
         assert!(message(&[0.0], 1, classes(&[0], 0)).contains("0 classes"));
     }

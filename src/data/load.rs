@@ -6,7 +6,8 @@ use std::io::{self, ErrorKind};
 use super::csv_table::{CsvOptions, read_csv};
 use super::digits::digits;
 use super::synthetic::{moons, rings, sdf, spirals};
-use super::table::{Table, nearest};
+use super::table::Table;
+use super::wording::nearest;
 use crate::{Error, Result};
 
 /// Names of the built-in tables.
@@ -47,6 +48,7 @@ fn no_such_table(spec: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Schema, SchemaOptions};
 
     fn load_default(spec: &str) -> Result<Table> {
         load(spec, &CsvOptions::default())
@@ -63,9 +65,29 @@ mod tests {
 
     #[test]
     fn a_path_is_read() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tables/iris.test.csv");
-        let table = load_default(path).unwrap();
-        assert_eq!((table.rows(), table.columns().len(), table.source_name()), (38, 5, path));
+        // Rows of both parts, columns, outputs: as tests/tables/README.md says.
+        for (name, rows, columns, outputs) in [
+            ("iris", 150, 5, 3),
+            ("wine", 178, 14, 3),
+            ("breast_cancer", 569, 31, 2),
+            ("diabetes", 442, 11, 1),
+        ] {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tables");
+            let part = |part| load_default(&format!("{folder}/{name}.{part}.csv")).unwrap();
+            let (train, test) = (part("train"), part("test"));
+            assert_eq!(
+                (train.rows() + test.rows(), train.columns().len()),
+                (rows, columns),
+                "{name}"
+            );
+            let schema = Schema::fit(&train, &train.all_rows(), &SchemaOptions::default()).unwrap();
+            assert_eq!((schema.in_features(), schema.outputs()), (columns - 1, outputs), "{name}");
+            let test_set = schema.encode(&test, &test.all_rows()).unwrap();
+            // Standardised by the training rows, the test rows spread about as much.
+            let squares = test_set.inputs().iter().map(|x| f64::from(x * x)).sum::<f64>();
+            let spread = (squares / test_set.inputs().len() as f64).sqrt();
+            assert!((0.8..1.2).contains(&spread), "{name}: {spread}");
+        }
     }
 
     #[test]

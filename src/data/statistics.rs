@@ -30,6 +30,12 @@ impl Statistics {
     }
 }
 
+/// Rounds to the precision of the device.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what is wanted")]
+pub(super) const fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

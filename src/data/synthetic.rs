@@ -4,7 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use glam::{Vec2, Vec3};
 
-use super::schema::narrow;
+use super::statistics::narrow;
 use super::table::{Column, Table};
 use crate::rng::{Purpose, Stream};
 use crate::{Error, Result};

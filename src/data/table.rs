@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use super::wording::nearest;
 use crate::{Error, Result};
 
 /// Code of a missing cell in a text column.
@@ -262,6 +263,12 @@ impl Table {
         self.lines.len()
     }
 
+    /// The indices of all rows.
+    #[must_use]
+    pub fn all_rows(&self) -> Vec<u32> {
+        (0..).take(self.rows()).collect()
+    }
+
     /// Line of the file, counted from 1, on which a row begins.
     ///
     /// # Panics
@@ -338,37 +345,6 @@ impl Table {
     }
 }
 
-/// The candidate that `name` may be a misspelling of: at most a third of its letters differ.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let letters = |word: &str| word.to_lowercase().chars().collect::<Vec<_>>();
-    let name = letters(name);
-    candidates
-        .into_iter()
-        .map(|candidate| (edit_distance(&name, &letters(candidate)), candidate))
-        .min_by_key(|&(distance, _)| distance)
-        .filter(|&(distance, _)| distance <= name.len() / 3)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Insertions, deletions and substitutions that turn `a` into `b` (Levenshtein 1966).
-fn edit_distance(a: &[char], b: &[char]) -> usize {
-    // row[j] is the distance between the letters of `a` so far and the first j of `b`.
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,18 +408,6 @@ mod tests {
             Table::new("wide", wide).unwrap().find("petal").unwrap_err().to_string(),
             "wide: no column `petal`; it has 13 columns, named like `x0`"
         );
-    }
-
-    #[test]
-    fn edit_distances() {
-        let distance = |a: &str, b: &str| {
-            edit_distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
-        };
-        for (a, b, expected) in
-            [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("ü", "ü", 0)]
-        {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod pipeline;
 mod program;
 mod readback;
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;
 
 pub use device::{AdapterChoice, Gpu, adapters, is_software};
 

@@ -28,13 +28,26 @@ pub enum AdapterChoice<'a> {
     Named(&'a str),
 }
 
-/// All adapters of all backends, the fastest kind first.
+/// All adapters, the fastest kind first.
+///
+/// Those of Vulkan, Metal and DX12; of OpenGL only where there are no others, since looking for
+/// them is slow and makes some drivers print. The environment variable `WGPU_BACKEND` overrides.
 #[must_use]
 pub fn adapters() -> Vec<wgpu::Adapter> {
-    let instance =
-        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
-    let mut adapters =
-        pollster::block_on(instance.enumerate_adapters(wgpu::Backends::from_env().unwrap_or_default()));
+    let found = |backends: wgpu::Backends| {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends,
+            ..wgpu::InstanceDescriptor::new_without_display_handle_from_env()
+        });
+        pollster::block_on(instance.enumerate_adapters(backends))
+    };
+    let mut adapters = match wgpu::Backends::from_env() {
+        Some(backends) => found(backends),
+        None => found(wgpu::Backends::PRIMARY),
+    };
+    if adapters.is_empty() && wgpu::Backends::from_env().is_none() {
+        adapters = found(wgpu::Backends::GL);
+    }
     adapters.sort_by_key(|adapter| rank(&adapter.get_info()));
     adapters
 }
@@ -58,7 +71,8 @@ fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
 }
 
 impl Gpu {
-    /// Opens a device on the chosen adapter, with the adapter's own buffer limits.
+    /// Opens a device on the chosen adapter, with WebGPU's default limits but for buffers, which
+    /// may be as large as the adapter allows.
     ///
     /// # Errors
     /// [`Error::Adapter`] if no adapter fits (it lists those that are there and says how to get
@@ -87,10 +101,16 @@ impl Gpu {
     /// [`Error::Device`] if the driver refuses.
     pub fn from_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
         let offered = adapter.limits();
-        let required_limits = wgpu::Limits {
-            max_buffer_size: offered.max_buffer_size,
-            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-            ..wgpu::Limits::downlevel_defaults().using_minimum_supported_acceleration_structure_values()
+        let common = wgpu::Limits::default();
+        let required_limits = if common.check_limits(&offered) {
+            wgpu::Limits {
+                max_buffer_size: offered.max_buffer_size,
+                max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+                ..common
+            }
+        } else {
+            // A small device: take all it has and let the plan see whether the net fits.
+            offered
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),

@@ -9,7 +9,6 @@ use crate::engine::kernel::{Access, Kernel};
 /// Tests run every kernel both ways; training runs without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checks {
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare checked with unchecked kernels"))]
     On,
     Off,
 }

@@ -1,1 +1,209 @@
+//! The rig: runs one kernel on poisoned, guarded buffers, with and without runtime checks.
 
+use std::sync::{Mutex, OnceLock};
+
+use super::buffers::{SLOT_STRIDE, storage, whole};
+use super::device::{AdapterChoice, Gpu};
+use super::pipeline::{Checks, Pipelines};
+use super::program::Dispatch;
+use super::readback::download;
+use crate::engine::kernel::{Grid, Kernel, Uniform};
+use crate::ops::step::StepUniform;
+
+/// A NaN that no arithmetic makes: what an output holds before a kernel writes it.
+pub(crate) const POISON: u32 = 0x7FC0_DEAD;
+/// What lies behind the end of every buffer.
+const GUARD: u32 = 0x4BAD_F00D;
+/// Words of it. They are part of the binding: a driver may drop writes outside of it.
+const GUARD_WORDS: usize = 64;
+
+/// What a storage binding gets.
+pub(crate) enum Arg<'a> {
+    /// Read by the kernel; must come back unchanged.
+    Read(&'a [f32]),
+    /// Written by the kernel, every one of so many elements.
+    Written(usize),
+    /// Read and written.
+    Updated(&'a [f32]),
+}
+
+/// One device for the test binary, and its pipelines in both modes.
+pub(crate) struct Rig {
+    gpu: Gpu,
+    pipelines: Mutex<[Pipelines; 2]>,
+}
+
+impl Rig {
+    /// The test binary's rig.
+    ///
+    /// # Panics
+    /// Without any adapter: no GPU is never a silent pass.
+    pub(crate) fn get() -> &'static Self {
+        static RIG: OnceLock<Rig> = OnceLock::new();
+        RIG.get_or_init(|| {
+            let gpu = Gpu::open(AdapterChoice::Any).unwrap_or_else(|e| panic!("{e}"));
+            let pipelines =
+                [Checks::On, Checks::Off].map(|checks| Pipelines::new(&gpu.device, checks));
+            Self { gpu, pipelines: Mutex::new(pipelines) }
+        })
+    }
+
+    /// Runs a kernel with and without runtime checks. Returns, for both, the content of the
+    /// bindings that aren't `Read`, in the order given.
+    ///
+    /// # Panics
+    /// If a guard word or an input changed, or a written element kept its poison.
+    pub(crate) fn run(
+        &self,
+        kernel: &'static Kernel,
+        choices: &[f64],
+        grid: Grid,
+        step: &StepUniform,
+        shape: Option<wgpu::Buffer>,
+        args: &[(&str, Arg<'_>)],
+    ) -> [Vec<Vec<f32>>; 2] {
+        [0, 1].map(|mode| {
+            let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let pipeline = pipelines[mode].get(kernel, choices).clone();
+            drop(pipelines);
+            self.run_once(&pipeline, grid, step, shape.as_ref(), args)
+        })
+    }
+
+    fn run_once(
+        &self,
+        pipeline: &super::pipeline::Pipeline,
+        grid: Grid,
+        step: &StepUniform,
+        shape: Option<&wgpu::Buffer>,
+        args: &[(&str, Arg<'_>)],
+    ) -> Vec<Vec<f32>> {
+        let Gpu { device, queue, .. } = &self.gpu;
+        let name = pipeline.kernel.name;
+        let steps = self.uniform_bytes(bytemuck::bytes_of(step));
+        let contents: Vec<Vec<f32>> = args.iter().map(|(_, arg)| arg.content()).collect();
+        let buffers: Vec<wgpu::Buffer> = contents
+            .iter()
+            .map(|content| {
+                let mut guarded = content.clone();
+                guarded.extend([f32::from_bits(GUARD); GUARD_WORDS]);
+                let buffer = storage(device, "rig", guarded.len());
+                queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&guarded));
+                buffer
+            })
+            .collect();
+        let mut bindings = vec![("step", whole(&steps))];
+        bindings.extend(shape.map(|shape| ("shape", whole(shape))));
+        bindings.extend(args.iter().zip(&buffers).map(|((name, _), buffer)| (*name, whole(buffer))));
+        let dispatch = Dispatch::new(device, pipeline, "rig", grid, &bindings);
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        dispatch.record(&mut pass, 0, step.batch);
+        drop(pass);
+        queue.submit([encoder.finish()]);
+
+        let mut outputs = Vec::new();
+        for (((binding, arg), buffer), content) in args.iter().zip(&buffers).zip(&contents) {
+            let mut after = download(device, queue, buffer).expect("the device answers");
+            let guards = after.split_off(content.len());
+            let intact = guards.iter().all(|word| word.to_bits() == GUARD);
+            assert!(intact, "{name} wrote behind the end of {binding}");
+            match arg {
+                Arg::Read(before) => {
+                    let same = before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{name} changed its input {binding}");
+                }
+                Arg::Written(_) | Arg::Updated(_) => {
+                    let left = after.iter().position(|x| x.to_bits() == POISON);
+                    assert_eq!(left, None, "{name} left an element of {binding} unwritten");
+                    outputs.push(after);
+                }
+            }
+        }
+        outputs
+    }
+
+    /// A uniform buffer for a kernel's shape.
+    pub(crate) fn shape<T: Uniform>(&self, shape: &T) -> Option<wgpu::Buffer> {
+        Some(self.uniform_bytes(bytemuck::bytes_of(shape)))
+    }
+
+    fn uniform_bytes(&self, content: &[u8]) -> wgpu::Buffer {
+        let buffer = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("rig"),
+            size: u64::from(SLOT_STRIDE),
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.gpu.queue.write_buffer(&buffer, 0, content);
+        buffer
+    }
+}
+
+impl Arg<'_> {
+    fn content(&self) -> Vec<f32> {
+        match self {
+            Self::Read(content) | Self::Updated(content) => content.to_vec(),
+            Self::Written(len) => vec![f32::from_bits(POISON); *len],
+        }
+    }
+}
+
+mod tests {
+    use super::*;
+    use crate::engine::kernel::{read_write, step};
+
+    /// A kernel that copies `from` to `to`, but for what the formatted-in statement does.
+    macro_rules! faulty {
+        ($name:literal, $statement:literal) => {{
+            static KERNEL: Kernel = Kernel {
+                name: $name,
+                wgsl: concat!(
+                    include_str!("../../../shaders/step.wgsl"),
+                    "@group(0) @binding(1) var<storage, read_write> from_: array<f32>;\n",
+                    "@group(0) @binding(2) var<storage, read_write> to: array<f32>;\n",
+                    "@compute @workgroup_size(1) fn main(@builtin(workgroup_id) id: vec3<u32>) {\n",
+                    "  if id.x >= step.batch { return; }\n",
+                    "  to[id.x] = from_[id.x];\n",
+                    $statement,
+                    "}"
+                ),
+                bindings: &[step::<StepUniform>("step"), read_write("from"), read_write("to")],
+                constants: &[],
+                choices: &[],
+            };
+            let step = StepUniform { batch: 3, ..StepUniform::default() };
+            let args = [("from", Arg::Read(&[1.0, 2.0, 3.0])), ("to", Arg::Written(3))];
+            Rig::get().run(&KERNEL, &[], Grid::rows_x(1), &step, None, &args)
+        }};
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    fn a_sound_kernel_passes() {
+        let [checked, unchecked] = faulty!("sound", "");
+        assert_eq!(checked, [[1.0, 2.0, 3.0]]);
+        assert_eq!(unchecked, [[1.0, 2.0, 3.0]]);
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    #[should_panic(expected = "changed its input from")]
+    fn a_changed_input_fails() {
+        faulty!("changes", "  from_[id.x] = 0.0;\n");
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    #[should_panic(expected = "left an element of to unwritten")]
+    fn an_unwritten_element_fails() {
+        faulty!("forgets", "  if id.x == 1u { to[1] = bitcast<f32>(0x7FC0DEADu); }\n");
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    #[should_panic(expected = "wrote behind the end of to")]
+    fn a_write_behind_the_end_fails() {
+        faulty!("overruns", "  to[id.x + step.batch] = 7.0;\n");
+    }
+}

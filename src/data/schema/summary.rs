@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::csv_table::shortened;
-use super::schema::{InputKind, Schema, Target, ValueColumn};
-use super::statistics::Statistics;
-use super::table::{ColumnValues, Table};
+use super::{InputKind, Schema, Target, ValueColumn};
+use crate::data::statistics::Statistics;
+use crate::data::table::{ColumnValues, Table};
+use crate::data::wording::shortened;
 
 /// Up to this many input columns are all shown.
 const SHOWN: usize = 12;
@@ -22,9 +22,9 @@ impl Schema {
     /// let schema = Schema::fit(&table, &[0, 1], &SchemaOptions::default())?;
     /// assert_eq!(
     ///     schema.summary(&table),
-    ///     "column  kind    values         missing  becomes\n\
-    ///      x       number  1 to 3, ø 2          0  (x − 2) · 1\n\
-    ///      y       text    a, b                 0  target: 2 classes\n"
+    ///     "column  kind    values       missing  becomes\n\
+    ///      x       number  1 to 3, ø 2        0  (x − 2) · 1\n\
+    ///      y       text    a, b               0  target: 2 classes\n"
     /// );
     /// # Ok::<(), wgrad::Error>(())
     /// ```

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::schema::{
-    InputColumn, InputKind, Schema, Target, ValueColumn, class_indices, listed, narrow,
-    require_values,
-};
-use super::statistics::Statistics;
-use super::table::{Column, ColumnValues, Table, number_word};
+use super::encode::{class_indices, require_values};
+use super::{InputColumn, InputKind, Schema, Target, ValueColumn};
 use crate::Result;
+use crate::data::statistics::{Statistics, narrow};
+use crate::data::table::{Column, ColumnValues, Table, number_word};
+use crate::data::wording::listed;
 
 /// More different values than this make a column an identifier or free text, not a category.
 const MAX_CATEGORIES: usize = 64;
@@ -70,7 +69,7 @@ pub enum Missing {
 }
 
 impl SchemaOptions {
-    /// The class of each row, for a stratified [`Partition`](super::Partition); `None` where the
+    /// The class of each row, for a stratified [`Partition`](crate::data::Partition); `None` where the
     /// target is a number.
     ///
     /// # Errors
@@ -78,8 +77,8 @@ impl SchemaOptions {
     pub fn labels(&self, table: &Table) -> Result<Option<Vec<u32>>> {
         let (targets, _) = self.choose(table)?;
         let Some(names) = self.class_names(table, &targets)? else { return Ok(None) };
-        let rows: Vec<u32> = (0..).take(table.rows()).collect();
-        class_indices(table, &table.columns()[targets[0]], &names, &rows).map(Some)
+        let labels = class_indices(table, &table.columns()[targets[0]], &names, &table.all_rows())?;
+        Ok(Some(labels))
     }
 
     /// Indices of the target and of the input columns.
@@ -156,7 +155,7 @@ impl SchemaOptions {
                 distinct.sort_by(f32::total_cmp);
                 distinct.dedup();
                 let integers = distinct.iter().all(|value| value.fract() == 0.0);
-                let few = (table.rows() / 10).min(MAX_INTEGER_CLASSES).max(2);
+                let few = (table.rows() / 10).clamp(2, MAX_INTEGER_CLASSES);
                 let classes = integers && distinct.len() <= few;
                 if self.kind == TargetKind::Values || self.kind == TargetKind::Auto && !classes {
                     return Ok(None);
@@ -309,8 +308,7 @@ mod tests {
 
     fn fit_all(text: &str, options: &SchemaOptions) -> Result<Schema> {
         let table = table(text);
-        let rows: Vec<u32> = (0..table.rows() as u32).collect();
-        Schema::fit(&table, &rows, options)
+        Schema::fit(&table, &table.all_rows(), options)
     }
 
     fn message(text: &str, options: &SchemaOptions) -> String {
@@ -415,7 +413,7 @@ mod tests {
     #[test]
     fn labels_are_the_encoded_targets() {
         let (table, options) = (digits(), SchemaOptions::default());
-        let rows: Vec<u32> = (0..table.rows() as u32).collect();
+        let rows = table.all_rows();
         let data =
             Schema::fit(&table, &rows[..10], &options).unwrap().encode(&table, &rows).unwrap();
         let labels = options.labels(&table).unwrap().unwrap();

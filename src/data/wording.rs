@@ -1,0 +1,91 @@
+//! Parts of error messages.
+
+/// The candidate that `name` may be a misspelling of: at most a third of its letters differ.
+pub(super) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let letters = |word: &str| word.to_lowercase().chars().collect::<Vec<_>>();
+    let name = letters(name);
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(&name, &letters(candidate)), candidate))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, _)| distance <= name.len() / 3)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions and substitutions that turn `a` into `b` (Levenshtein 1966).
+fn edit_distance(a: &[char], b: &[char]) -> usize {
+    // row[j] is the distance between the letters of `a` so far and the first j of `b`.
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// A cell as it is worth repeating in a message.
+pub(super) fn shortened(text: &str) -> String {
+    const SHOWN: usize = 40;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The first few of a list.
+pub(super) fn listed(values: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 10;
+    let mut list = values
+        .iter()
+        .take(SHOWN)
+        .map(|value| shortened(value.as_ref()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if values.len() > SHOWN {
+        list += &format!(", … ({} in all)", values.len());
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edit_distances() {
+        let distance = |a: &str, b: &str| {
+            edit_distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+        };
+        for (a, b, expected) in
+            [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("ü", "ü", 0)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_third_of_the_letters_may_differ() {
+        assert_eq!(nearest("Speceis", ["petal", "species"]), Some("species"));
+        assert_eq!(nearest("spec", ["petal", "species"]), None);
+        assert_eq!(nearest("ab", ["ac", "AB"]), Some("AB"));
+        assert_eq!(nearest("ab", ["ac"]), None);
+        assert_eq!(nearest("", ["a"]), None);
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!(shortened(&"é".repeat(40)), "é".repeat(40));
+        assert_eq!(shortened(&"é".repeat(41)), "é".repeat(40) + "…");
+        let many: Vec<_> = (0..30).map(|i| i.to_string()).collect();
+        assert_eq!(listed(&many[..10]), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
+        assert_eq!(listed(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (30 in all)");
+    }
+}

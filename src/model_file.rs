@@ -1,0 +1,276 @@
+//! A trained net on disk: safetensors with PyTorch's names, and everything needed to use it.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::data::Schema;
+use crate::error::{Error, Result};
+use crate::model::Mlp;
+use crate::options::TrainOptions;
+use crate::plan::Plan;
+
+/// Key of the metadata entry that holds the description. It is the only entry: the order of
+/// several would differ from file to file.
+const METADATA_KEY: &str = "wgrad";
+/// Version of that description.
+const VERSION: u32 = 1;
+
+/// A net with its parameters, how it was trained, and how raw tables become its inputs.
+///
+/// The file is safetensors. Tensors are named as in the `state_dict` of the same `nn.Sequential`,
+/// so `torch.nn.Module.load_state_dict(safetensors.torch.load_file(path))` takes them as they are;
+/// the rest is JSON under the metadata key `wgrad`.
+///
+/// ```
+/// use wgrad::{Loss, Mlp, ModelFile, Optimizer, Plan, TrainOptions};
+/// let options = TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1));
+/// let plan = Plan::new(&Mlp::new(3).linear(2), &options)?;
+/// let file = ModelFile::new(&plan, plan.initial_parameters(), None)?;
+/// # let folder = tempfile::tempdir().map_err(|e| wgrad::Error::Io { path: "".into(), source: e })?;
+/// # let path = folder.path().join("model.safetensors");
+/// file.save(&path)?;
+/// let (plan, parameters) = ModelFile::load(&path)?.plan()?;
+/// assert_eq!(parameters, plan.initial_parameters());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    description: Description,
+    /// The parameter arena of the description's plan.
+    parameters: Vec<f32>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    mlp: Mlp,
+    options: TrainOptions,
+    schema: Option<Schema>,
+}
+
+impl ModelFile {
+    /// What [`save`](Self::save) will write: the arena of a plan, and how tables become inputs
+    /// where that is known.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `parameters` isn't an arena of the plan.
+    pub fn new(plan: &Plan, parameters: Vec<f32>, schema: Option<Schema>) -> Result<Self> {
+        crate::engine::check_arena(plan, &parameters)?;
+        let (mlp, options) = (plan.mlp().clone(), plan.options().clone());
+        Ok(Self { description: Description { version: VERSION, mlp, options, schema }, parameters })
+    }
+
+    /// The net.
+    #[must_use]
+    pub fn mlp(&self) -> &Mlp {
+        &self.description.mlp
+    }
+
+    /// How it was trained.
+    #[must_use]
+    pub fn options(&self) -> &TrainOptions {
+        &self.description.options
+    }
+
+    /// How raw tables become inputs, and outputs become answers.
+    #[must_use]
+    pub fn schema(&self) -> Option<&Schema> {
+        self.description.schema.as_ref()
+    }
+
+    /// The plan of the net, and its parameter arena.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn plan(&self) -> Result<(Plan, Vec<f32>)> {
+        let plan = Plan::new(&self.description.mlp, &self.description.options)?;
+        Ok((plan, self.parameters.clone()))
+    }
+
+    /// Writes the file in one piece: to a temporary file beside it, synced, then renamed. Whatever
+    /// happens, `path` holds either the old file or the new one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes(path)?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
+        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
+        file.persist(path).map_err(|e| Error::io(path)(e.error))?;
+        Ok(())
+    }
+
+    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+        let (plan, parameters) = self.plan()?;
+        let tensors: Vec<_> = plan
+            .tensors()
+            .map(|tensor| {
+                let data: Vec<u8> =
+                    parameters[tensor.range()].iter().flat_map(|w| w.to_le_bytes()).collect();
+                (tensor.name.clone(), tensor.shape.clone(), data)
+            })
+            .collect();
+        let views = tensors
+            .iter()
+            .map(|(name, shape, data)| {
+                let view = TensorView::new(Dtype::F32, shape.clone(), data);
+                view.map(|view| (name.as_str(), view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| failed(e.to_string()))?;
+        let json = serde_json::to_string(&self.description).map_err(|e| failed(e.to_string()))?;
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file can't be read, [`Error::ModelFile`] if it isn't safetensors, is
+    /// cut short, wasn't written by wgrad, or holds other tensors than its own description says.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        Self::from_bytes(&bytes, path)
+    }
+
+    fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
+            failed(format!("not a whole safetensors file ({e}); it may have been cut short"))
+        })?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
+        let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
+        let json = json.ok_or_else(|| {
+            failed("no `wgrad` entry in the metadata: another program wrote this file".into())
+        })?;
+        let version = serde_json::from_str::<Version>(json).map_err(|e| failed(e.to_string()))?;
+        if version.version != VERSION {
+            return Err(failed(format!(
+                "written in format {}, but this wgrad reads format {VERSION}",
+                version.version
+            )));
+        }
+        let description: Description =
+            serde_json::from_str(json).map_err(|e| failed(format!("its description: {e}")))?;
+        let plan = Plan::new(&description.mlp, &description.options)?;
+        if let Some(schema) = &description.schema {
+            let net = (plan.mlp().in_features(), plan.mlp().out_features());
+            let columns = (schema.in_features(), schema.outputs());
+            // One logit tells two classes apart.
+            let fits = columns.0 == net.0 && (columns.1 == net.1 || (columns.1, net.1) == (2, 1));
+            if !fits {
+                return Err(failed(format!(
+                    "the net has {} inputs and {} outputs, but the columns make {} and {}",
+                    net.0, net.1, columns.0, columns.1
+                )));
+            }
+        }
+        // The tensors' bytes are part of a file already in memory, so a wrong size in the
+        // description costs no more than this message.
+        let expected: usize = plan.tensors().map(|tensor| tensor.len()).sum();
+        let present: usize = tensors.tensors().iter().map(|(_, t)| t.data().len() / 4).sum();
+        if present != expected {
+            return Err(failed(format!(
+                "{present} numbers, but a net {} has {expected}",
+                description.mlp
+            )));
+        }
+        let mut parameters = vec![0.0; plan.arena_len()];
+        for tensor in plan.tensors() {
+            let view = tensors
+                .tensor(&tensor.name)
+                .map_err(|_| failed(format!("tensor {} is missing", tensor.name)))?;
+            if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
+                return Err(failed(format!(
+                    "tensor {} is {:?} {:?}, but the net {} needs F32 {:?}",
+                    tensor.name,
+                    view.dtype(),
+                    view.shape(),
+                    description.mlp,
+                    tensor.shape
+                )));
+            }
+            let numbers =
+                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            for (place, number) in parameters[tensor.range()].iter_mut().zip(numbers) {
+                if !number.is_finite() {
+                    return Err(failed(format!("tensor {} holds {number}", tensor.name)));
+                }
+                *place = number;
+            }
+        }
+        Ok(Self { description, parameters })
+    }
+}
+
+/// What every version's description starts with.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Loss, Optimizer};
+
+    fn file() -> ModelFile {
+        let mlp = Mlp::with_hidden(3, &[5], Activation::Tanh, 2);
+        let options = TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3));
+        let plan = Plan::new(&mlp, &options).unwrap();
+        ModelFile::new(&plan, plan.initial_parameters(), None).unwrap()
+    }
+
+    fn load(bytes: &[u8]) -> Result<ModelFile> {
+        ModelFile::from_bytes(bytes, Path::new("m.safetensors"))
+    }
+
+    #[test]
+    fn a_file_gives_back_what_was_saved() {
+        let saved = file();
+        let bytes = saved.to_bytes(Path::new("m")).unwrap();
+        let loaded = load(&bytes).unwrap();
+        assert_eq!(loaded.mlp(), saved.mlp());
+        assert_eq!(loaded.options(), saved.options());
+        assert_eq!(loaded.parameters, saved.parameters);
+        assert_eq!(loaded.to_bytes(Path::new("m")).unwrap(), bytes, "not the same bytes again");
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        let bytes = file().to_bytes(Path::new("m")).unwrap();
+        for len in 0..bytes.len() {
+            assert!(load(&bytes[..len]).is_err(), "{len} of {} bytes were taken", bytes.len());
+        }
+    }
+
+    #[test]
+    fn other_tensors_than_described_are_errors() {
+        let message = |file: &ModelFile| {
+            load(&file.to_bytes(Path::new("m")).unwrap()).unwrap_err().to_string()
+        };
+        let mut broken = file();
+        broken.parameters[0] = f32::NAN;
+        assert!(message(&broken).contains("tensor 0.weight holds NaN"), "{}", message(&broken));
+
+        // Another net in the description than in the tensors.
+        let bytes = file().to_bytes(Path::new("m")).unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let at = text.find("\\\"out_features\\\":5").unwrap() + "\\\"out_features\\\":".len();
+        let mut other = bytes.clone();
+        other[at] = b'6';
+        let refused = load(&other).unwrap_err().to_string();
+        assert!(refused.contains("32 numbers, but a net 3-6-tanh-2 has 38"), "{refused}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Every kernel against its twin, and every record against its WGSL.
+//!
+//! The twin runs in f64 on the kernel's own f32 inputs, so what differs is the kernel's rounding
+//! alone. Each bound says where it comes from. For the builtins WGSL documents
+//! exp: 3 + 2|x| ULP, log: 3 ULP or 2⁻²¹ absolute near 1, sin and cos: 2⁻¹¹ absolute on [−π, π],
+//! division: 2.5 ULP, sqrt: as 1/inverseSqrt, 2 ULP and a division.
+
+mod activations;
+mod losses;
+mod records;
+mod updates;
+
+use crate::ops::step::StepUniform;
+use crate::rng::{Purpose, Stream};
+
+/// Unit roundoff of f32: half a ULP of 1.
+const U: f64 = f32::EPSILON as f64 / 2.0;
+
+/// Shapes that break things come first: ones, one below, at and above a tile, primes.
+const SHAPES: [(usize, usize, usize); 8] = [
+    (1, 1, 1),
+    (1, 7, 3),
+    (15, 16, 17),
+    (16, 16, 16),
+    (17, 15, 16),
+    (31, 33, 2),
+    (64, 257, 10),
+    (129, 2, 65),
+];
+
+/// Reproducible numbers uniform in [−1, 1).
+fn random(stream: u32, len: usize) -> Vec<f32> {
+    let mut stream = Stream::new(11, Purpose::Synthetic, stream);
+    #[expect(clippy::cast_possible_truncation, reason = "f32 is what kernels take")]
+    (0..len).map(|_| (2.0 * stream.uniform() - 1.0) as f32).collect()
+}
+
+fn widen(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn magnitudes(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&x| f64::from(x.abs())).collect()
+}
+
+fn batch_of(rows: usize) -> StepUniform {
+    StepUniform { batch: u32::try_from(rows).unwrap(), ..StepUniform::default() }
+}

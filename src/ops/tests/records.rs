@@ -1,0 +1,131 @@
+//! Every record agrees with its WGSL.
+
+use naga::front::wgsl;
+
+use crate::engine::kernel::{Access, Kernel};
+use crate::ops::ALL;
+
+type Fields = Vec<(String, usize)>;
+
+/// What a kernel's WGSL declares at a slot: name, kind of access, and for a uniform its fields and
+/// size.
+type Declared = (u32, String, &'static str, Option<(Fields, u64)>);
+
+fn parse(kernel: &Kernel) -> naga::Module {
+    wgsl::parse_str(kernel.wgsl)
+        .unwrap_or_else(|e| panic!("{}:\n{}", kernel.name, e.emit_to_string(kernel.wgsl)))
+}
+
+fn declared(module: &naga::Module) -> Vec<Declared> {
+    let mut found: Vec<_> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let binding = variable.binding?;
+            assert_eq!(binding.group, 0, "all bindings are in group 0");
+            let name = variable.name.clone().unwrap_or_default();
+            let (access, layout) = match variable.space {
+                naga::AddressSpace::Uniform => match &module.types[variable.ty].inner {
+                    naga::TypeInner::Struct { members, span } => {
+                        let field = |m: &naga::StructMember| {
+                            (m.name.clone().unwrap_or_default(), m.offset as usize)
+                        };
+                        let fields = members.iter().map(field).collect();
+                        ("uniform", Some((fields, u64::from(*span))))
+                    }
+                    other => panic!("uniform {name} is {other:?}, not a struct"),
+                },
+                naga::AddressSpace::Storage { access } => {
+                    let writes = access.contains(naga::StorageAccess::STORE);
+                    (if writes { "read_write" } else { "read" }, None)
+                }
+                other => panic!("{name} is in {other:?}"),
+            };
+            Some((binding.binding, name, access, layout))
+        })
+        .collect();
+    found.sort_by_key(|d| d.0);
+    found
+}
+
+fn recorded(kernel: &Kernel) -> Vec<Declared> {
+    (0..)
+        .zip(kernel.bindings)
+        .map(|(slot, binding)| {
+            let (access, layout) = match binding.access {
+                Access::Uniform { size, fields } | Access::Step { size, fields } => {
+                    let fields = fields.iter().map(|&(name, at)| (name.to_owned(), at)).collect();
+                    // WGSL rounds a uniform binding up to 16 bytes, the largest alignment in use.
+                    assert_eq!(size % 16, 0, "{}: pad {}", kernel.name, binding.name);
+                    ("uniform", Some((fields, size)))
+                }
+                Access::Read => ("read", None),
+                Access::ReadWrite => ("read_write", None),
+            };
+            (slot, binding.name.to_owned(), access, layout)
+        })
+        .collect()
+}
+
+#[test]
+fn every_record_agrees_with_its_wgsl() {
+    for kernel in ALL {
+        let module = parse(kernel);
+        let (mut declared, recorded) = (declared(&module), recorded(kernel));
+        for (_, name, _, layout) in &mut declared {
+            // A struct without vectors ends where its last field does; the record's is padded.
+            if let Some((_, size)) = layout {
+                *size = size.next_multiple_of(16);
+            }
+            assert!(!name.is_empty(), "{}: an unnamed binding", kernel.name);
+        }
+        assert_eq!(recorded, declared, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn every_override_is_given_and_has_no_default() {
+    for kernel in ALL {
+        let module = parse(kernel);
+        let mut declared: Vec<_> = module
+            .overrides
+            .iter()
+            // naga makes nameless ones for expressions such as an array length of TILE · TILE.
+            .filter_map(|(_, o)| o.name.clone().map(|name| (name, o.init)))
+            .map(|(name, init)| {
+                assert!(init.is_none(), "{}: {name} has a default", kernel.name);
+                name
+            })
+            .collect();
+        let given = kernel.constants.iter().map(|(name, _)| *name).chain(kernel.choices.iter().copied());
+        let mut given: Vec<_> = given.map(str::to_owned).collect();
+        declared.sort();
+        given.sort();
+        assert_eq!(given, declared, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn every_kernel_is_valid_and_opens_with_its_formula() {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    for kernel in ALL {
+        let module = parse(kernel);
+        // No capability beyond WebGPU's core.
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e:?}", kernel.name));
+        let headline = format!("// {}:  ", kernel.name);
+        assert!(kernel.wgsl.contains(&headline), "{} lacks its formula on top", kernel.name);
+    }
+}
+
+#[test]
+fn the_comparison_sees_two_swapped_fields() {
+    let kernel = ALL[0];
+    let mut swapped = recorded(kernel);
+    if let Some((fields, _)) = &mut swapped[0].3 {
+        let (a, b) = (fields[4].1, fields[5].1);
+        fields[4].1 = b;
+        fields[5].1 = a;
+    }
+    assert_ne!(swapped, declared(&parse(kernel)));
+}
