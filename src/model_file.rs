@@ -165,6 +165,7 @@ impl ModelFile {
             serde_json::from_str(json).map_err(|e| failed(format!("its description: {e}")))?;
         let plan = Plan::new(&description.mlp, &description.options)?;
         if let Some(schema) = &description.schema {
+            schema.check().map_err(|e| failed(format!("its columns: {e}")))?;
             let net = (plan.mlp().in_features(), plan.mlp().out_features());
             let columns = (schema.in_features(), schema.outputs());
             // One logit tells two classes apart.

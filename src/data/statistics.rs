@@ -49,9 +49,11 @@ mod tests {
     }
 
     #[test]
-    fn a_far_off_mean_leaves_the_deviation_exact() {
-        let s =
-            Statistics::of([16_777_212.0, 16_777_214.0].into_iter().cycle().take(10_000)).unwrap();
-        assert_eq!((s.mean, s.deviation), (16_777_213.0, 1.0));
+    fn a_far_off_mean_leaves_the_deviation_right() {
+        // Neighbours in f32, whose mean isn't a number of f64.
+        let near = [0.0_f32, 64.0, 192.0];
+        let far = near.map(|x| x + 1e9);
+        let deviation = |values: [f32; 3]| Statistics::of(values.into_iter()).unwrap().deviation;
+        assert!((deviation(far) / deviation(near) - 1.0).abs() < 1e-6);
     }
 }

@@ -51,7 +51,7 @@ mod tests {
             ("x,kind\n1,a\n2,x\n", true, "numbers follow below one column"),
             (",x\n0,1\n1,2\n", true, "row numbers without a name"),
             ("shape,color\nround,red\nflat,red\n", true, "no word of the first line comes again"),
-            ("round,red\nflat,blue\nround,green\n", false, "`round` comes again"),
+            ("round,red\nround,blue\nflat,green\n", false, "`round` comes again"),
             ("1,2\n3,4\n", false, "a number can't be a name"),
             ("5.1,setosa\n4.9,setosa\n", false, "a number can't be a name"),
             ("?,a\n1,b\n", false, "a missing value can't be a name"),

@@ -394,6 +394,9 @@ pub(super) mod tests {
         );
         // But the whole range of f32 fits where it was seen.
         let wide = "x,y\n-3e38,1\n3e38,2.5\n";
+        let to_unit = SchemaOptions { scaling: Scaling::MinMax, ..SchemaOptions::default() };
+        let data = encode_all(&fit(wide, &to_unit), wide).unwrap();
+        assert!(data.inputs()[0] == 0.0 && (data.inputs()[1] - 1.0).abs() <= 2.0 * f32::EPSILON);
         let data = encode_all(&fit(wide, &SchemaOptions::default()), wide).unwrap();
         assert!(data.inputs().iter().all(|x| (x.abs() - 1.0).abs() <= 2.0 * f32::EPSILON));
     }

@@ -1,0 +1,74 @@
+//! What the integration tests share.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::sync::OnceLock;
+
+use wgrad::data::{Dataset, Targets};
+use wgrad::rng::{Purpose, Stream};
+use wgrad::{AdapterChoice, Gpu, GpuEngine, Loss, Plan};
+
+/// The test binary's one device.
+///
+/// # Panics
+/// Without any adapter: no GPU is never a silent pass.
+pub(crate) fn gpu() -> &'static Gpu {
+    static GPU: OnceLock<Gpu> = OnceLock::new();
+    GPU.get_or_init(|| Gpu::open(AdapterChoice::Any).unwrap_or_else(|e| panic!("{e}")))
+}
+
+pub(crate) fn gpu_engine(plan: Plan) -> GpuEngine {
+    let gpu = gpu();
+    GpuEngine::new(&gpu.device, &gpu.queue, plan).unwrap()
+}
+
+/// Rows of numbers in [−1, 1) with targets that a net can learn: of each row's numbers x, the
+/// values sin(3x₀) + x₁ and so on, or the class of the largest.
+pub(crate) fn learnable(rows: usize, columns: usize, outputs: usize, loss: &Loss, seed: u64) -> Dataset {
+    let mut stream = Stream::new(seed, Purpose::Synthetic, 0);
+    let inputs: Vec<f32> =
+        (0..rows * columns).map(|_| 2.0 * stream.uniform() as f32 - 1.0).collect();
+    let value = |row: &[f32], k: usize| (3.0 * row[k % columns]).sin() + row[(k + 1) % columns];
+    let per_row = inputs.chunks_exact(columns);
+    let targets = match loss {
+        Loss::CrossEntropy { .. } => {
+            let label = |row: &[f32]| {
+                let best = (0..outputs).max_by(|&a, &b| value(row, a).total_cmp(&value(row, b)));
+                u32::try_from(best.unwrap()).unwrap()
+            };
+            Targets::Classes { labels: per_row.map(label).collect(), classes: outputs }
+        }
+        loss => {
+            let binary = matches!(loss, Loss::BceWithLogits { .. });
+            let values = per_row
+                .flat_map(|row| (0..outputs).map(move |k| value(row, k)))
+                .map(|v| if binary { f32::from(u8::from(v > 0.0)) } else { v })
+                .collect();
+            Targets::Values { values, width: outputs }
+        }
+    };
+    Dataset::new(inputs, columns, targets).unwrap()
+}
+
+/// Fails unless `got` and `want` differ by at most `bound` in every element; NaN never passes.
+#[track_caller]
+pub(crate) fn assert_close(what: &str, got: &[f64], want: &[f64], bound: f64) {
+    assert_eq!(got.len(), want.len(), "{what}: lengths differ");
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        assert!((got - want).abs() <= bound, "{what}, element {i}: {got} against {want}, bound {bound:e}");
+    }
+}
+
+/// Largest |a − b|; NaN if any is.
+pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len(), "lengths differ");
+    a.iter().zip(b).fold(0.0, |m: f64, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() })
+}
+
+/// Largest |x|.
+pub(crate) fn largest(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |m, x| m.max(x.abs()))
+}
+
+pub(crate) fn widen(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}

@@ -1,0 +1,277 @@
+//! Whole runs: the GPU against the CPU, the same bits twice, and what a step costs.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::{distance, gpu_engine, largest, learnable, widen};
+use wgrad::data::Dataset;
+use wgrad::{
+    Activation, CpuEngine, Decay, Engine, Error, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan,
+    Sampling, Schedule, Score, TrainOptions, Trainer,
+};
+
+/// Loss after each step and the parameters at the end.
+struct Run {
+    losses: Vec<f64>,
+    parameters: Vec<f64>,
+}
+
+/// Trains with one step an epoch's worth of batches, so that every step's loss is seen.
+fn run<E: Engine>(engine: E, data: &Dataset, read: impl Fn(&mut E) -> Vec<f64>) -> Run {
+    let epochs = engine.plan().options().epochs;
+    let mut trainer = Trainer::new(engine, data, None).unwrap();
+    let losses = (0..epochs)
+        .map(|_| trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap().train.loss())
+        .collect();
+    Run { losses, parameters: read(trainer.engine_mut()) }
+}
+
+fn nets() -> [(Mlp, Loss); 3] {
+    [
+        (Mlp::with_hidden(3, &[32, 32], Activation::Tanh, 2), Loss::Mse),
+        (Mlp::with_hidden(20, &[17, 33], Activation::Relu, 5), Loss::CROSS_ENTROPY),
+        (Mlp::with_hidden(7, &[24], Activation::Gelu, 1), Loss::BCE_WITH_LOGITS),
+    ]
+}
+
+fn optimizers() -> Vec<Optimizer> {
+    vec![
+        Optimizer::sgd(0.05),
+        Optimizer::momentum(0.02, 0.9, false),
+        Optimizer::momentum(0.02, 0.9, true).weight_decay(0.01, Decay::L2),
+        Optimizer::adam(1e-3),
+        Optimizer::adam(1e-3).weight_decay(0.01, Decay::L2),
+        Optimizer::adamw(1e-3),
+    ]
+}
+
+/// 60 steps of every optimizer on three nets. The exact run is the f64 oracle's. Rounding drives
+/// every f32 run away from it by an amount that depends on the problem; the CPU's f32 run measures
+/// it, and the GPU, with as many roundings and coarser built-in functions (exp 3 + 2|x| ULP, erf
+/// 1.5e-7), may go up to 16 times as far.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn sixty_steps_agree_on_all_engines() {
+    for (mlp, loss) in nets() {
+        for optimizer in optimizers() {
+            let options = TrainOptions {
+                batch_size: 16,
+                epochs: 60,
+                schedule: Schedule::Cosine { floor: 0.1 },
+                drop_last: true,
+                seed: 5,
+                ..TrainOptions::new(loss.clone(), optimizer)
+            };
+            // 30 rows in batches of 16: one step an epoch, each epoch other rows.
+            let data = learnable(30, mlp.in_features(), mlp.out_features(), &loss, 8);
+            let plan = || Plan::new(&mlp, &options).unwrap();
+            let exact = run(CpuEngine::<f64>::new(plan()), &data, |e| e.parameters_exact().to_vec());
+            let cpu =
+                run(CpuEngine::<f32>::new(plan()), &data, |e| widen(&e.parameters().unwrap()));
+            let gpu = run(gpu_engine(plan()), &data, |e| widen(&e.parameters().unwrap()));
+            assert_eq!(exact.losses.len(), 60);
+
+            let what = format!("{mlp}, {optimizer:?}");
+            let check = |what: &str, gpu: &[f64], cpu: &[f64], exact: &[f64]| {
+                let rounding = f64::from(f32::EPSILON) * largest(exact);
+                let bound = 16.0 * distance(cpu, exact) + 4.0 * rounding;
+                let off = distance(gpu, exact);
+                assert!(off <= bound, "{what}: the GPU is {off:e} off, bound {bound:e}");
+                // The bound itself must stay far below anything a wrong formula would cause.
+                assert!(bound <= 1e-3 * largest(exact), "{what}: a bound of {bound:e} says nothing");
+            };
+            check(&format!("{what}: losses"), &gpu.losses, &cpu.losses, &exact.losses);
+            check(&format!("{what}: parameters"), &gpu.parameters, &cpu.parameters, &exact.parameters);
+        }
+    }
+}
+
+/// One run in full: parameters as bits, predictions, validation.
+fn bits<E: Engine>(make: impl Fn(Plan) -> E, sampling: Sampling) -> (Vec<u32>, Vec<u32>, f64) {
+    let mlp = Mlp::with_hidden(6, &[16, 8], Activation::Silu, 3);
+    let options = TrainOptions {
+        batch_size: 16,
+        epochs: 3,
+        sampling,
+        seed: 77,
+        ..TrainOptions::new(Loss::CROSS_ENTROPY, Optimizer::adamw(0.01))
+    };
+    let data = learnable(100, 6, 3, &options.loss, 1);
+    let mut trainer =
+        Trainer::new(make(Plan::new(&mlp, &options).unwrap()), &data, Some(&data)).unwrap();
+    let report = trainer.train().unwrap();
+    let predictions = trainer.predict(data.inputs()).unwrap();
+    let parameters = trainer.engine_mut().parameters().unwrap();
+    let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect();
+    (bits(&parameters), bits(&predictions), report.validation.unwrap().loss)
+}
+
+#[test]
+fn the_cpu_gives_the_same_bits_twice() {
+    for sampling in [Sampling::Shuffled, Sampling::Replacement] {
+        assert_eq!(bits(CpuEngine::<f32>::new, sampling), bits(CpuEngine::<f32>::new, sampling));
+    }
+    let (shuffled, ..) = bits(CpuEngine::<f32>::new, Sampling::Shuffled);
+    let (drawn, ..) = bits(CpuEngine::<f32>::new, Sampling::Replacement);
+    assert_ne!(shuffled, drawn);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn the_gpu_gives_the_same_bits_twice() {
+    for sampling in [Sampling::Shuffled, Sampling::Replacement] {
+        assert_eq!(bits(gpu_engine, sampling), bits(gpu_engine, sampling));
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_step_takes_at_most_ten_dispatches_and_an_epoch_one_wait() {
+    let mlp = Mlp::with_hidden(784, &[128], Activation::Relu, 10);
+    let options = TrainOptions::new(Loss::CROSS_ENTROPY, Optimizer::adam(1e-3));
+    let data = learnable(640, 784, 10, &options.loss, 1);
+    let engine = gpu_engine(Plan::new(&mlp, &options).unwrap());
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    for _ in 0..2 {
+        let before = trainer.engine().stats();
+        trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        let after = trainer.engine().stats();
+        let steps = 640 / 64;
+        assert_eq!(after.dispatches - before.dispatches, 9 * steps);
+        // None at all if the device was done before the host asked.
+        assert!(after.waits - before.waits <= 1, "{before:?} then {after:?}");
+    }
+}
+
+/// An epoch over 10 rows in batches of 4: 4, 4 and 2 rows, or two full batches.
+fn partial_batches<E: Engine>(make: impl Fn(Plan) -> E) {
+    let loss = Loss::Mse;
+    let data = learnable(10, 3, 1, &loss, 2);
+    for (drop_last, steps, rows) in [(false, 3, 10), (true, 2, 8)] {
+        let options = TrainOptions {
+            batch_size: 4,
+            drop_last,
+            ..TrainOptions::new(loss.clone(), Optimizer::sgd(0.01))
+        };
+        let plan = Plan::new(&Mlp::new(3).linear(1), &options).unwrap();
+        let mut trainer = Trainer::new(make(plan), &data, None).unwrap();
+        let report = trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((report.step, report.train.rows), (steps, rows));
+    }
+    let options = TrainOptions {
+        batch_size: 11,
+        drop_last: true,
+        ..TrainOptions::new(loss, Optimizer::sgd(0.01))
+    };
+    let plan = Plan::new(&Mlp::new(3).linear(1), &options).unwrap();
+    let refused = Trainer::new(make(plan), &data, None).err().unwrap().to_string();
+    assert!(refused.contains("10 rows make no full batch of 11"), "{refused}");
+}
+
+#[test]
+fn the_last_batch_is_smaller_or_dropped_on_the_cpu() {
+    partial_batches(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn the_last_batch_is_smaller_or_dropped_on_the_gpu() {
+    partial_batches(gpu_engine);
+}
+
+/// A net that computes 2x − 1 must score 1 on such data, and predict it for many rows.
+fn known_net<E: Engine>(make: impl Fn(Plan) -> E) {
+    let linear = Linear::new(1).weight_init(Init::Constant(2.0)).bias_init(Init::Constant(-1.0));
+    let mlp = Mlp::new(1).layer(Layer::Linear(linear));
+    let options = TrainOptions::new(Loss::HUBER, Optimizer::sgd(0.01));
+    let inputs: Vec<f32> = (0..1000_u16).map(|i| f32::from(i) / 500.0).collect();
+    let values = inputs.iter().map(|x| 2.0 * x - 1.0).collect();
+    let targets = wgrad::data::Targets::Values { values, width: 1 };
+    let data = Dataset::new(inputs.clone(), 1, targets).unwrap();
+    let mut trainer =
+        Trainer::new(make(Plan::new(&mlp, &options).unwrap()), &data, None).unwrap();
+    let evaluation = trainer.evaluate(&data).unwrap();
+    assert_eq!(evaluation.rows, 1000);
+    assert!(evaluation.loss <= 1e-12, "{evaluation:?}");
+    assert!(matches!(evaluation.score, Score::R2(r2) if (r2 - 1.0).abs() <= 1e-12), "{evaluation:?}");
+    let predictions = trainer.predict(&inputs).unwrap();
+    assert_eq!(predictions.len(), 1000);
+    assert!((predictions[999] - 2.996).abs() <= 1e-6, "{}", predictions[999]);
+    assert_eq!(trainer.predict(&[]).unwrap(), [0.0_f32; 0]);
+    assert!(trainer.engine_mut().set_parameters(&[0.0]).is_err());
+}
+
+#[test]
+fn a_known_net_scores_one_on_the_cpu() {
+    known_net(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_known_net_scores_one_on_the_gpu() {
+    known_net(gpu_engine);
+}
+
+/// A learning rate that blows up must end in an error that names the step, with the parameters of
+/// the last good epoch back in place.
+fn divergence<E: Engine>(make: impl Fn(Plan) -> E) {
+    let loss = Loss::Mse;
+    let data = learnable(64, 4, 2, &loss, 3);
+    let options = TrainOptions {
+        batch_size: 16,
+        epochs: 50,
+        ..TrainOptions::new(loss, Optimizer::sgd(20.0))
+    };
+    let mlp = Mlp::with_hidden(4, &[16], Activation::Relu, 2);
+    let engine = make(Plan::new(&mlp, &options).unwrap());
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    let error = trainer.train().unwrap_err();
+    let Error::Diverged { step, epoch, loss } = error else { panic!("{error}") };
+    assert!(!loss.is_finite(), "{loss}");
+    assert_eq!(epoch, (step - 1) / 4 + 1);
+    assert_eq!(trainer.epochs(), epoch - 1);
+    let parameters = trainer.engine_mut().parameters().unwrap();
+    assert!(parameters.iter().all(|w| w.is_finite()), "the last good parameters aren't back");
+}
+
+#[test]
+fn divergence_names_the_step_on_the_cpu() {
+    divergence(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn divergence_names_the_step_on_the_gpu() {
+    divergence(gpu_engine);
+}
+
+#[test]
+fn breaking_off_keeps_what_was_done() {
+    let loss = Loss::Mse;
+    let data = learnable(64, 4, 2, &loss, 3);
+    let options =
+        TrainOptions { batch_size: 4, ..TrainOptions::new(loss, Optimizer::sgd(0.01)) };
+    let plan = Plan::new(&Mlp::new(4).linear(2), &options).unwrap();
+    let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan), &data, Some(&data)).unwrap();
+    let report = trainer
+        .train_epoch(|p| if p.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        .unwrap();
+    assert!(report.interrupted);
+    assert_eq!((report.step, report.validation), (3, None));
+}
+
+#[test]
+fn data_that_do_not_fit_are_refused() {
+    let options = TrainOptions::new(Loss::CROSS_ENTROPY, Optimizer::sgd(0.1));
+    let engine = || CpuEngine::<f32>::new(Plan::new(&Mlp::new(3).linear(2), &options).unwrap());
+    let message = |data: &Dataset| {
+        Trainer::new(engine(), data, None).err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let wide = learnable(8, 4, 2, &Loss::CROSS_ENTROPY, 1);
+    assert!(message(&wide).contains("expected 3 as the net's inputs, got 4"), "{}", message(&wide));
+    let many = learnable(8, 3, 5, &Loss::CROSS_ENTROPY, 1);
+    assert!(message(&many).contains("at most 2 classes"), "{}", message(&many));
+    let values = learnable(8, 3, 2, &Loss::Mse, 1);
+    assert!(message(&values).contains("expected class indices"), "{}", message(&values));
+}
