@@ -1,0 +1,298 @@
+//! The words that options take, as they stand on the command line and in `config.toml`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde::{Deserialize, Serialize};
+use wgrad::data::{Missing, Scaling, TargetKind};
+use wgrad::{Activation, Init, Loss, Sampling, Schedule};
+
+/// A choice among words: what clap offers and what `config.toml` holds are the same.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$entry_doc:meta])* $entry:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+        pub(crate) enum $name {
+            $($(#[$entry_doc])* #[value(name = $word)] #[serde(rename = $word)] $entry,)+
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$entry => $word,)+ })
+            }
+        }
+    };
+}
+
+choice! {
+    /// What the target is.
+    Task {
+        /// Text and small sets of whole numbers are classes, other numbers are values
+        Auto = "auto",
+        /// Every different text or number is a class
+        Classification = "classification",
+        /// The target is a number
+        Regression = "regression",
+    }
+}
+
+choice! {
+    /// What is done about missing input cells.
+    MissingCells {
+        /// An error, so that nobody trains on invented values unawares
+        Reject = "reject",
+        /// The mean or most frequent value takes their place
+        Fill = "fill",
+    }
+}
+
+choice! {
+    /// What is done to numbers.
+    ScalingChoice {
+        /// To mean 0 and standard deviation 1
+        Standardize = "standardize",
+        /// To the range 0 to 1
+        MinMax = "min-max",
+        /// Nothing
+        None = "none",
+    }
+}
+
+choice! {
+    /// Whether the first line names the columns.
+    Header {
+        /// Find out by itself
+        Auto = "auto",
+        /// The first line names the columns
+        Yes = "yes",
+        /// The first line is data; columns are named 1, 2, …
+        No = "no",
+    }
+}
+
+choice! {
+    /// Where weights start.
+    InitChoice {
+        /// PyTorch's nn.Linear: uniform within 1/√fan_in
+        Default = "default",
+        /// He et al. 2015, uniform
+        KaimingUniform = "kaiming_uniform",
+        /// He et al. 2015, normal
+        KaimingNormal = "kaiming_normal",
+        /// Glorot and Bengio 2010, uniform
+        XavierUniform = "xavier_uniform",
+        /// Glorot and Bengio 2010, normal
+        XavierNormal = "xavier_normal",
+        /// LeCun et al. 1998, uniform
+        LecunUniform = "lecun_uniform",
+        /// LeCun et al. 1998, normal
+        LecunNormal = "lecun_normal",
+        /// Sitzmann et al. 2020, for the sine activation
+        Siren = "siren",
+    }
+}
+
+choice! {
+    /// What is minimised.
+    LossChoice {
+        /// Mean squared error
+        Mse = "mse",
+        /// Mean absolute error
+        Mae = "mae",
+        /// Squared up to an error of 1, absolute beyond
+        Huber = "huber",
+        /// Binary cross-entropy on one logit, for two classes
+        BceWithLogits = "bce_with_logits",
+        /// Cross-entropy of the softmax, one logit per class
+        CrossEntropy = "cross_entropy",
+    }
+}
+
+choice! {
+    /// How a gradient becomes a step.
+    OptimizerChoice {
+        /// Plain stochastic gradient descent
+        Sgd = "sgd",
+        /// SGD with momentum
+        Momentum = "momentum",
+        /// SGD with Nesterov's momentum
+        Nesterov = "nesterov",
+        /// Kingma and Ba 2015
+        Adam = "adam",
+        /// Adam with decoupled weight decay (Loshchilov and Hutter 2019)
+        Adamw = "adamw",
+    }
+}
+
+choice! {
+    /// The learning rate over the run.
+    ScheduleChoice {
+        /// The same throughout
+        Constant = "constant",
+        /// Falls to 0 along a half cosine
+        Cosine = "cosine",
+    }
+}
+
+choice! {
+    /// How batches are drawn.
+    SamplingChoice {
+        /// Every row once an epoch, in a new random order
+        Shuffled = "shuffled",
+        /// Every row drawn independently
+        Replacement = "replacement",
+        /// Every row once an epoch, in the order of the data
+        Sequential = "sequential",
+    }
+}
+
+impl From<Task> for TargetKind {
+    fn from(task: Task) -> Self {
+        match task {
+            Task::Auto => Self::Auto,
+            Task::Classification => Self::Classes,
+            Task::Regression => Self::Values,
+        }
+    }
+}
+
+impl From<MissingCells> for Missing {
+    fn from(missing: MissingCells) -> Self {
+        match missing {
+            MissingCells::Reject => Self::Reject,
+            MissingCells::Fill => Self::Fill,
+        }
+    }
+}
+
+impl From<ScalingChoice> for Scaling {
+    fn from(scaling: ScalingChoice) -> Self {
+        match scaling {
+            ScalingChoice::Standardize => Self::Standardize,
+            ScalingChoice::MinMax => Self::MinMax,
+            ScalingChoice::None => Self::None,
+        }
+    }
+}
+
+impl From<ScheduleChoice> for Schedule {
+    fn from(schedule: ScheduleChoice) -> Self {
+        match schedule {
+            ScheduleChoice::Constant => Self::Constant,
+            ScheduleChoice::Cosine => Self::Cosine { floor: 0.0 },
+        }
+    }
+}
+
+impl From<SamplingChoice> for Sampling {
+    fn from(sampling: SamplingChoice) -> Self {
+        match sampling {
+            SamplingChoice::Shuffled => Self::Shuffled,
+            SamplingChoice::Replacement => Self::Replacement,
+            SamplingChoice::Sequential => Self::Sequential,
+        }
+    }
+}
+
+impl InitChoice {
+    /// The distribution of weights in front of `activation`; `None` for `siren` without a sine.
+    pub(crate) fn before(self, activation: Activation) -> Option<Init> {
+        Some(match (self, activation) {
+            (Self::Default, _) => Init::Default,
+            (Self::KaimingUniform, _) => Init::KaimingUniform,
+            (Self::KaimingNormal, _) => Init::KaimingNormal,
+            (Self::XavierUniform, _) => Init::XavierUniform,
+            (Self::XavierNormal, _) => Init::XavierNormal,
+            (Self::LecunUniform, _) => Init::LecunUniform,
+            (Self::LecunNormal, _) => Init::LecunNormal,
+            (Self::Siren, Activation::Sine { omega0 }) => Init::Siren { omega0 },
+            (Self::Siren, _) => return None,
+        })
+    }
+}
+
+impl LossChoice {
+    /// The library's loss; only cross-entropy knows label smoothing.
+    pub(crate) fn with(self, label_smoothing: f32) -> Loss {
+        match self {
+            Self::Mse => Loss::Mse,
+            Self::Mae => Loss::Mae,
+            Self::Huber => Loss::HUBER,
+            Self::BceWithLogits => Loss::BCE_WITH_LOGITS,
+            Self::CrossEntropy => {
+                Loss::CrossEntropy { label_smoothing, class_weights: Vec::new() }
+            }
+        }
+    }
+}
+
+/// Which device trains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceChoice {
+    /// A hardware GPU, else the CPU engine.
+    Auto,
+    /// The fastest adapter, software included.
+    Gpu,
+    /// The CPU engine.
+    Cpu,
+    /// An adapter by a part of its name.
+    Named(String),
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Gpu => "gpu",
+            Self::Cpu => "cpu",
+            Self::Named(name) => name,
+        })
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "gpu" => Self::Gpu,
+            "cpu" => Self::Cpu,
+            "" => return Err("give auto, gpu, cpu, or a part of an adapter's name".into()),
+            name => Self::Named(name.to_owned()),
+        })
+    }
+}
+
+/// Takes an activation's name, with its parameter in parentheses where it has one; answers others
+/// with the list and the nearest, as clap does for plain choices.
+#[derive(Clone, Debug)]
+pub(crate) struct ActivationParser;
+
+impl TypedValueParser for ActivationParser {
+    type Value = Activation;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Activation, clap::Error> {
+        let text = value.to_string_lossy();
+        let name = text.split_once('(').map_or(&*text, |(name, _)| name);
+        let names = PossibleValuesParser::new(Activation::ALL.map(Activation::name));
+        names.parse_ref(command, arg, name.as_ref())?;
+        let whole = |text: &str| match text.parse() {
+            Ok(activation) => Ok(activation),
+            Err(_) => Err("a parameter is a number in parentheses, as in leaky_relu(0.2), elu(1) \
+                           or sine(30); the other activations have none"),
+        };
+        TypedValueParser::parse_ref(&whole, command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue>>> {
+        Some(Box::new(Activation::ALL.into_iter().map(|a| PossibleValue::new(a.name()))))
+    }
+}
