@@ -142,7 +142,9 @@ impl Activation {
             Self::Elu { alpha } => leaky_slope(kept + T::from_f32(alpha)),
             Self::Gelu => {
                 let density = (real(-0.5) * kept * kept).exp()
-                    * real(std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0);
+                    * real(
+                        std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0,
+                    );
                 normal_cdf(kept) + kept * density
             }
             Self::GeluTanh => {

@@ -154,7 +154,7 @@ pub trait Engine {
 
 /// Checks inputs of a prediction and says how many rows they are.
 pub(crate) fn rows_of(inputs: &[f32], in_features: usize) -> Result<usize> {
-    if inputs.len() % in_features == 0 {
+    if inputs.len().is_multiple_of(in_features) {
         return Ok(inputs.len() / in_features);
     }
     Err(crate::Error::Shape {

@@ -14,22 +14,22 @@ use crate::rng::Stream;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Init {
-    /// U(1/√fan_in), for weights and biases: what PyTorch's `nn.Linear` does.
+    /// `U(1/√fan_in)`, for weights and biases: what PyTorch's `nn.Linear` does.
     #[default]
     Default,
-    /// U(gain·√(3/fan_in)) (He et al. 2015; `nn.init.kaiming_uniform_`).
+    /// `U(gain·√(3/fan_in))` (He et al. 2015; `nn.init.kaiming_uniform_`).
     KaimingUniform,
-    /// N(gain/√fan_in) (`nn.init.kaiming_normal_`).
+    /// `N(gain/√fan_in)` (`nn.init.kaiming_normal_`).
     KaimingNormal,
-    /// U(gain·√(6/(fan_in + fan_out))) (Glorot and Bengio 2010; `nn.init.xavier_uniform_`).
+    /// `U(gain·√(6/(fan_in + fan_out)))` (Glorot and Bengio 2010; `nn.init.xavier_uniform_`).
     XavierUniform,
-    /// N(gain·√(2/(fan_in + fan_out))) (`nn.init.xavier_normal_`).
+    /// `N(gain·√(2/(fan_in + fan_out)))` (`nn.init.xavier_normal_`).
     XavierNormal,
-    /// U(√(3/fan_in)) (LeCun et al. 1998).
+    /// `U(√(3/fan_in))` (LeCun et al. 1998).
     LecunUniform,
-    /// N(1/√fan_in) (LeCun et al. 1998).
+    /// `N(1/√fan_in)` (LeCun et al. 1998).
     LecunNormal,
-    /// U(1/fan_in) in the net's first linear layer, U(√(6/fan_in)/ω₀) in the others
+    /// `U(1/fan_in)` in the net's first linear layer, `U(√(6/fan_in)/ω₀)` in the others
     /// (Sitzmann et al. 2020).
     Siren {
         /// ω₀ of the sine activations, positive. SIREN uses 30.
@@ -137,7 +137,11 @@ mod tests {
     fn siren_treats_the_first_layer_apart() {
         let place = Place { fan_in: 2, fan_out: 8, gain: 1.0, first: true };
         let mut tensor = vec![0.0; 1000];
-        Init::Siren { omega0: 30.0 }.fill(&place, &mut Stream::new(1, Purpose::Init, 0), &mut tensor);
+        Init::Siren { omega0: 30.0 }.fill(
+            &place,
+            &mut Stream::new(1, Purpose::Init, 0),
+            &mut tensor,
+        );
         let largest = tensor.iter().fold(0.0_f32, |m, x| m.max(x.abs()));
         assert!((0.49..=0.5).contains(&largest), "{largest}");
     }

@@ -21,10 +21,33 @@
 //! use wgrad::data::{self, Partition, PartitionOptions, Schema, SchemaOptions};
 //! use wgrad::{Activation, CpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer};
 //!
+//! // A table, split into training, validation and test rows; columns scaled by the training rows.
 //! let table = data::digits();
-//! # let _ = &table;
+//! let columns = SchemaOptions::default();
+//! let labels = columns.labels(&table)?;
+//! let parts = Partition::new(table.rows(), labels.as_deref(), &PartitionOptions::default())?;
+//! let schema = Schema::fit(&table, &parts.train, &columns)?;
+//!
+//! // A net, how to train it, and every size of both before anything is allocated.
+//! let mlp = Mlp::with_hidden(schema.in_features(), &[64], Activation::Relu, schema.outputs());
+//! let options = TrainOptions {
+//!     epochs: 3,
+//!     ..TrainOptions::new(Loss::CROSS_ENTROPY, Optimizer::adamw(3e-3))
+//! };
+//! let plan = Plan::new(&mlp, &options)?;
+//!
+//! // `GpuEngine::new(&device, &queue, plan)?` trains on your wgpu device instead.
+//! let engine = CpuEngine::<f32>::new(plan);
+//! let mut trainer = Trainer::new(engine, &schema.encode(&table, &parts.train)?, None)?;
+//! trainer.train()?;
+//! let test = trainer.evaluate(&schema.encode(&table, &parts.test)?)?;
+//! assert!(test.score.value() > 0.9);
 //! # Ok::<(), wgrad::Error>(())
 //! ```
+//!
+//! # Features
+//! `cli` (default) brings the dependencies of the command line; the library needs none of them:
+//! `wgrad = { version = "…", default-features = false }`.
 
 mod activation;
 pub mod data;

@@ -28,10 +28,10 @@ pub enum Loss {
         #[serde(default)]
         pos_weight: Vec<f32>,
     },
-    /// −Σ_b w_t ln softmax(p)_t / Σ_b w_t for class indices t (`nn.CrossEntropyLoss`).
+    /// `−Σ_b w_t ln softmax(p)_t / Σ_b w_t` for class indices t (`nn.CrossEntropyLoss`).
     ///
     /// With label smoothing ε each row's term is
-    /// (1 − ε) w_t (−ln s_t) + ε/K Σ_k w_k (−ln s_k), s = softmax(p).
+    /// `(1 − ε) w_t (−ln s_t) + ε/K Σ_k w_k (−ln s_k)`, s = softmax(p).
     CrossEntropy {
         /// ε in 0.0..=1.0: how much of the target is spread over all classes.
         #[serde(default)]
@@ -52,7 +52,8 @@ impl Loss {
         Self::CrossEntropy { label_smoothing: 0.0, class_weights: Vec::new() };
 
     /// The names that [`FromStr`](std::str::FromStr) takes.
-    pub const NAMES: [&'static str; 5] = ["mse", "mae", "huber", "bce_with_logits", "cross_entropy"];
+    pub const NAMES: [&'static str; 5] =
+        ["mse", "mae", "huber", "bce_with_logits", "cross_entropy"];
 
     /// The loss's name.
     #[must_use]
@@ -163,7 +164,8 @@ impl Loss {
                     return Ok(());
                 }
                 mismatch(
-                    "two classes and a net with one output, or a column of 0 and 1 per output".into(),
+                    "two classes and a net with one output, or a column of 0 and 1 per output"
+                        .into(),
                     format!("{classes} classes and {outputs} outputs (use cross_entropy)"),
                 )
             }

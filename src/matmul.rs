@@ -103,9 +103,8 @@ mod tests {
                     matmul(&mut out, a_view, b_view);
                     let terms = |i: usize| {
                         let (a, b) = (&a, &b);
-                        (0..k).map(move |j| {
-                            f64::from(a[i / n * k + j]) * f64::from(b[j * n + i % n])
-                        })
+                        (0..k)
+                            .map(move |j| f64::from(a[i / n * k + j]) * f64::from(b[j * n + i % n]))
                     };
                     let want: Vec<f64> = (0..m * n).map(|i| terms(i).sum()).collect();
                     let size = |i: usize| terms(i).map(f64::abs).sum::<f64>();

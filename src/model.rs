@@ -170,10 +170,16 @@ impl Mlp {
                             block.activation = Some(activation);
                         }
                         Some(_) => {
-                            return refuse(index, "two activations in a row (put a linear layer between)");
+                            return refuse(
+                                index,
+                                "two activations in a row (put a linear layer between)",
+                            );
                         }
                         None => {
-                            return refuse(index, "an activation comes first (put a linear layer before it)");
+                            return refuse(
+                                index,
+                                "an activation comes first (put a linear layer before it)",
+                            );
                         }
                     }
                 }

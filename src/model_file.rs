@@ -148,8 +148,7 @@ impl ModelFile {
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
             failed(format!("not a whole safetensors file ({e}); it may have been cut short"))
         })?;
-        let (_, metadata) =
-            SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
         let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
         let json = json.ok_or_else(|| {
             failed("no `wgrad` entry in the metadata: another program wrote this file".into())

@@ -178,7 +178,7 @@ impl Optimizer {
     /// The value of `RULE` in `shaders/optimizer.wgsl`.
     pub(crate) fn code(&self) -> u32 {
         match self.rule {
-            Rule::Sgd { momentum, .. } if momentum == 0.0 => 0,
+            Rule::Sgd { momentum: 0.0, .. } => 0,
             Rule::Sgd { nesterov: false, .. } => 1,
             Rule::Sgd { nesterov: true, .. } => 2,
             Rule::Adam { .. } => 3,

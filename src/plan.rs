@@ -93,7 +93,8 @@ impl Stage {
     /// buffer (Z where kept, else Y).
     #[must_use]
     pub fn kept(&self, rows: usize) -> Range<usize> {
-        let start = if self.activation.keeps_preactivation() { self.preactivation_offset(rows) } else { 0 };
+        let start =
+            if self.activation.keeps_preactivation() { self.preactivation_offset(rows) } else { 0 };
         start..start + rows * self.out_features
     }
 
@@ -442,8 +443,11 @@ impl fmt::Display for Plan {
             Activation::Identity => String::new(),
             a => a.to_string(),
         };
-        let width =
-            self.stages.iter().map(|s| shown(s.activation).len()).fold("activation".len(), usize::max);
+        let width = self
+            .stages
+            .iter()
+            .map(|s| shown(s.activation).len())
+            .fold("activation".len(), usize::max);
         writeln!(
             f,
             "{:>5}  {:<13} {:<width$} {:>12} {:>13} {:>13}",
@@ -515,7 +519,10 @@ mod tests {
         let limits = wgpu::Limits::default();
         assert!(plan(&mlp, 30_000).unwrap().check_limits(&limits).is_ok());
         let refused = plan(&mlp, 60_000).unwrap().check_limits(&limits).unwrap_err().to_string();
-        assert!(refused.contains("layer 0's activations for 60000 rows needs 228.9 MiB"), "{refused}");
+        assert!(
+            refused.contains("layer 0's activations for 60000 rows needs 228.9 MiB"),
+            "{refused}"
+        );
         assert!(refused.contains("128.0 MiB: a batch_size of 33554 would fit"), "{refused}");
         assert!(plan(&mlp, 33_554).unwrap().check_limits(&limits).is_ok());
 

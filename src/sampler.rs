@@ -86,8 +86,7 @@ impl Order {
             Self::Shuffled { ref keys } => permute(first + index, rows, keys),
             Self::Replacement { seed, step } => {
                 let [low, high] = words(step);
-                let [u, ..] =
-                    philox4x32([index, low, high, Purpose::Draw as u32], words(seed));
+                let [u, ..] = philox4x32([index, low, high, Purpose::Draw as u32], words(seed));
                 // The high half of the product: below `rows`, biased by at most rows / 2³².
                 words(u64::from(u) * u64::from(rows))[1]
             }
@@ -185,7 +184,10 @@ mod tests {
         }
         let expected = f64::from(draws) / f64::from(rows);
         for count in counts {
-            assert!((f64::from(count) - expected).abs() <= 4.0 * (expected * 0.9).sqrt(), "{counts:?}");
+            assert!(
+                (f64::from(count) - expected).abs() <= 4.0 * (expected * 0.9).sqrt(),
+                "{counts:?}"
+            );
         }
     }
 }

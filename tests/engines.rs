@@ -1,4 +1,5 @@
 //! Whole runs: the GPU against the CPU, the same bits twice, and what a step costs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -66,7 +67,8 @@ fn sixty_steps_agree_on_all_engines() {
             // 30 rows in batches of 16: one step an epoch, each epoch other rows.
             let data = learnable(30, mlp.in_features(), mlp.out_features(), &loss, 8);
             let plan = || Plan::new(&mlp, &options).unwrap();
-            let exact = run(CpuEngine::<f64>::new(plan()), &data, |e| e.parameters_exact().to_vec());
+            let exact =
+                run(CpuEngine::<f64>::new(plan()), &data, |e| e.parameters_exact().to_vec());
             let cpu =
                 run(CpuEngine::<f32>::new(plan()), &data, |e| widen(&e.parameters().unwrap()));
             let gpu = run(gpu_engine(plan()), &data, |e| widen(&e.parameters().unwrap()));
@@ -79,10 +81,18 @@ fn sixty_steps_agree_on_all_engines() {
                 let off = distance(gpu, exact);
                 assert!(off <= bound, "{what}: the GPU is {off:e} off, bound {bound:e}");
                 // The bound itself must stay far below anything a wrong formula would cause.
-                assert!(bound <= 1e-3 * largest(exact), "{what}: a bound of {bound:e} says nothing");
+                assert!(
+                    bound <= 1e-3 * largest(exact),
+                    "{what}: a bound of {bound:e} says nothing"
+                );
             };
             check(&format!("{what}: losses"), &gpu.losses, &cpu.losses, &exact.losses);
-            check(&format!("{what}: parameters"), &gpu.parameters, &cpu.parameters, &exact.parameters);
+            check(
+                &format!("{what}: parameters"),
+                &gpu.parameters,
+                &cpu.parameters,
+                &exact.parameters,
+            );
         }
     }
 }
@@ -189,12 +199,14 @@ fn known_net<E: Engine>(make: impl Fn(Plan) -> E) {
     let values = inputs.iter().map(|x| 2.0 * x - 1.0).collect();
     let targets = wgrad::data::Targets::Values { values, width: 1 };
     let data = Dataset::new(inputs.clone(), 1, targets).unwrap();
-    let mut trainer =
-        Trainer::new(make(Plan::new(&mlp, &options).unwrap()), &data, None).unwrap();
+    let mut trainer = Trainer::new(make(Plan::new(&mlp, &options).unwrap()), &data, None).unwrap();
     let evaluation = trainer.evaluate(&data).unwrap();
     assert_eq!(evaluation.rows, 1000);
     assert!(evaluation.loss <= 1e-12, "{evaluation:?}");
-    assert!(matches!(evaluation.score, Score::R2(r2) if (r2 - 1.0).abs() <= 1e-12), "{evaluation:?}");
+    assert!(
+        matches!(evaluation.score, Score::R2(r2) if (r2 - 1.0).abs() <= 1e-12),
+        "{evaluation:?}"
+    );
     let predictions = trainer.predict(&inputs).unwrap();
     assert_eq!(predictions.len(), 1000);
     assert!((predictions[999] - 2.996).abs() <= 1e-6, "{}", predictions[999]);
@@ -250,12 +262,13 @@ fn divergence_names_the_step_on_the_gpu() {
 fn breaking_off_keeps_what_was_done() {
     let loss = Loss::Mse;
     let data = learnable(64, 4, 2, &loss, 3);
-    let options =
-        TrainOptions { batch_size: 4, ..TrainOptions::new(loss, Optimizer::sgd(0.01)) };
+    let options = TrainOptions { batch_size: 4, ..TrainOptions::new(loss, Optimizer::sgd(0.01)) };
     let plan = Plan::new(&Mlp::new(4).linear(2), &options).unwrap();
     let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan), &data, Some(&data)).unwrap();
     let report = trainer
-        .train_epoch(|p| if p.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        .train_epoch(
+            |p| if p.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
+        )
         .unwrap();
     assert!(report.interrupted);
     assert_eq!((report.step, report.validation), (3, None));

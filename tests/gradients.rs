@@ -1,4 +1,5 @@
 //! Gradients of every loss × activation against central differences, in f64.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -80,7 +81,8 @@ fn check(loss: &Loss, activation: Activation, at_the_end: bool) {
     let analytic: Vec<f64> = indices.iter().map(|&i| analytic[i]).collect();
     // Truncation is h²/6 times the third derivative, of the order of 10², and for sine ω₀ times
     // that per layer and order; rounding is a few ε of the loss, over h.
-    let third = if matches!(activation, Activation::Sine { .. }) { 1e2 * 2_f64.powi(9) } else { 1e2 };
+    let third =
+        if matches!(activation, Activation::Sine { .. }) { 1e2 * 2_f64.powi(9) } else { 1e2 };
     let bound = h * h / 6.0 * third + 1e-15 / h;
     let what = format!("{loss:?}, {activation}, at the end: {at_the_end}");
     assert_close(&what, &analytic, &differences, bound);

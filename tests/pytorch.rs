@@ -3,6 +3,7 @@
 //! In f64 the numbers must be PyTorch's to 1e-12. In f32 they may be at most four times as far from
 //! the exact ones as PyTorch's own f32 is: the same number of roundings in another order, and on
 //! GPUs less exact built-in functions (`Tolerance`).
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -12,9 +13,7 @@ use std::ops::ControlFlow;
 use common::{assert_close, gpu_engine, largest, widen};
 use serde::Deserialize;
 use wgrad::data::{Dataset, Targets};
-use wgrad::{
-    CpuEngine, Engine, Loss, Mlp, Optimizer, Plan, Sampling, TrainOptions, Trainer,
-};
+use wgrad::{CpuEngine, Engine, Loss, Mlp, Optimizer, Plan, Sampling, TrainOptions, Trainer};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -67,7 +66,11 @@ impl Fixture {
     fn data(&self, case: &Case) -> Dataset {
         let targets = match case.loss {
             Loss::CrossEntropy { .. } => {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "small"
+                )]
                 let labels = case.targets.iter().map(|&t| t as u32).collect();
                 Targets::Classes { labels, classes: 3 }
             }

@@ -221,9 +221,7 @@ impl LossChoice {
             Self::Mae => Loss::Mae,
             Self::Huber => Loss::HUBER,
             Self::BceWithLogits => Loss::BCE_WITH_LOGITS,
-            Self::CrossEntropy => {
-                Loss::CrossEntropy { label_smoothing, class_weights: Vec::new() }
-            }
+            Self::CrossEntropy => Loss::CrossEntropy { label_smoothing, class_weights: Vec::new() },
         }
     }
 }

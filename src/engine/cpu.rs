@@ -246,7 +246,8 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
-        let (in_features, outputs) = (self.plan.mlp().in_features(), self.plan.mlp().out_features());
+        let (in_features, outputs) =
+            (self.plan.mlp().in_features(), self.plan.mlp().out_features());
         let mut predictions = Vec::with_capacity(rows_of(inputs, in_features)? * outputs);
         for batch in inputs.chunks(self.plan.capacity() * in_features) {
             self.batch_inputs.iter_mut().zip(batch).for_each(|(x, &value)| *x = T::from_f32(value));

@@ -169,7 +169,8 @@ impl GpuEngine {
         }
         let first = self.head;
         let stride = SLOT_STRIDE as usize;
-        for ((slot, step), bytes) in (first..).zip(steps).zip(self.scratch.chunks_exact_mut(stride)) {
+        for ((slot, step), bytes) in (first..).zip(steps).zip(self.scratch.chunks_exact_mut(stride))
+        {
             let uniform = StepUniform::new(step, word(data.rows), slot);
             bytes[..size_of::<StepUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
         }
@@ -181,7 +182,7 @@ impl GpuEngine {
 
     /// Submits at most [`MAX_STEPS`] batches: training steps if `train`, else an evaluation.
     fn submit(&mut self, data: &GpuData, steps: &[Step], train: bool) -> Result<()> {
-        let (staging, mut batches, waited) = self.flights.take_idle()?;
+        let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
         let first = self.write_steps(data, steps);
         let mut encoder = self.encoder("wgrad.steps");
@@ -195,19 +196,19 @@ impl GpuEngine {
                 dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
                 self.stats.dispatches += 1;
             }
-            batches.push((train.then_some(step.number), step.batch));
+            luggage.batches.push((train.then_some(step.number), step.batch));
         }
         drop(pass);
         encoder.copy_buffer_to_buffer(
             &self.buffers.ring,
             u64::from(first) * METRICS_BYTES,
-            &staging,
+            &luggage.staging,
             0,
             steps.len() as u64 * METRICS_BYTES,
         );
         let submission = self.queue.submit([encoder.finish()]);
         self.stats.submissions += 1;
-        self.flights.push(staging, batches, submission);
+        self.flights.push(luggage, submission);
         Ok(())
     }
 
@@ -346,7 +347,11 @@ fn compute_pass(encoder: &mut wgpu::CommandEncoder) -> wgpu::ComputePass<'_> {
 
 /// Runs `create` so that the driver's refusal becomes an error instead of reaching the host app's
 /// handler.
-fn in_scope<T>(device: &wgpu::Device, during: &'static str, create: impl FnOnce() -> T) -> Result<T> {
+fn in_scope<T>(
+    device: &wgpu::Device,
+    during: &'static str,
+    create: impl FnOnce() -> T,
+) -> Result<T> {
     let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory]
         .map(|filter| device.push_error_scope(filter));
     let made = create();

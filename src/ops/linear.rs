@@ -138,7 +138,7 @@ pub(crate) fn linear_backward_input<T: Real>(
     super::activation::activation_backward(activation, kept, gradient_input);
 }
 
-/// Twin of `shaders/linear_backward_weight.wgsl`: dW = dZᵀ·X, db = Σ_rows dZ.
+/// Twin of `shaders/linear_backward_weight.wgsl`: dW = dZᵀ·X, db = Σ dZ over the rows.
 pub(crate) fn linear_backward_weight<T: Real>(
     gradient_output: &[T],
     input: &[T],

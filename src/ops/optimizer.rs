@@ -54,7 +54,7 @@ pub(crate) fn optimizer<T: Real>(
     let step = |w: &mut T, direction: T| *w = u.keep * *w - u.step_size * direction;
     let steps = parameters.iter_mut().zip(gradients);
     match optimizer.rule {
-        Rule::Sgd { momentum, .. } if momentum == 0.0 => {
+        Rule::Sgd { momentum: 0.0, .. } => {
             steps.for_each(|(w, &g)| step(w, decayed(*w, g)));
         }
         Rule::Sgd { nesterov, .. } => {

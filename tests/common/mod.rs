@@ -1,4 +1,6 @@
 //! What the integration tests share.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::cast_possible_truncation, reason = "random numbers of small tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::sync::OnceLock;
@@ -23,7 +25,13 @@ pub(crate) fn gpu_engine(plan: Plan) -> GpuEngine {
 
 /// Rows of numbers in [−1, 1) with targets that a net can learn: of each row's numbers x, the
 /// values sin(3x₀) + x₁ and so on, or the class of the largest.
-pub(crate) fn learnable(rows: usize, columns: usize, outputs: usize, loss: &Loss, seed: u64) -> Dataset {
+pub(crate) fn learnable(
+    rows: usize,
+    columns: usize,
+    outputs: usize,
+    loss: &Loss,
+    seed: u64,
+) -> Dataset {
     let mut stream = Stream::new(seed, Purpose::Synthetic, 0);
     let inputs: Vec<f32> =
         (0..rows * columns).map(|_| 2.0 * stream.uniform() as f32 - 1.0).collect();
@@ -54,7 +62,10 @@ pub(crate) fn learnable(rows: usize, columns: usize, outputs: usize, loss: &Loss
 pub(crate) fn assert_close(what: &str, got: &[f64], want: &[f64], bound: f64) {
     assert_eq!(got.len(), want.len(), "{what}: lengths differ");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
-        assert!((got - want).abs() <= bound, "{what}, element {i}: {got} against {want}, bound {bound:e}");
+        assert!(
+            (got - want).abs() <= bound,
+            "{what}, element {i}: {got} against {want}, bound {bound:e}"
+        );
     }
 }
 

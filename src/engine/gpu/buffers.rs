@@ -66,7 +66,8 @@ impl Buffers {
                 .iter()
                 .map(|s| storage(&format!("activations[{}]", s.layer), s.activation_len(rows)))
                 .collect(),
-            errors: ["errors[0]", "errors[1]"].map(|name| storage(name, rows * plan.widest_output())),
+            errors: ["errors[0]", "errors[1]"]
+                .map(|name| storage(name, rows * plan.widest_output())),
             batch_inputs: storage("batch_inputs", rows * plan.mlp().in_features()),
             batch_targets: storage("batch_targets", rows * plan.target_width()),
             loss_weights: storage("loss_weights", plan.mlp().out_features()),

@@ -19,12 +19,19 @@ const FIRST_STEPS: usize = 4;
 /// after a few frames.
 const SUBMISSION_SECONDS: f64 = 0.02;
 
-/// One submission and the buffer that its metrics arrive in.
+/// What a submission takes along: where its metrics arrive, and what they are of.
+#[derive(Debug)]
+pub(crate) struct Luggage {
+    /// Room for the metrics of [`MAX_STEPS`] batches.
+    pub staging: wgpu::Buffer,
+    /// Number (`None` in an evaluation) and rows of each batch.
+    pub batches: Vec<(Option<u64>, u32)>,
+}
+
+/// One submission.
 #[derive(Debug)]
 struct Flight {
-    staging: wgpu::Buffer,
-    /// Number (`None` in an evaluation) and rows of each batch.
-    batches: Vec<(Option<u64>, u32)>,
+    luggage: Luggage,
     submission: wgpu::SubmissionIndex,
     submitted: Instant,
     /// Set by wgpu when the staging buffer is mapped.
@@ -36,7 +43,7 @@ struct Flight {
 pub(crate) struct Flights {
     device: wgpu::Device,
     under_way: VecDeque<Flight>,
-    idle: Vec<(wgpu::Buffer, Vec<(Option<u64>, u32)>)>,
+    idle: Vec<Luggage>,
     reports: Vec<Report>,
     /// When the last submission ended, as far as is known.
     last_end: Option<Instant>,
@@ -45,19 +52,19 @@ pub(crate) struct Flights {
 
 impl Flights {
     pub(crate) fn new(device: &wgpu::Device) -> Self {
-        let staging = |_| {
-            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+        let luggage = |_| {
+            let staging = device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("wgrad.metrics_staging"),
                 size: MAX_STEPS as u64 * METRICS_BYTES,
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
-            (buffer, Vec::with_capacity(MAX_STEPS))
+            Luggage { staging, batches: Vec::with_capacity(MAX_STEPS) }
         };
         Self {
             device: device.clone(),
             under_way: VecDeque::with_capacity(MAX_FLIGHTS),
-            idle: (0..MAX_FLIGHTS).map(staging).collect(),
+            idle: (0..MAX_FLIGHTS).map(luggage).collect(),
             reports: Vec::new(),
             last_end: None,
             steps_at_once: FIRST_STEPS,
@@ -69,35 +76,30 @@ impl Flights {
         self.steps_at_once
     }
 
-    /// A staging buffer and a list of batches for the next submission. If all are under way, waits
-    /// for the oldest, and says so; the device is then still busy with the others.
-    pub(crate) fn take_idle(&mut self) -> Result<(wgpu::Buffer, Vec<(Option<u64>, u32)>, bool)> {
+    /// Luggage for the next submission. If all is under way, waits for the oldest, and says so; the
+    /// device is then still busy with the others.
+    pub(crate) fn take_idle(&mut self) -> Result<(Luggage, bool)> {
         self.collect()?;
         let mut waited = false;
         loop {
-            if let Some((staging, batches)) = self.idle.pop() {
-                return Ok((staging, batches, waited));
+            if let Some(luggage) = self.idle.pop() {
+                return Ok((luggage, waited));
             }
             waited = true;
             self.wait_for_oldest()?;
         }
     }
 
-    /// Takes note of a submission that copies its metrics to `staging`.
-    pub(crate) fn push(
-        &mut self,
-        staging: wgpu::Buffer,
-        batches: Vec<(Option<u64>, u32)>,
-        submission: wgpu::SubmissionIndex,
-    ) {
+    /// Takes note of a submission that copies its metrics to the luggage's buffer.
+    pub(crate) fn push(&mut self, luggage: Luggage, submission: wgpu::SubmissionIndex) {
         let mapped = Arc::new(OnceLock::new());
         let setter = Arc::clone(&mapped);
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        luggage.staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // Called once; a second value couldn't be told anyway.
             let _ = setter.set(result);
         });
         let submitted = Instant::now();
-        self.under_way.push_back(Flight { staging, batches, submission, submitted, mapped });
+        self.under_way.push_back(Flight { luggage, submission, submitted, mapped });
     }
 
     /// Takes in what has arrived, without waiting.
@@ -147,12 +149,12 @@ impl Flights {
                 return Err(Error::Device { during: "reading the metrics back", reason });
             }
             start = start.or(Some(flight.submitted));
-            steps += flight.batches.len();
-            self.read(&flight)?;
-            flight.staging.unmap();
-            let mut batches = flight.batches;
-            batches.clear();
-            self.idle.push((flight.staging, batches));
+            let mut luggage = flight.luggage;
+            steps += luggage.batches.len();
+            self.read(&luggage)?;
+            luggage.staging.unmap();
+            luggage.batches.clear();
+            self.idle.push(luggage);
         }
         if let Some(submitted) = start {
             // Work of the first began when it was submitted or when the one before had ended.
@@ -163,13 +165,13 @@ impl Flights {
         Ok(())
     }
 
-    fn read(&mut self, flight: &Flight) -> Result<()> {
-        let view = flight.staging.get_mapped_range(..).map_err(|e| Error::Device {
+    fn read(&mut self, luggage: &Luggage) -> Result<()> {
+        let view = luggage.staging.get_mapped_range(..).map_err(|e| Error::Device {
             during: "reading the metrics back",
             reason: e.to_string(),
         })?;
         let sums: &[[f32; 4]] = bytemuck::cast_slice(&view);
-        self.reports.extend(flight.batches.iter().zip(sums).map(|(&(step, rows), sums)| Report {
+        self.reports.extend(luggage.batches.iter().zip(sums).map(|(&(step, rows), sums)| Report {
             step,
             metrics: Metrics::new(rows, sums.map(f64::from)),
         }));

@@ -138,11 +138,7 @@ fn binding_type(access: Access) -> wgpu::BindingType {
     wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size }
 }
 
-fn shader_module(
-    device: &wgpu::Device,
-    kernel: &Kernel,
-    checks: Checks,
-) -> wgpu::ShaderModule {
+fn shader_module(device: &wgpu::Device, kernel: &Kernel, checks: Checks) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(kernel.name),
         source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
@@ -150,7 +146,10 @@ fn shader_module(
     match checks {
         Checks::On => device.create_shader_module(descriptor),
         Checks::Off => {
-            #[expect(unsafe_code, reason = "runtime checks cost tight kernels a multiple of their time")]
+            #[expect(
+                unsafe_code,
+                reason = "runtime checks cost tight kernels a multiple of their time"
+            )]
             // SAFETY: the kernels are this crate's own. Every index they use is guarded by the
             // shape and step uniforms, which the plan derives from the buffers' lengths, and every
             // loop ends by these. Tests run each kernel with and without the checks, on buffers

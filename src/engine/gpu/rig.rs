@@ -12,8 +12,8 @@ use crate::ops::step::StepUniform;
 
 /// A NaN that no arithmetic makes: what an output holds before a kernel writes it.
 pub(crate) const POISON: u32 = 0x7FC0_DEAD;
-/// What lies behind the end of every buffer.
-const GUARD: u32 = 0x4BAD_F00D;
+/// What lies behind the end of every buffer: a NaN, so that reading it shows as well.
+const GUARD: u32 = 0x7FC0_F00D;
 /// Words of it. They are part of the binding: a driver may drop writes outside of it.
 const GUARD_WORDS: usize = 64;
 
@@ -63,7 +63,8 @@ impl Rig {
         args: &[(&str, Arg<'_>)],
     ) -> [Vec<Vec<f32>>; 2] {
         [0, 1].map(|mode| {
-            let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut pipelines =
+                self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let pipeline = pipelines[mode].get(kernel, choices).clone();
             drop(pipelines);
             self.run_once(&pipeline, grid, step, shape.as_ref(), args)
@@ -94,7 +95,8 @@ impl Rig {
             .collect();
         let mut bindings = vec![("step", whole(&steps))];
         bindings.extend(shape.map(|shape| ("shape", whole(shape))));
-        bindings.extend(args.iter().zip(&buffers).map(|((name, _), buffer)| (*name, whole(buffer))));
+        bindings
+            .extend(args.iter().zip(&buffers).map(|((name, _), buffer)| (*name, whole(buffer))));
         let dispatch = Dispatch::new(device, pipeline, "rig", grid, &bindings);
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

@@ -95,7 +95,8 @@ fn linear_forward_matches_its_twin() {
         let all = (rows, inputs, outputs) == (17, 15, 16);
         let some = [Activation::ALL[index % 11], Activation::ALL[(index + 5) % 11]];
         for &a in if all { &Activation::ALL[..] } else { &some[..] } {
-            let (x, w, b) = (random(1, rows * inputs), random(2, outputs * inputs), random(3, outputs));
+            let (x, w, b) =
+                (random(1, rows * inputs), random(2, outputs * inputs), random(3, outputs));
             let len = rows * outputs;
             let offset = len.next_multiple_of(TENSOR_ALIGN);
             let keeps = a.keeps_preactivation();
@@ -254,7 +255,8 @@ fn activation_backward_matches_its_twin() {
             activation_backward(a, &widen(&kept), &mut want);
             for run in runs {
                 assert_within(&run[0], &want, |i| {
-                    f64::from(dy[i].abs()) * derivative_error(a, f64::from(kept[i])) + U * want[i].abs()
+                    f64::from(dy[i].abs()) * derivative_error(a, f64::from(kept[i]))
+                        + U * want[i].abs()
                 });
             }
         }

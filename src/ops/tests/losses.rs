@@ -112,11 +112,17 @@ fn elementwise_losses_match_their_twin() {
             // Value and slope have at most e² and 2e, made by a handful of roundings each; BCE adds
             // exp (8U for negative arguments) and log (2⁻²¹), times its weight.
             let weight = f64::from(case.weights().iter().fold(1.0_f32, |m, w| m.max(*w)));
-            let builtins = if loss.is_classification() { weight * (f64::powi(2.0, -21) + 16.0 * U) } else { 0.0 };
+            let builtins = if loss.is_classification() {
+                weight * (f64::powi(2.0, -21) + 16.0 * U)
+            } else {
+                0.0
+            };
             let count = f64::from(u32::try_from(rows * outputs).unwrap());
             let term = (e * e).max(weight * e);
             for run in case.run() {
-                assert_within(&run[0], &gradient, |_| (8.0 * U * 2.0 * e * weight + builtins) / count);
+                assert_within(&run[0], &gradient, |_| {
+                    (8.0 * U * 2.0 * e * weight + builtins) / count
+                });
                 let scored = flat(&metrics);
                 assert_within(&run[1], &scored, |i| match i % 4 {
                     0 => gamma(outputs + 6) * term + builtins,
@@ -139,7 +145,8 @@ fn cross_entropy_matches_its_twin() {
             (0.0, random_weights.clone()),
             (0.3, random_weights.clone()),
         ] {
-            let case = Case::new(Loss::CrossEntropy { label_smoothing, class_weights }, rows, outputs);
+            let case =
+                Case::new(Loss::CrossEntropy { label_smoothing, class_weights }, rows, outputs);
             let (gradient, metrics) = case.twin();
             let weights = case.weights();
             let largest = f64::from(weights.iter().fold(0.0_f32, |m, w| m.max(*w)));

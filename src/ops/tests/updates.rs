@@ -94,7 +94,9 @@ fn optimizer_matches_its_twin() {
                     }
                     assert_within(&run[0], &want[0], |i| {
                         let moved = (want[0][i] - f64::from(w[i])).abs();
-                        4.0 * U + moved * 24.0 * U + direction_error(&update, want[1][i], want[2][i])
+                        4.0 * U
+                            + moved * 24.0 * U
+                            + direction_error(&update, want[1][i], want[2][i])
                     });
                 }
             }

@@ -1,0 +1,57 @@
+//! The command line: what was typed ([`args`]), what is meant ([`config`]), the commands, and how
+//! they end ([`failure`]).
+
+mod adapters;
+mod args;
+mod chart;
+mod choices;
+mod config;
+mod device;
+mod eval;
+mod failure;
+mod interrupt;
+mod predict;
+mod prepare;
+mod progress;
+mod recipe;
+mod results;
+mod run_folder;
+mod talk;
+mod train;
+mod trained;
+mod values;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+
+/// What is logged unless the environment says otherwise: wgpu tells about every driver that isn't
+/// there.
+const LOG: &str = "warn,wgpu_core=error,wgpu_hal=off,naga=error";
+
+/// Does what was typed.
+pub(crate) fn run() -> ExitCode {
+    start_log();
+    let outcome = match Args::read(std::env::args_os().collect()) {
+        Command::Train(args) => train::train(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Predict(args) => predict::predict(&args),
+        Command::Adapters(args) => adapters::list(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                talk::complain(message);
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+/// Logs as `WGRAD_LOG` says, else as `RUST_LOG` says.
+fn start_log() {
+    let variable = |name| std::env::var(name).ok();
+    let filters = variable("WGRAD_LOG").or_else(|| variable("RUST_LOG"));
+    env_logger::Builder::new().parse_filters(filters.as_deref().unwrap_or(LOG)).init();
+}

@@ -1,0 +1,309 @@
+//! What may be typed. Single values are checked here; what they mean together, in
+//! [`config`](super::config).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use wgrad::Activation;
+
+use super::choices::{
+    ActivationParser, DeviceChoice, Header, InitChoice, LossChoice, MissingCells, OptimizerChoice,
+    SamplingChoice, ScalingChoice, ScheduleChoice, Task,
+};
+use super::recipe;
+use super::values::{
+    Delimiter, Widths, at_least_one, below_one, not_negative, positive, probability, rows_fraction,
+};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  wgrad                                  train on the built-in handwritten digits
+  wgrad train iris.csv                   train on a table; its last column is the target
+  wgrad eval runs/iris-20261122-214455   score a run on its test rows again
+  wgrad predict runs/iris-20261122-214455 new.csv > answers.csv";
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  wgrad train spirals --layers 64,64 --activation tanh
+  wgrad train houses.csv --target price --ignore id,date --missing fill
+  wgrad train digits --optimizer sgd --lr 0.05 --epochs 20 --device gpu
+  zcat houses.csv.gz | wgrad train - --target price --json > result.json
+
+A run leaves a folder with model.safetensors, metrics.csv, loss.svg and config.toml.
+Ctrl-C ends it early and keeps the model.";
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  wgrad predict runs/iris-20261122-214455 new.csv
+  wgrad predict model.safetensors - --output answers.csv < new.csv
+
+The table needs the columns that the model reads; the target column may be missing.";
+
+/// Trains multi-layer perceptrons with WGSL compute shaders on the GPU, or on the CPU. Without a
+/// command it trains on the built-in handwritten digits.
+#[derive(Debug, Parser)]
+#[command(name = "wgrad", version, styles = STYLES, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a net on a table
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Score a trained net
+    Eval(EvalArgs),
+    /// Apply a trained net to a table and write CSV
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictArgs),
+    /// List the adapters that wgpu finds, and which one training takes
+    Adapters(AdaptersArgs),
+}
+
+/// What to train on, and how.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TrainArgs {
+    /// A CSV or TSV file, `-` for standard input, or a built-in table: digits, spirals, moons,
+    /// rings, sdf
+    #[arg(default_value = "digits")]
+    pub data: String,
+    #[command(flatten, next_help_heading = "Data")]
+    pub table: TableArgs,
+    #[command(flatten)]
+    pub columns: ColumnArgs,
+    #[command(flatten, next_help_heading = "Net")]
+    pub net: NetArgs,
+    #[command(flatten, next_help_heading = "Training")]
+    pub training: TrainingArgs,
+    #[command(flatten, next_help_heading = "Run")]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How to read delimited text.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct TableArgs {
+    /// Whether the first line names the columns
+    #[arg(long, default_value_t = Header::Auto)]
+    pub header: Header,
+    /// Character between fields, or `tab` [default: found out]
+    #[arg(long, value_name = "CHAR")]
+    pub delimiter: Option<Delimiter>,
+}
+
+/// What the columns mean and which rows do what.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ColumnArgs {
+    /// Column to predict, by name or number (-1 is the last); several for regression [default: the
+    /// last]
+    #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
+    pub target: Vec<String>,
+    /// What the target is
+    #[arg(long, value_name = "KIND", default_value_t = Task::Auto)]
+    pub task: Task,
+    /// Columns to leave out
+    #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
+    pub ignore: Vec<String>,
+    /// What to do about missing input cells
+    #[arg(long, value_name = "HOW", default_value_t = MissingCells::Reject)]
+    pub missing: MissingCells,
+    /// What to do to numbers, learnt from the training rows
+    #[arg(long, value_name = "HOW", default_value_t = ScalingChoice::Standardize)]
+    pub scaling: ScalingChoice,
+    /// Fraction of the rows to watch the training with
+    #[arg(long, value_name = "FRACTION", default_value = "0.1", value_parser = rows_fraction, allow_negative_numbers = true)]
+    pub validation: f32,
+    /// Fraction of the rows to score the result with
+    #[arg(long, value_name = "FRACTION", default_value = "0.2", value_parser = rows_fraction, allow_negative_numbers = true)]
+    pub test: f32,
+}
+
+/// The net.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NetArgs {
+    /// Widths of the hidden layers, as in 64,64; `none` for a linear model
+    #[arg(long, value_name = "WIDTHS", default_value = recipe::HIDDEN, allow_hyphen_values = true)]
+    pub layers: Widths,
+    /// Activation behind each hidden layer
+    #[arg(long, value_name = "NAME", default_value = recipe::ACTIVATION, value_parser = ActivationParser)]
+    pub activation: Activation,
+    /// Where weights start
+    #[arg(long, value_name = "NAME", default_value_t = recipe::INIT)]
+    pub init: InitChoice,
+}
+
+/// The training.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TrainingArgs {
+    /// What to minimise [default: cross_entropy for classes, mse for values]
+    #[arg(long, value_name = "NAME")]
+    pub loss: Option<LossChoice>,
+    /// How much of the target cross_entropy spreads over all classes, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = probability, allow_negative_numbers = true)]
+    pub label_smoothing: f32,
+    /// How a gradient becomes a step
+    #[arg(long, value_name = "NAME", default_value_t = recipe::OPTIMIZER)]
+    pub optimizer: OptimizerChoice,
+    #[arg(long, value_name = "MU", value_parser = below_one, allow_negative_numbers = true,
+          help = format!("Momentum of momentum and nesterov [default: {}]", recipe::MOMENTUM))]
+    pub momentum: Option<f64>,
+    #[arg(long, value_name = "RATE", value_parser = positive, allow_negative_numbers = true,
+          help = format!("Learning rate [default: {}]", recipe::by_optimizer(recipe::lr)))]
+    pub lr: Option<f64>,
+    #[arg(long, value_name = "LAMBDA", value_parser = not_negative, allow_negative_numbers = true,
+          help = format!("Weight decay [default: {}]", recipe::by_optimizer(recipe::weight_decay)))]
+    pub weight_decay: Option<f64>,
+    /// Learning rate over the run
+    #[arg(long, value_name = "NAME", default_value_t = recipe::SCHEDULE)]
+    pub schedule: ScheduleChoice,
+    /// Rows per step
+    #[arg(long, value_name = "ROWS", default_value_t = recipe::BATCH_SIZE, value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
+    pub batch_size: usize,
+    /// Passes over the training rows
+    #[arg(long, value_name = "N", default_value_t = recipe::EPOCHS, value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    pub epochs: u64,
+    /// How batches are drawn
+    #[arg(long, value_name = "HOW", default_value_t = SamplingChoice::Shuffled)]
+    pub sampling: SamplingChoice,
+    /// Leave out the last batch of an epoch if it isn't full
+    #[arg(long)]
+    pub drop_last: bool,
+    /// Seed of everything random: the same seed on the same device gives the same model
+    // TOML's integers have a sign.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX.unsigned_abs()), allow_negative_numbers = true)]
+    pub seed: u64,
+}
+
+/// Where a run goes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Name of the run's folder [default: the data's name and the time]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Folder for runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+}
+
+/// What computes.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct DeviceArgs {
+    /// auto (a hardware GPU, else the CPU), gpu (software ones too), cpu, or a part of an adapter's
+    /// name
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+}
+
+/// What is told.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct OutputArgs {
+    /// Tell nothing but results and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to score.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EvalArgs {
+    /// A run's folder, or a model file
+    pub model: PathBuf,
+    /// Table to score on, as in train: all its rows count [default: the run's own test rows]
+    pub data: Option<String>,
+    #[command(flatten)]
+    pub table: TableArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What to predict from.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PredictArgs {
+    /// A run's folder, or a model file
+    pub model: PathBuf,
+    /// Table to predict for, as in train
+    pub data: String,
+    /// File to write to [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub table: TableArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Tell nothing but results and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What to tell of adapters.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AdaptersArgs {
+    /// Print the adapters as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Args {
+    /// Reads the command line; ends the program where it asks for help or can't be understood.
+    ///
+    /// Without a command it is training's: `wgrad` and `wgrad --epochs 5` train.
+    pub(crate) fn read(mut typed: Vec<OsString>) -> Command {
+        let own = ["-h", "--help", "-V", "--version"];
+        let is_flag = |arg: &OsString| {
+            arg.to_string_lossy().starts_with('-') && !own.iter().any(|own| arg == own)
+        };
+        if typed.get(1).is_none_or(is_flag) {
+            typed.insert(1.min(typed.len()), "train".into());
+        }
+        match Self::try_parse_from(typed) {
+            Ok(args) => args.command,
+            Err(mut error) => {
+                if error.kind() == ErrorKind::InvalidSubcommand
+                    && error.get(ContextKind::SuggestedSubcommand).is_none()
+                {
+                    let tip = "to train on a table, put `train` before its name".into();
+                    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+                }
+                error.exit()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_and_default_is_sound() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_trains() {
+        let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect());
+        assert!(matches!(read(&["wgrad"]), Command::Train(_)));
+        let Command::Train(args) = read(&["wgrad", "--epochs", "5"]) else { panic!("not train") };
+        assert_eq!(args.training.epochs, 5);
+        assert!(matches!(read(&["wgrad", "adapters"]), Command::Adapters(_)));
+    }
+}

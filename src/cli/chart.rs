@@ -1,0 +1,227 @@
+//! `loss.svg`: the losses over the epochs, and the validation score below them.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+use wgrad::{EpochReport, Score};
+
+use super::failure::Failure;
+
+/// The backend places points on whole pixels, so it draws on a canvas this many times larger than
+/// the picture is shown.
+const SCALE: u32 = 4;
+const WIDTH: u32 = 900;
+const LOSS_HEIGHT: u32 = 400;
+const SCORE_HEIGHT: u32 = 240;
+const TITLE_HEIGHT: u32 = 44;
+
+const TRAIN: RGBColor = RGBColor(37, 99, 235);
+const VALIDATION: RGBColor = RGBColor(234, 88, 12);
+const SCORE: RGBColor = RGBColor(5, 150, 105);
+const TEXT: RGBColor = RGBColor(31, 41, 55);
+const QUIET: RGBColor = RGBColor(107, 114, 128);
+const GRID: RGBColor = RGBColor(229, 231, 235);
+
+const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+/// Losses that differ by more than this factor are drawn on a logarithmic axis.
+const LOG_FROM: f64 = 20.0;
+/// Up to this many epochs each gets a dot.
+const DOTS: usize = 30;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// A curve with its name in the legend.
+struct Curve {
+    name: String,
+    color: RGBColor,
+    /// Epoch and value.
+    points: Vec<(f64, f64)>,
+}
+
+/// Draws the epochs of a run.
+pub(crate) fn svg(title: &str, history: &[EpochReport]) -> Result<String, Failure> {
+    let mut svg = String::new();
+    let height =
+        TITLE_HEIGHT + LOSS_HEIGHT + if scored(history).is_some() { SCORE_HEIGHT } else { 0 };
+    draw(&mut svg, height, title, history)
+        .map_err(|e| Failure::run(format!("drawing the chart: {e}")))?;
+    let size = |scale| format!("width=\"{}\" height=\"{}\"", WIDTH * scale, height * scale);
+    Ok(svg.replacen(&size(SCALE), &size(1), 1))
+}
+
+/// What the validation score is called, if there is one.
+fn scored(history: &[EpochReport]) -> Option<&'static str> {
+    history.iter().find_map(|report| report.validation).map(|validation| match validation.score {
+        Score::Accuracy(_) => "accuracy",
+        Score::R2(_) => "R²",
+    })
+}
+
+/// A length on the canvas.
+const fn px(length: u32) -> u32 {
+    length * SCALE
+}
+
+/// A place on the canvas.
+#[expect(clippy::cast_possible_wrap, reason = "some thousand pixels")]
+const fn at(x: u32, y: u32) -> (i32, i32) {
+    (px(x) as i32, px(y) as i32)
+}
+
+fn draw(svg: &mut String, height: u32, title: &str, history: &[EpochReport]) -> Drawn {
+    let losses = [
+        curve("training loss", TRAIN, history, |report| Some(report.train.loss())),
+        curve("validation loss", VALIDATION, history, |report| Some(report.validation?.loss)),
+    ];
+    let score = scored(history).map(|name| {
+        curve(&format!("validation {name}"), SCORE, history, |r| Some(r.validation?.score.value()))
+    });
+
+    let root = SVGBackend::with_string(svg, (px(WIDTH), px(height))).into_drawing_area();
+    root.fill(&WHITE)?;
+    let heading = TextStyle::from((FONT, px(19))).color(&TEXT);
+    root.draw(&Text::new(title.to_owned(), at(24, 20), heading))?;
+    let (_, body) = root.split_vertically(px(TITLE_HEIGHT));
+    let (top, bottom) = body.split_vertically(px(LOSS_HEIGHT));
+
+    #[expect(clippy::cast_precision_loss, reason = "epochs are far below 2⁵²")]
+    let last = history.last().map_or(1.0, |report| report.epoch as f64);
+    // A single epoch still needs an axis with a length.
+    let epochs = if last > 1.0 { 1.0..last } else { 0.5..1.5 };
+    draw_losses(&top, &epochs, &losses, score.is_none())?;
+    if let Some(score) = score {
+        let values = || score.points.iter().map(|point| point.1);
+        let range = padded(values());
+        // An accuracy is no more than 1, and an R² neither.
+        let range = range.start..range.end.min(1.0 + 0.03 * (1.0 - range.start).abs().max(1e-3));
+        let label = score.name.clone();
+        panel(&bottom, &epochs, range, &label, &[score], true)?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// The finite values of an epoch's number.
+fn curve(
+    name: &str,
+    color: RGBColor,
+    history: &[EpochReport],
+    value: impl Fn(&EpochReport) -> Option<f64>,
+) -> Curve {
+    #[expect(clippy::cast_precision_loss, reason = "epochs are far below 2⁵²")]
+    let point = |report| Some((EpochReport::clone(report).epoch as f64, value(report)?));
+    let points = history.iter().filter_map(point).filter(|point| point.1.is_finite()).collect();
+    Curve { name: name.to_owned(), color, points }
+}
+
+fn draw_losses(area: &Area<'_>, epochs: &Range<f64>, losses: &[Curve], lowest: bool) -> Drawn {
+    let values = || losses.iter().flat_map(|curve| &curve.points).map(|point| point.1);
+    let least = values().fold(f64::INFINITY, f64::min);
+    let most = values().fold(0.0, f64::max);
+    if least > 0.0 && most / least > LOG_FROM {
+        panel(area, epochs, (least / 1.3..most * 1.3).log_scale(), "loss", losses, lowest)
+    } else {
+        let range = padded(values());
+        // Losses are not negative.
+        panel(area, epochs, range.start.max(0.0)..range.end, "loss", losses, lowest)
+    }
+}
+
+/// The values' range with some air around it.
+fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
+    let (least, most) = values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| (least.min(v), most.max(v)));
+    if least > most {
+        return 0.0..1.0;
+    }
+    let air = 0.06 * (most - least).max(1e-3 * most.abs()).max(1e-9);
+    least - air..most + air
+}
+
+/// One system of axes with its curves. `lowest`: whether the epochs are written below it.
+fn panel<Y>(
+    area: &Area<'_>,
+    epochs: &Range<f64>,
+    range: Y,
+    label: &str,
+    curves: &[Curve],
+    lowest: bool,
+) -> Drawn
+where
+    Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+{
+    let mut chart = ChartBuilder::on(area)
+        .margin_left(px(16))
+        .margin_right(px(28))
+        .margin_top(px(6))
+        .margin_bottom(px(10))
+        .x_label_area_size(px(if lowest { 46 } else { 28 }))
+        .y_label_area_size(px(74))
+        .build_cartesian_2d(epochs.clone(), range)?;
+    let text = |size: u32, color: &'static RGBColor| TextStyle::from((FONT, px(size))).color(color);
+    let epoch = |x: &f64| if x.fract() == 0.0 { format!("{x}") } else { String::new() };
+    let value = |y: &f64| tick(*y);
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID.stroke_width(px(1)))
+        .axis_style(QUIET.stroke_width(px(1)))
+        .set_all_tick_mark_size(px(5))
+        .label_style(text(14, &QUIET))
+        .axis_desc_style(text(15, &TEXT))
+        .y_desc(label)
+        .x_labels(12)
+        .y_labels(7)
+        .x_label_formatter(&epoch)
+        .y_label_formatter(&value);
+    if lowest {
+        mesh.x_desc("epoch");
+    }
+    mesh.draw()?;
+
+    for Curve { name, color, points } in curves.iter().filter(|curve| !curve.points.is_empty()) {
+        let line = color.stroke_width(px(2));
+        let last = points.last().map_or(0.0, |point| point.1);
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), line))?
+            .label(format!("{name}  {}", tick(last)))
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + at(22, 0).0, y)], line));
+        if points.len() <= DOTS {
+            let dots = points.iter().map(|&point| Circle::new(point, px(3), color.filled()));
+            chart.draw_series(dots)?;
+        }
+    }
+    chart
+        .configure_series_labels()
+        .position(if lowest && curves.len() == 1 {
+            SeriesLabelPosition::LowerRight
+        } else {
+            SeriesLabelPosition::UpperRight
+        })
+        .background_style(WHITE.mix(0.85))
+        .label_font(text(14, &TEXT))
+        .margin(px(10))
+        .legend_area_size(px(30))
+        .draw()?;
+    Ok(())
+}
+
+/// A number beside an axis: three digits.
+fn tick(value: f64) -> String {
+    let magnitude = value.abs().log10().floor();
+    if value == 0.0 {
+        "0".into()
+    } else if !(-4.0..5.0).contains(&magnitude) {
+        format!("{value:.2e}")
+    } else {
+        let decimals = (0..8).find(|&d| magnitude + f64::from(d) >= 2.0).unwrap_or(8);
+        let digits = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
+        match digits.contains('.') {
+            true => digits.trim_end_matches('0').trim_end_matches('.').into(),
+            false => digits,
+        }
+    }
+}

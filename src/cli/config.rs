@@ -1,0 +1,405 @@
+//! What is meant: the flags of a run, checked against each other and completed with what the data
+//! tell. Written as `config.toml`, whose keys are the flags' names.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use wgrad::data::{BUILT_IN, CsvOptions, PartitionOptions, Schema, SchemaOptions, Table, Target};
+use wgrad::{Activation, Decay, Layer, Linear, Mlp, Optimizer, TrainOptions};
+
+use super::args::TrainArgs;
+use super::choices::{
+    DeviceChoice, Header, InitChoice, LossChoice, MissingCells, OptimizerChoice, SamplingChoice,
+    ScalingChoice, ScheduleChoice, Task,
+};
+use super::failure::Failure;
+use super::recipe;
+use super::values::Delimiter;
+
+/// How a run was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Config {
+    /// Version of the program.
+    pub wgrad: String,
+    pub data: DataConfig,
+    pub net: NetConfig,
+    pub training: TrainingConfig,
+    pub run: RunConfig,
+}
+
+/// Which rows are learnt from, and what their columns mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct DataConfig {
+    /// A built-in name, `-`, or the file's absolute path.
+    pub source: String,
+    /// Rows of the table; 0 until it is read.
+    pub rows: usize,
+    pub header: Header,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
+    pub delimiter: Option<Delimiter>,
+    pub target: Vec<String>,
+    pub task: Task,
+    pub ignore: Vec<String>,
+    pub missing: MissingCells,
+    pub scaling: ScalingChoice,
+    pub validation: f32,
+    pub test: f32,
+}
+
+/// The net but for its inputs and outputs, which the data decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct NetConfig {
+    /// Widths of the hidden layers.
+    pub layers: Vec<usize>,
+    #[serde(with = "text")]
+    pub activation: Activation,
+    pub init: InitChoice,
+}
+
+/// The training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct TrainingConfig {
+    /// `None` until the data are known.
+    pub loss: Option<LossChoice>,
+    pub label_smoothing: f32,
+    pub optimizer: OptimizerChoice,
+    /// `None` for optimizers without momentum.
+    pub momentum: Option<f64>,
+    pub lr: f64,
+    pub weight_decay: f64,
+    pub schedule: ScheduleChoice,
+    pub batch_size: usize,
+    pub epochs: u64,
+    pub sampling: SamplingChoice,
+    pub drop_last: bool,
+    pub seed: u64,
+}
+
+/// What it ran on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct RunConfig {
+    /// As asked for.
+    #[serde(with = "text")]
+    pub device: DeviceChoice,
+    /// `cpu` or `gpu`, as it turned out.
+    pub engine: String,
+    /// What that is, for people.
+    pub device_name: String,
+}
+
+impl Config {
+    /// Checks the flags against each other.
+    pub(crate) fn new(args: &TrainArgs) -> Result<Self, Failure> {
+        let (columns, net, training) = (&args.columns, &args.net, &args.training);
+        let has_momentum =
+            matches!(training.optimizer, OptimizerChoice::Momentum | OptimizerChoice::Nesterov);
+        if training.momentum.is_some() && !has_momentum {
+            return Err(Failure::input(format!(
+                "--momentum is for --optimizer momentum and nesterov, not {}",
+                training.optimizer
+            )));
+        }
+        if net.init.before(net.activation).is_none() {
+            return Err(Failure::input(format!(
+                "--init siren is for --activation sine, whose omega0 it takes, not {}",
+                net.activation
+            )));
+        }
+        Ok(Self {
+            wgrad: env!("CARGO_PKG_VERSION").into(),
+            data: DataConfig {
+                source: absolute(&args.data),
+                rows: 0,
+                header: args.table.header,
+                delimiter: args.table.delimiter,
+                target: columns.target.clone(),
+                task: columns.task,
+                ignore: columns.ignore.clone(),
+                missing: columns.missing,
+                scaling: columns.scaling,
+                validation: columns.validation,
+                test: columns.test,
+            },
+            net: NetConfig {
+                layers: net.layers.0.clone(),
+                activation: net.activation,
+                init: net.init,
+            },
+            training: TrainingConfig {
+                loss: training.loss,
+                label_smoothing: training.label_smoothing,
+                optimizer: training.optimizer,
+                momentum: has_momentum.then(|| training.momentum.unwrap_or(recipe::MOMENTUM)),
+                lr: training.lr.unwrap_or_else(|| recipe::lr(training.optimizer)),
+                weight_decay: training
+                    .weight_decay
+                    .unwrap_or_else(|| recipe::weight_decay(training.optimizer)),
+                schedule: training.schedule,
+                batch_size: training.batch_size,
+                epochs: training.epochs,
+                sampling: training.sampling,
+                drop_last: training.drop_last,
+                seed: training.seed,
+            },
+            run: RunConfig {
+                device: args.run.device.device.clone(),
+                engine: String::new(),
+                device_name: String::new(),
+            },
+        })
+    }
+
+    /// Puts in what the table tells: rows, target, task and loss.
+    pub(crate) fn complete(&mut self, table: &Table, schema: &Schema) -> Result<(), Failure> {
+        let data = &mut self.data;
+        data.rows = table.rows();
+        data.header = if table.has_header() { Header::Yes } else { Header::No };
+        (data.target, data.task) = match &schema.target {
+            Target::Classes { name, .. } => (vec![name.clone()], Task::Classification),
+            Target::Values { columns } => {
+                (columns.iter().map(|c| c.name.clone()).collect(), Task::Regression)
+            }
+        };
+        let loss = match self.training.loss {
+            Some(loss) => loss,
+            None if data.task == Task::Classification => LossChoice::CrossEntropy,
+            None => LossChoice::Mse,
+        };
+        check_loss(loss, schema)?;
+        if self.training.label_smoothing > 0.0 && loss != LossChoice::CrossEntropy {
+            return Err(Failure::input(format!(
+                "--label-smoothing is for --loss cross_entropy, not {loss}"
+            )));
+        }
+        self.training.loss = Some(loss);
+        Ok(())
+    }
+
+    /// The net for the data.
+    pub(crate) fn mlp(&self, schema: &Schema) -> Mlp {
+        let net = &self.net;
+        let outputs = match self.training.loss {
+            // One logit tells two classes apart.
+            Some(LossChoice::BceWithLogits) if self.data.task == Task::Classification => 1,
+            _ => schema.outputs(),
+        };
+        let weights = net.init.before(net.activation).unwrap_or_default();
+        let linear = |width| Layer::Linear(Linear::new(width).weight_init(weights));
+        net.layers
+            .iter()
+            .fold(Mlp::new(schema.in_features()), |mlp, &width| {
+                mlp.layer(linear(width)).activation(net.activation)
+            })
+            .layer(linear(outputs))
+    }
+
+    /// The training; [`complete`](Self::complete) comes before.
+    pub(crate) fn train_options(&self) -> TrainOptions {
+        let training = &self.training;
+        let loss = training.loss.unwrap_or(LossChoice::Mse).with(training.label_smoothing);
+        TrainOptions {
+            schedule: training.schedule.into(),
+            batch_size: training.batch_size,
+            epochs: training.epochs,
+            sampling: training.sampling.into(),
+            drop_last: training.drop_last,
+            seed: training.seed,
+            ..TrainOptions::new(loss, self.optimizer())
+        }
+    }
+
+    fn optimizer(&self) -> Optimizer {
+        let TrainingConfig { lr, weight_decay, optimizer, .. } = self.training;
+        let momentum = self.training.momentum.unwrap_or(recipe::MOMENTUM);
+        let (rule, decay) = match optimizer {
+            OptimizerChoice::Sgd => (Optimizer::sgd(lr), Decay::L2),
+            OptimizerChoice::Momentum => (Optimizer::momentum(lr, momentum, false), Decay::L2),
+            OptimizerChoice::Nesterov => (Optimizer::momentum(lr, momentum, true), Decay::L2),
+            OptimizerChoice::Adam => (Optimizer::adam(lr), Decay::L2),
+            OptimizerChoice::Adamw => (Optimizer::adamw(lr), Decay::Decoupled),
+        };
+        rule.weight_decay(weight_decay, decay)
+    }
+
+    /// How the table is divided.
+    pub(crate) fn partition(&self) -> PartitionOptions {
+        PartitionOptions {
+            validation: self.data.validation,
+            test: self.data.test,
+            seed: self.training.seed,
+            stratify: true,
+        }
+    }
+
+    /// The text of `config.toml`.
+    pub(crate) fn to_toml(&self) -> Result<String, Failure> {
+        let body = toml::to_string(self).map_err(|e| Failure::run(format!("config.toml: {e}")))?;
+        Ok(format!("# How this run was made. Keys are the flags of `wgrad train`.\n{body}"))
+    }
+
+    /// Reads a `config.toml`.
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        let problem = |error: &dyn std::fmt::Display| {
+            Failure::input(format!("{}: {error} (name a table to use another)", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| problem(&e))?;
+        toml::from_str(&text).map_err(|e| problem(&e))
+    }
+}
+
+impl DataConfig {
+    pub(crate) fn csv(&self) -> CsvOptions {
+        csv_options(self.header, self.delimiter)
+    }
+
+    pub(crate) fn schema_options(&self) -> SchemaOptions {
+        SchemaOptions {
+            targets: self.target.clone(),
+            kind: self.task.into(),
+            ignore: self.ignore.clone(),
+            scaling: self.scaling.into(),
+            missing: self.missing.into(),
+        }
+    }
+}
+
+/// How to read a table.
+pub(crate) fn csv_options(header: Header, delimiter: Option<Delimiter>) -> CsvOptions {
+    let header = match header {
+        Header::Auto => None,
+        Header::Yes => Some(true),
+        Header::No => Some(false),
+    };
+    CsvOptions { delimiter: delimiter.map(|d| d.0), header }
+}
+
+/// A path that means the same from everywhere; other names stay what they are.
+fn absolute(data: &str) -> String {
+    if data == "-" || BUILT_IN.contains(&data) {
+        return data.into();
+    }
+    std::path::absolute(data).map_or_else(|_| data.into(), |path| path.to_string_lossy().into())
+}
+
+/// Refuses a loss that can't be computed for the target.
+fn check_loss(loss: LossChoice, schema: &Schema) -> Result<(), Failure> {
+    let fit = "cross_entropy, or leave --loss out";
+    let problem = match (&schema.target, loss) {
+        (Target::Classes { .. }, LossChoice::CrossEntropy) => return Ok(()),
+        (Target::Classes { names, .. }, LossChoice::BceWithLogits) if names.len() == 2 => {
+            return Ok(());
+        }
+        (Target::Classes { name, names }, LossChoice::BceWithLogits) => {
+            format!("is for two classes, but `{name}` has {}; take {fit}", names.len())
+        }
+        (Target::Classes { name, names }, _) => format!(
+            "is for numbers, but `{name}` has {} classes; take {fit} \
+             (or --task regression, if the classes are numbers)",
+            names.len()
+        ),
+        (Target::Values { columns }, LossChoice::CrossEntropy) => format!(
+            "is for classes, but `{}` is a number; take mse, mae or huber \
+             (or --task classification, if each number is a class)",
+            columns[0].name
+        ),
+        (Target::Values { .. }, _) => return Ok(()),
+    };
+    Err(Failure::input(format!("--loss {loss} {problem}")))
+}
+
+/// Serialises through `Display` and `FromStr`, so that files hold what is typed.
+mod text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<T: std::fmt::Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: std::str::FromStr<Err: std::fmt::Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// As [`text`], for what may be absent.
+mod optional_text {
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<T: std::fmt::Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        T: std::str::FromStr<Err: std::fmt::Display>,
+        D: Deserializer<'de>,
+    {
+        super::text::deserialize(deserializer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Args, Command};
+
+    fn config(flags: &[&str]) -> Result<Config, Failure> {
+        let args = Args::try_parse_from([&["wgrad", "train"], flags].concat()).unwrap();
+        let Command::Train(args) = args.command else { panic!("train was given") };
+        Config::new(&args)
+    }
+
+    fn message(flags: &[&str]) -> String {
+        config(flags).unwrap_err().message().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_config_survives_its_file() {
+        for flags in [
+            &[][..],
+            &["t.csv", "--delimiter", "tab", "--activation", "leaky_relu(0.2)", "--loss", "mae"],
+            &["--optimizer", "nesterov", "--momentum", "0.8", "--seed", "9223372036854775807"],
+            &["--device", "llvm", "--layers", "none", "--target", "a,b", "--validation", "0.15"],
+        ] {
+            let config = config(flags).unwrap();
+            let text = config.to_toml().unwrap();
+            assert_eq!(toml::from_str::<Config>(&text).unwrap(), config, "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        assert!(message(&["--optimizer", "adam", "--momentum", "0.9"]).contains("not adam"));
+        assert!(message(&["--init", "siren"]).contains("not relu"));
+        assert!(config(&["--init", "siren", "--activation", "sine(30)"]).is_ok());
+    }
+
+    #[test]
+    fn defaults_depend_on_the_optimizer() {
+        let training = |flags: &[&str]| config(flags).unwrap().training;
+        let sgd = training(&["--optimizer", "sgd"]);
+        assert_eq!((sgd.lr, sgd.weight_decay, sgd.momentum), (0.1, 0.0, None));
+        assert_eq!(training(&["--optimizer", "momentum"]).momentum, Some(0.9));
+        assert_eq!(training(&[]).weight_decay, 0.01);
+        assert_eq!(training(&["--lr", "0.5"]).lr, 0.5);
+    }
+}

@@ -1,0 +1,66 @@
+//! `wgrad eval`: scores a trained net.
+
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+use wgrad::data::Dataset;
+use wgrad::{Engine, Trainer};
+
+use super::args::EvalArgs;
+use super::config::csv_options;
+use super::device::{Device, Job};
+use super::failure::Failure;
+use super::prepare;
+use super::results::Results;
+use super::talk::{Talk, count};
+use super::trained::Trained;
+
+pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
+    let talk = Talk { quiet: args.output.quiet };
+    let trained = Trained::load(&args.model)?;
+    let (name, data) = match &args.data {
+        Some(source) => {
+            let csv = csv_options(args.table.header, args.table.delimiter);
+            let table = prepare::load(source, &csv)?;
+            let all = trained.schema.encode(&table, &table.all_rows())?;
+            (format!("all {} of {source}", count(all.rows(), "row")), all)
+        }
+        None => {
+            let config = trained.config()?;
+            let test = prepare::test_rows(&config, &trained.schema)?;
+            (format!("the {} of {}", count(test.rows(), "test row"), config.data.source), test)
+        }
+    };
+    let device = Device::open(&args.device.device, talk)?;
+    talk.line(format_args!("device  {}", device.description()));
+    talk.line(format_args!("model   {}", trained.plan.mlp()));
+    talk.line(format_args!("data    {name}\n"));
+
+    let job = Scoring { trained: &trained, data: &data };
+    let results = device.run(trained.plan.clone(), data.rows(), job)?;
+    let text = if args.output.json {
+        let mut object = results.json();
+        object.insert("engine".into(), json!(device.engine()));
+        object.insert("device".into(), json!(device.name()));
+        object.insert("model".into(), json!(args.model));
+        format!("{}\n", Value::Object(object))
+    } else {
+        results.text()
+    };
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+}
+
+struct Scoring<'a> {
+    trained: &'a Trained,
+    data: &'a Dataset,
+}
+
+impl Job for Scoring<'_> {
+    type Output = Results;
+
+    fn run<E: Engine>(self, mut engine: E) -> Result<Results, Failure> {
+        self.trained.set_parameters(&mut engine)?;
+        let mut trainer = Trainer::new(engine, self.data, None)?;
+        Results::of(&mut trainer, &self.trained.schema, self.data)
+    }
+}

@@ -1,0 +1,64 @@
+//! How the program ends when it can't do what it was asked to.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use wgrad::Error;
+
+/// Why a command ended early, by exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// 1: the run failed.
+    Run(String),
+    /// 2: flags, data or model can't be used.
+    Input(String),
+    /// 0: whoever read the output has seen enough.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// Flags, data or model can't be used.
+    pub(crate) fn input(problem: impl fmt::Display) -> Self {
+        Self::Input(problem.to_string())
+    }
+
+    /// The run failed.
+    pub(crate) fn run(problem: impl fmt::Display) -> Self {
+        Self::Run(problem.to_string())
+    }
+
+    /// Writing results to `what` failed.
+    pub(crate) fn write(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Run(format!("{what}: {error}")),
+        }
+    }
+
+    pub(crate) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Run(message) | Self::Input(message) => Some(message),
+            Self::BrokenPipe => None,
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Run(_) => ExitCode::from(1),
+            Self::Input(_) => ExitCode::from(2),
+            Self::BrokenPipe => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Diverged { .. } | Error::Device { .. } | Error::Io { .. } => Self::run(error),
+            // What was typed or read can't be used; new kinds of errors are no exception until
+            // they are known to be.
+            _ => Self::input(error),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `wgrad predict`: applies a trained net to a table and writes CSV.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Write};
+
+use wgrad::Engine;
+use wgrad::data::{Schema, Target};
+
+use super::args::PredictArgs;
+use super::config::csv_options;
+use super::device::{Device, Job};
+use super::failure::Failure;
+use super::prepare;
+use super::results::predicted_class;
+use super::talk::{Talk, count, shortest};
+use super::trained::Trained;
+
+pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
+    let talk = Talk { quiet: args.quiet };
+    let trained = Trained::load(&args.model)?;
+    let csv = csv_options(args.table.header, args.table.delimiter);
+    let table = prepare::load(&args.data, &csv)?;
+    let inputs = trained.schema.encode_inputs(&table)?;
+    let device = Device::open(&args.device.device, talk)?;
+
+    let job = Prediction { trained: &trained, inputs: &inputs };
+    let outputs = device.run(trained.plan.clone(), table.rows(), job)?;
+    let width = outputs.len() / table.rows();
+    let write = |out: &mut dyn Write, name: &dyn Display| {
+        write_csv(out, &trained.schema, outputs, width)
+            .map_err(io_error)
+            .map_err(Failure::write(name))
+    };
+    let Some(path) = &args.output else {
+        return write(&mut io::stdout().lock(), &"standard output");
+    };
+    let mut file = File::create(path).map_err(Failure::write(path.display()))?;
+    write(&mut file, &path.display())?;
+    let rows = count(table.rows(), "prediction");
+    talk.line(format_args!("{rows} written to {}", path.display()));
+    Ok(())
+}
+
+struct Prediction<'a> {
+    trained: &'a Trained,
+    inputs: &'a [f32],
+}
+
+impl Job for Prediction<'_> {
+    type Output = Vec<f32>;
+
+    fn run<E: Engine>(self, mut engine: E) -> Result<Vec<f32>, Failure> {
+        self.trained.set_parameters(&mut engine)?;
+        Ok(engine.predict(self.inputs)?)
+    }
+}
+
+/// A line per row: the class and each class's probability, or each target's value.
+fn write_csv(
+    out: impl Write,
+    schema: &Schema,
+    mut outputs: Vec<f32>,
+    width: usize,
+) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    match &schema.target {
+        Target::Classes { names, .. } => {
+            csv.write_field("prediction")?;
+            csv.write_record(names.iter().map(|name| format!("p_{name}")))?;
+            for logits in outputs.chunks_exact(width) {
+                csv.write_field(&names[predicted_class(logits)])?;
+                csv.write_record(probabilities(logits).into_iter().map(shortest))?;
+            }
+        }
+        Target::Values { columns } => {
+            schema.restore_values(&mut outputs);
+            csv.write_record(columns.iter().map(|column| &column.name))?;
+            for values in outputs.chunks_exact(width) {
+                csv.write_record(values.iter().copied().map(shortest))?;
+            }
+        }
+    }
+    Ok(csv.flush()?)
+}
+
+/// The I/O error inside: wrapped as another, a broken pipe would no longer be one.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
+}
+
+/// Softmax of the logits; of a single one, 1 − σ and σ.
+#[expect(clippy::cast_possible_truncation, reason = "as precise as the logits")]
+fn probabilities(logits: &[f32]) -> Vec<f32> {
+    // σ(z) is the second softmax of (0, z).
+    let logits = if let &[logit] = logits { &[0.0, logit] } else { logits };
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> =
+        logits.iter().map(|&logit| (f64::from(logit) - f64::from(largest)).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| (power / sum) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_softmax_and_sigmoid() {
+        let close = |got: Vec<f32>, want: &[f32]| {
+            assert_eq!(got.len(), want.len());
+            assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6), "{got:?}");
+        };
+        close(probabilities(&[0.0, 2.0_f32.ln()]), &[1.0 / 3.0, 2.0 / 3.0]);
+        close(probabilities(&[3.0_f32.ln()]), &[0.25, 0.75]);
+        close(probabilities(&[1e30, -1e30, 0.0]), &[1.0, 0.0, 0.0]);
+    }
+}

@@ -1,0 +1,89 @@
+//! From a table's name to the data sets of a run.
+
+use wgrad::data::{self, Dataset, Partition, Schema, Table};
+
+use super::config::Config;
+use super::failure::Failure;
+use super::talk::count;
+
+/// The data of a run. Parts without rows are `None`.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub table: Table,
+    pub schema: Schema,
+    pub train: Dataset,
+    pub validation: Option<Dataset>,
+    pub test: Option<Dataset>,
+}
+
+impl Prepared {
+    /// Loads, divides and encodes the table named `source`, and completes the config with what it
+    /// tells.
+    pub(crate) fn new(source: &str, config: &mut Config) -> Result<Self, Failure> {
+        let table = load(source, &config.data.csv())?;
+        let options = config.data.schema_options();
+        let parts = partition(&table, config)?;
+        let schema = Schema::fit(&table, &parts.train, &options)?;
+        config.complete(&table, &schema)?;
+        let encode = |rows: &[u32]| schema.encode(&table, rows);
+        let some = |rows: &[u32]| (!rows.is_empty()).then(|| encode(rows)).transpose();
+        let train = encode(&parts.train)?;
+        let (validation, test) = (some(&parts.validation)?, some(&parts.test)?);
+        Ok(Self { table, schema, train, validation, test })
+    }
+
+    /// Rows that an engine holds at most: the test rows come when training is over, but before its
+    /// rows are given up.
+    pub(crate) fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// Name and rows of the parts.
+    pub(crate) fn description(&self) -> String {
+        let rows = |part: &Option<Dataset>| part.as_ref().map_or(0, Dataset::rows);
+        format!(
+            "{}: {} ({} to train, {} to validate, {} to test)",
+            self.table.source_name(),
+            count(self.table.rows(), "row"),
+            indicatif::HumanCount(self.train.rows() as u64),
+            indicatif::HumanCount(rows(&self.validation) as u64),
+            indicatif::HumanCount(rows(&self.test) as u64),
+        )
+    }
+}
+
+/// A table by its name. Whatever keeps it from being read is the input's fault.
+pub(crate) fn load(source: &str, options: &data::CsvOptions) -> Result<Table, Failure> {
+    data::load(source, options).map_err(Failure::input)
+}
+
+/// The test rows of a finished run, from the table that it was made with.
+pub(crate) fn test_rows(config: &Config, schema: &Schema) -> Result<Dataset, Failure> {
+    let source = &config.data.source;
+    if source == "-" {
+        return Err(Failure::input(
+            "the run read standard input, so its test rows are gone; name a table to score on",
+        ));
+    }
+    let table = load(source, &config.data.csv())?;
+    if table.rows() != config.data.rows {
+        return Err(Failure::input(format!(
+            "{source} has {}, but had {} when the run was made, so its test rows can't be told; \
+             name a table to score on",
+            count(table.rows(), "row"),
+            config.data.rows
+        )));
+    }
+    let parts = partition(&table, config)?;
+    if parts.test.is_empty() {
+        return Err(Failure::input(
+            "the run kept no rows to test on (--test 0); name a table to score on",
+        ));
+    }
+    Ok(schema.encode(&table, &parts.test)?)
+}
+
+fn partition(table: &Table, config: &Config) -> Result<Partition, Failure> {
+    let labels = config.data.schema_options().labels(table)?;
+    Ok(Partition::new(table.rows(), labels.as_deref(), &config.partition())?)
+}

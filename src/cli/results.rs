@@ -1,0 +1,256 @@
+//! How good a net is: the numbers, as a block of text and as JSON.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+use wgrad::data::{Dataset, Schema, Target, Targets};
+use wgrad::{Engine, Evaluation, Score, Trainer};
+
+use super::failure::Failure;
+use super::talk::significant;
+
+/// Up to this many classes the confusion matrix is shown.
+const SHOWN_CLASSES: usize = 20;
+
+/// What a net does on a data set.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub evaluation: Evaluation,
+    loss_name: &'static str,
+    detail: Detail,
+}
+
+#[derive(Debug)]
+enum Detail {
+    Classes {
+        names: Vec<String>,
+        /// Rows of each true class (outer) by predicted class (inner).
+        confusion: Vec<Vec<usize>>,
+    },
+    Values(Vec<ValueErrors>),
+}
+
+/// Errors on one target column, in its own units.
+#[derive(Debug)]
+struct ValueErrors {
+    name: String,
+    /// Root of the mean squared error.
+    rmse: f64,
+    /// Mean absolute error.
+    mae: f64,
+}
+
+impl Results {
+    /// Evaluates `data`.
+    pub(crate) fn of<E: Engine>(
+        trainer: &mut Trainer<E>,
+        schema: &Schema,
+        data: &Dataset,
+    ) -> Result<Self, Failure> {
+        let evaluation = trainer.evaluate(data)?;
+        let outputs = trainer.predict(data.inputs())?;
+        let loss_name = trainer.engine().plan().options().loss.name();
+        let detail = match (&schema.target, data.targets()) {
+            (Target::Classes { names, .. }, Targets::Classes { labels, .. }) => {
+                let width = outputs.len() / data.rows();
+                let mut confusion = vec![vec![0; names.len()]; names.len()];
+                for (logits, &label) in outputs.chunks_exact(width).zip(labels) {
+                    confusion[label as usize][predicted_class(logits)] += 1;
+                }
+                Detail::Classes { names: names.clone(), confusion }
+            }
+            (Target::Values { columns }, targets) => {
+                let (mut predicted, mut wanted) = (outputs, targets.to_f32());
+                schema.restore_values(&mut predicted);
+                schema.restore_values(&mut wanted);
+                let width = columns.len();
+                let errors = columns.iter().enumerate().map(|(k, column)| {
+                    let column_of = |v: &[f32]| -> Vec<f64> {
+                        v.iter().skip(k).step_by(width).map(|&x| f64::from(x)).collect()
+                    };
+                    value_errors(&column.name, &column_of(&predicted), &column_of(&wanted))
+                });
+                Detail::Values(errors.collect())
+            }
+            (Target::Classes { .. }, Targets::Values { .. }) => {
+                unreachable!("a schema encodes classes as classes")
+            }
+        };
+        Ok(Self { evaluation, loss_name, detail })
+    }
+
+    /// The block that is printed.
+    pub(crate) fn text(&self) -> String {
+        let Evaluation { loss, score, rows } = self.evaluation;
+        let mut text = format!("{:15}{}  ({})\n", "test loss", significant(loss), self.loss_name);
+        // Writing to a String doesn't fail.
+        let _ = match score {
+            Score::Accuracy(accuracy) => {
+                let right = right_rows(accuracy, rows);
+                let of = indicatif::HumanCount(rows);
+                writeln!(
+                    text,
+                    "{:15}{}  ({right} of {of} rows)",
+                    "test accuracy",
+                    percent(accuracy)
+                )
+            }
+            Score::R2(r2) => {
+                writeln!(text, "{:15}{r2:.4}  (on {} rows)", "test R²", indicatif::HumanCount(rows))
+            }
+        };
+        match &self.detail {
+            Detail::Classes { names, confusion } if names.len() <= SHOWN_CLASSES => {
+                text += "\n";
+                text += &matrix(names, confusion);
+            }
+            Detail::Classes { names, .. } => {
+                let _ = writeln!(
+                    text,
+                    "{:15}not shown for {} classes (--json has it)",
+                    "confusion",
+                    names.len()
+                );
+            }
+            Detail::Values(errors) => text += &error_table(errors),
+        }
+        text
+    }
+
+    /// The entries for the JSON object, named with `test_` in front.
+    pub(crate) fn json(&self) -> Map<String, Value> {
+        let mut entries = Map::new();
+        entries.insert("test_loss".into(), json!(self.evaluation.loss));
+        let (name, score) = score_entry("test", self.evaluation.score);
+        entries.insert(name, score);
+        entries.insert("test_rows".into(), json!(self.evaluation.rows));
+        match &self.detail {
+            Detail::Classes { names, confusion } => {
+                entries.insert("classes".into(), json!(names));
+                entries.insert("confusion".into(), json!(confusion));
+            }
+            Detail::Values(errors) => {
+                let column =
+                    |e: &ValueErrors| (e.name.clone(), json!({ "rmse": e.rmse, "mae": e.mae }));
+                let columns: Map<String, Value> = errors.iter().map(column).collect();
+                entries.insert("targets".into(), Value::Object(columns));
+            }
+        }
+        entries
+    }
+}
+
+/// The class that logits stand for: the largest, or for a single one its sign.
+pub(crate) fn predicted_class(logits: &[f32]) -> usize {
+    match logits {
+        &[logit] => usize::from(logit > 0.0),
+        _ => (1..logits.len()).fold(0, |best, k| if logits[k] > logits[best] { k } else { best }),
+    }
+}
+
+/// `test_accuracy` or `test_r2`, with its value.
+pub(crate) fn score_entry(part: &str, score: Score) -> (String, Value) {
+    match score {
+        Score::Accuracy(value) => (format!("{part}_accuracy"), json!(value)),
+        Score::R2(value) => (format!("{part}_r2"), json!(value)),
+    }
+}
+
+/// A share as `97.8 %`.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+fn right_rows(accuracy: f64, rows: u64) -> String {
+    format!("{:.0}", accuracy * rows as f64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+fn value_errors(name: &str, predicted: &[f64], wanted: &[f64]) -> ValueErrors {
+    let mean = |error: fn(f64) -> f64| {
+        let sum: f64 = predicted.iter().zip(wanted).map(|(p, w)| error(p - w)).sum();
+        sum / wanted.len() as f64
+    };
+    ValueErrors { name: name.to_owned(), rmse: mean(|e| e * e).sqrt(), mae: mean(f64::abs) }
+}
+
+/// The errors of each target, in its units.
+fn error_table(errors: &[ValueErrors]) -> String {
+    let width = errors.iter().map(|e| e.name.chars().count()).max().unwrap_or(0);
+    let mut text = format!("\n{:width$}  {:>10}  {:>10}\n", "", "RMSE", "MAE");
+    for ValueErrors { name, rmse, mae } in errors {
+        let (rmse, mae) = (significant(*rmse), significant(*mae));
+        let _ = writeln!(text, "{name:width$}  {rmse:>10}  {mae:>10}");
+    }
+    text
+}
+
+/// Rows are true classes, columns predicted ones; zeros are dots, so that errors stand out.
+#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+fn matrix(names: &[String], confusion: &[Vec<usize>]) -> String {
+    /// Longer names are cut in the heads of columns, which are as wide as the widest of them.
+    const HEAD: usize = 8;
+    const LABEL: usize = 24;
+    let cut = |name: &str, most: usize| match name.char_indices().nth(most) {
+        Some(_) => name.chars().take(most - 1).chain(['…']).collect(),
+        None => name.to_owned(),
+    };
+    let heads: Vec<String> = names.iter().map(|name| cut(name, HEAD)).collect();
+    let labels: Vec<String> = names.iter().map(|name| cut(name, LABEL)).collect();
+    let chars = |texts: &[String]| texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
+    let digits = confusion.iter().flatten().map(|n| n.to_string().len()).max().unwrap_or(1);
+    let (label, cell) = (chars(&labels).max("true".len()), chars(&heads).max(digits));
+
+    let mut text = format!("{:label$}   predicted\n{:label$}", "", "true");
+    heads.iter().for_each(|head| text += &format!("  {head:>cell$}"));
+    text += &format!("  {:>8}\n", "recall");
+    for ((name, row), i) in labels.iter().zip(confusion).zip(0..) {
+        text += &format!("{name:label$}");
+        for &n in row {
+            let shown = if n == 0 { "·".to_owned() } else { n.to_string() };
+            text += &format!("  {shown:>cell$}");
+        }
+        let total: usize = row.iter().sum();
+        let recall = match total {
+            0 => "no rows".into(),
+            _ => format!("{:.1} %", 100.0 * row[i] as f64 / total as f64),
+        };
+        text += &format!("  {recall:>8}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confusion_matrix_is_aligned() {
+        let names = ["cat", "dog", "hippopotamus"].map(String::from);
+        let confusion = [vec![10, 0, 1], vec![2, 120, 0], vec![0, 0, 0]];
+        assert_eq!(
+            matrix(&names, &confusion),
+            "\
+               predicted
+true               cat       dog  hippopo…    recall
+cat                 10         ·         1    90.9 %
+dog                  2       120         ·    98.4 %
+hippopotamus         ·         ·         ·   no rows
+"
+        );
+    }
+
+    #[test]
+    fn errors_are_means_over_rows() {
+        let errors = value_errors("y", &[1.0, 2.0, 3.0], &[1.0, 4.0, 0.0]);
+        assert!((errors.rmse - (13.0_f64 / 3.0).sqrt()).abs() < 1e-12, "{errors:?}");
+        assert!((errors.mae - 5.0 / 3.0).abs() < 1e-12, "{errors:?}");
+    }
+
+    #[test]
+    fn one_logit_tells_by_its_sign() {
+        assert_eq!([-1.0, 0.0, 1.0].map(|logit| predicted_class(&[logit])), [0, 0, 1]);
+        assert_eq!(predicted_class(&[0.0, 3.0, 3.0]), 1, "of equal ones the first");
+    }
+}

@@ -1,0 +1,197 @@
+//! The folder that a run leaves behind.
+
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wgrad::EpochReport;
+
+use super::failure::Failure;
+use super::talk::shortest;
+
+/// The trained net.
+pub(crate) const MODEL: &str = "model.safetensors";
+/// How the run was made.
+pub(crate) const CONFIG: &str = "config.toml";
+/// A line per epoch.
+const METRICS: &str = "metrics.csv";
+/// The losses over the epochs.
+pub(crate) const CHART: &str = "loss.svg";
+
+/// A folder of its own for one run, with the metrics written so far.
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    metrics: csv::Writer<File>,
+}
+
+impl RunFolder {
+    /// Makes the folder and starts `metrics.csv`; `score` names the validation score's column.
+    pub(crate) fn create(path: PathBuf, score: &str) -> Result<Self, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::run(format!("making the run folder {}: {error}", path.display()))
+        };
+        std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(|e| failed(&e))?;
+        // Fails if another run took the name in the meantime.
+        std::fs::create_dir(&path).map_err(|e| failed(&e))?;
+        let file = File::create_new(path.join(METRICS)).map_err(|e| failed(&e))?;
+        let mut metrics = csv::Writer::from_writer(file);
+        let validation_score = format!("validation_{score}");
+        let head =
+            ["epoch", "step", "lr", "train_loss", "validation_loss", &validation_score, "seconds"];
+        metrics.write_record(head).map_err(|e| failed(&e))?;
+        metrics.flush().map_err(|e| failed(&e))?;
+        Ok(Self { path, metrics })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of one of its files.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a text file.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        let path = self.file(name);
+        std::fs::write(&path, text).map_err(|e| Failure::run(format!("{}: {e}", path.display())))
+    }
+
+    /// Adds the line of an epoch; others can read it when this returns.
+    pub(crate) fn add_epoch(&mut self, report: &EpochReport) -> Result<(), Failure> {
+        let validation = |value: Option<f64>| value.map_or_else(String::new, shortest);
+        let line = [
+            report.epoch.to_string(),
+            report.step.to_string(),
+            shortest(report.lr),
+            shortest(report.train.loss()),
+            validation(report.validation.map(|v| v.loss)),
+            validation(report.validation.map(|v| v.score.value())),
+            format!("{:.6}", report.seconds),
+        ];
+        let written = self
+            .metrics
+            .write_record(line)
+            .map_err(std::io::Error::from)
+            .and_then(|()| self.metrics.flush());
+        written.map_err(Failure::write(self.path.join(METRICS).display()))
+    }
+}
+
+/// Where a run of this name goes; without a name, where one on the data set `source` at this moment
+/// goes.
+pub(crate) fn choose(runs: &Path, name: Option<&str>, source: &str) -> Result<PathBuf, Failure> {
+    let Some(name) = name else {
+        let name = format!("{}-{}", data_name(source), time_stamp(seconds_since_1970()));
+        let numbered = (2..).map(|n| runs.join(format!("{name}-{n}")));
+        let mut candidates = std::iter::once(runs.join(&name)).chain(numbered);
+        return Ok(candidates.find(|path| !path.exists()).unwrap_or_else(|| runs.join(&name)));
+    };
+    if !is_plain(name) {
+        return Err(Failure::input(format!(
+            "--name {name:?} must be a plain folder name, without / \\ : * ? \" < > | \
+             (--runs chooses the folder it lies in)"
+        )));
+    }
+    let path = runs.join(name);
+    if path.exists() {
+        return Err(Failure::input(format!(
+            "--name {name}: {} is there already (take another name, or delete it)",
+            path.display()
+        )));
+    }
+    Ok(path)
+}
+
+/// Whether a name is a folder's on every system.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
+    let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    one && !name.contains(forbidden) && !name.ends_with([' ', '.'])
+}
+
+/// A short name of a data set: the file's without its endings.
+fn data_name(source: &str) -> String {
+    if source == "-" {
+        return "stdin".into();
+    }
+    let stem = Path::new(source).file_stem().map(|s| s.to_string_lossy().into_owned());
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = stem.unwrap_or_default().chars().map(plain).collect();
+    if is_plain(&name) { name } else { "run".into() }
+}
+
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// UTC as `20261122-214455`.
+fn time_stamp(seconds: u64) -> String {
+    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
+}
+
+/// The Gregorian date of a day counted from 1970-01-01 (Hinnant 2013, `civil_from_days`). Years are
+/// counted from March, so that the leap day comes last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stamps_are_utc() {
+        // date -u -d @SECONDS +%Y%m%d-%H%M%S
+        for (seconds, stamp) in [
+            (0, "19700101-000000"),
+            (951_782_400, "20000229-000000"),
+            (1_735_689_599, "20241231-235959"),
+            (1_795_383_895, "20261122-214455"),
+            (4_107_542_400, "21000301-000000"),
+        ] {
+            assert_eq!(time_stamp(seconds), stamp);
+        }
+    }
+
+    #[test]
+    fn only_plain_names_are_folders() {
+        for name in ["a", "digits-20261122-214455", "größe 2", ".hidden", "a.b"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", ".", "..", "/", "a/b", "a/", "../a", "a\\b", "c:", "a\n", "a.", "a*"] {
+            assert!(!is_plain(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn data_sets_lend_their_names() {
+        for (source, name) in
+            [("digits", "digits"), ("-", "stdin"), ("data/my iris.csv", "my_iris"), ("..", "run")]
+        {
+            assert_eq!(data_name(source), name);
+        }
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_or_numbered() {
+        let runs = tempfile::tempdir().unwrap();
+        let chosen = choose(runs.path(), Some("a"), "digits").unwrap();
+        std::fs::create_dir(&chosen).unwrap();
+        let refused = choose(runs.path(), Some("a"), "digits").unwrap_err();
+        assert!(refused.message().unwrap().contains("is there already"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Words for people, on standard error.
+
+use std::fmt;
+use std::io::Write as _;
+
+/// Standard error, unless asked to be quiet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    pub quiet: bool,
+}
+
+impl Talk {
+    pub(crate) fn line(self, text: impl fmt::Display) {
+        if !self.quiet {
+            write_line(text);
+        }
+    }
+}
+
+/// An error, whether quiet or not.
+pub(crate) fn complain(message: &str) {
+    write_line(format_args!("error: {message}"));
+}
+
+fn write_line(text: impl fmt::Display) {
+    // Nobody is left to be told if this fails, and a run should go on.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// A whole number with commas, and what it counts: `1 row`, `1,797 rows`.
+pub(crate) fn count(n: usize, thing: &str) -> String {
+    let number = indicatif::HumanCount(n as u64);
+    if n == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// Seconds as people say them: `3.2 s`, `2 min 5 s`, `1 h 2 min`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded on purpose")]
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=9 => format!("{seconds:.2} s"),
+        10..=59 => format!("{seconds:.1} s"),
+        60..=3599 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// Four significant digits, with an exponent where that is shorter.
+pub(crate) fn significant(value: f64) -> String {
+    let magnitude = value.abs().log10().floor();
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    if !(-4.0..6.0).contains(&magnitude) {
+        return format!("{value:.3e}");
+    }
+    let decimals = (0..8).find(|&d| magnitude + f64::from(d) >= 3.0).unwrap_or(8);
+    format!("{value:.*}", usize::try_from(decimals).unwrap_or(0))
+}
+
+/// The shortest text that reads as the same number, with an exponent where there would be many
+/// zeros.
+pub(crate) fn shortest<T: Copy + Into<f64> + fmt::Display + fmt::LowerExp>(x: T) -> String {
+    let size = x.into().abs();
+    if size == 0.0 || (1e-4..1e9).contains(&size) { x.to_string() } else { format!("{x:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            [count(0, "row"), count(1, "row"), count(1797, "row")],
+            ["0 rows", "1 row", "1,797 rows"]
+        );
+        for (seconds, text) in
+            [(0.0123, "0.01 s"), (12.34, "12.3 s"), (125.0, "2 min 5 s"), (3720.0, "1 h 2 min")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+        for (value, text) in [
+            (0.0, "0"),
+            (0.067_161, "0.06716"),
+            (53.214, "53.21"),
+            (123_456.0, "123456"),
+            (1.5e-7, "1.500e-7"),
+        ] {
+            assert_eq!(significant(value), text);
+        }
+    }
+
+    #[test]
+    fn shortest_numbers_read_back_as_themselves() {
+        for x in [0.0, 1.0, -0.1, 123_456.79, 1e-20, f32::MIN_POSITIVE, f32::MAX] {
+            assert_eq!(shortest(x).parse::<f32>().unwrap(), x);
+            assert!(shortest(x).len() < 16, "{}", shortest(x));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! `wgrad train`: from the flags to a run's folder.
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use indicatif::HumanCount;
+use serde_json::{Map, Value, json};
+use wgrad::{Engine, EpochReport, Error, ModelFile, Plan, Trainer};
+
+use super::args::TrainArgs;
+use super::chart;
+use super::config::Config;
+use super::device::{Device, Job};
+use super::failure::Failure;
+use super::interrupt;
+use super::prepare::Prepared;
+use super::progress::{Display, rate};
+use super::results::{Results, score_entry};
+use super::run_folder::{self, CHART, CONFIG, MODEL, RunFolder};
+use super::talk::{Talk, count, duration};
+
+pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
+    let talk = Talk { quiet: args.output.quiet };
+    let mut config = Config::new(args)?;
+    let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
+    let data = Prepared::new(&args.data, &mut config)?;
+    let plan = Plan::new(&config.mlp(&data.schema), &config.train_options())?;
+    let device = Device::open(&config.run.device, talk)?;
+    config.run.engine = device.engine().into();
+    config.run.device_name = device.name();
+
+    talk.line(format_args!("device  {}", device.description()));
+    talk.line(format_args!("data    {}\n", data.description()));
+    talk.line(data.schema.summary(&data.table));
+    talk.line(&plan);
+
+    let rows = data.rows();
+    let json = args.output.json;
+    device.run(plan, rows, Training { config: &config, data: &data, folder, talk, json })
+}
+
+/// Everything a run needs but the engine.
+struct Training<'a> {
+    config: &'a Config,
+    data: &'a Prepared,
+    folder: PathBuf,
+    talk: Talk,
+    json: bool,
+}
+
+/// How the epochs came to an end.
+enum End {
+    Complete,
+    Interrupted,
+    Diverged(Error),
+}
+
+impl Job for Training<'_> {
+    type Output = ();
+
+    fn run<E: Engine>(self, engine: E) -> Result<(), Failure> {
+        let data = self.data;
+        let mut trainer = Trainer::new(engine, &data.train, data.validation.as_ref())?;
+        // From here on flags and data are known to be good.
+        let classification = trainer.engine().plan().options().loss.is_classification();
+        let score = if classification { "accuracy" } else { "r2" };
+        let mut folder = RunFolder::create(self.folder.clone(), score)?;
+        folder.write(CONFIG, &self.config.to_toml()?)?;
+        interrupt::watch()?;
+
+        let mut history = Vec::new();
+        let end = self.epochs(&mut trainer, &mut folder, &mut history)?;
+        self.save(&mut trainer, &folder)?;
+        let title = format!("{} · {}", folder_name(&folder), trainer.engine().plan().mlp());
+        folder.write(CHART, &chart::svg(&title, &history)?)?;
+        let model = folder.file(MODEL);
+        let interrupted = match end {
+            End::Diverged(error) => {
+                return Err(Failure::run(format!(
+                    "{error}; the parameters from before that epoch are in {}",
+                    model.display()
+                )));
+            }
+            End::Interrupted => {
+                self.talk.line(format_args!("interrupted; the model is saved"));
+                true
+            }
+            End::Complete => false,
+        };
+
+        let test = data.test.as_ref();
+        let results = test.map(|test| Results::of(&mut trainer, &data.schema, test)).transpose()?;
+        let summary = Summary {
+            config: self.config,
+            folder: &folder,
+            history: &history,
+            results,
+            interrupted,
+            steps: trainer.steps(),
+        };
+        self.talk.line("");
+        let text = if self.json { summary.json() } else { summary.text() };
+        std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    }
+}
+
+impl Training<'_> {
+    fn epochs<E: Engine>(
+        &self,
+        trainer: &mut Trainer<E>,
+        folder: &mut RunFolder,
+        history: &mut Vec<EpochReport>,
+    ) -> Result<End, Failure> {
+        let options = trainer.engine().plan().options();
+        let score = if options.loss.is_classification() { "accuracy" } else { "R²" };
+        let score = self.data.validation.is_some().then_some(score);
+        let epochs = options.epochs;
+        let mut display = Display::new(self.talk, epochs, self.data.train.rows() as u64, score);
+        display.start();
+        while trainer.epochs() < epochs {
+            let report = trainer.train_epoch(|progress| {
+                display.progress(progress);
+                if interrupt::interrupted() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            let report = match report {
+                Ok(report) => report,
+                Err(error @ Error::Diverged { .. }) => {
+                    display.finish();
+                    return Ok(End::Diverged(error));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if report.train.rows > 0 {
+                folder.add_epoch(&report)?;
+                display.epoch(&report);
+                history.push(report);
+            }
+            if interrupt::interrupted() && trainer.epochs() < epochs || report.interrupted {
+                display.finish();
+                return Ok(End::Interrupted);
+            }
+        }
+        display.finish();
+        Ok(End::Complete)
+    }
+
+    fn save<E: Engine>(&self, trainer: &mut Trainer<E>, folder: &RunFolder) -> Result<(), Failure> {
+        let parameters = trainer.engine_mut().parameters()?;
+        if parameters.iter().any(|w| !w.is_finite()) {
+            return Err(Failure::run(format!(
+                "training diverged: after step {} some parameters are no longer finite, so there \
+                 is no model to save (lower the learning rate, or scale the inputs)",
+                trainer.steps()
+            )));
+        }
+        let schema = self.data.schema.clone();
+        ModelFile::new(trainer.engine().plan(), parameters, Some(schema))?
+            .save(&folder.file(MODEL))?;
+        Ok(())
+    }
+}
+
+fn folder_name(folder: &RunFolder) -> String {
+    folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What is told at the end.
+struct Summary<'a> {
+    config: &'a Config,
+    folder: &'a RunFolder,
+    history: &'a [EpochReport],
+    /// On the test rows, if there are any.
+    results: Option<Results>,
+    interrupted: bool,
+    steps: u64,
+}
+
+impl Summary<'_> {
+    /// Rows trained on, and the seconds that took, validation included.
+    fn trained(&self) -> (u64, f64) {
+        let rows = self.history.iter().map(|report| report.train.rows).sum();
+        (rows, self.history.iter().map(|report| report.seconds).sum())
+    }
+
+    fn text(&self) -> String {
+        let results = match &self.results {
+            Some(results) => results.text(),
+            None => "no rows to test on (--test 0)\n".into(),
+        };
+        let (rows, seconds) = self.trained();
+        let (epochs, asked) = (self.history.len(), self.config.training.epochs);
+        let epochs = if self.interrupted {
+            format!("{epochs} of {} (interrupted)", count_epochs(asked))
+        } else {
+            count_epochs(asked)
+        };
+        format!(
+            "{results}\n{:15}{epochs}, {} steps in {} ({} samples/s) on {}\n{:15}{}\n",
+            "trained",
+            HumanCount(self.steps),
+            duration(seconds),
+            HumanCount(rate(rows, seconds)),
+            self.config.run.device_name,
+            "run",
+            self.folder.path().display()
+        )
+    }
+
+    fn json(&self) -> String {
+        let mut object = self.results.as_ref().map_or_else(Map::new, Results::json);
+        if self.results.is_none() {
+            object.insert("test_loss".into(), Value::Null);
+        }
+        if let Some(last) = self.history.last() {
+            object.insert("train_loss".into(), json!(last.train.loss()));
+            if let Some(validation) = last.validation {
+                object.insert("validation_loss".into(), json!(validation.loss));
+                let (name, score) = score_entry("validation", validation.score);
+                object.insert(name, score);
+            }
+        }
+        let (rows, seconds) = self.trained();
+        let run = &self.config.run;
+        let entries = [
+            ("epochs", json!(self.history.len())),
+            ("steps", json!(self.steps)),
+            ("train_seconds", json!(seconds)),
+            ("samples_per_s", json!(rate(rows, seconds))),
+            ("engine", json!(run.engine)),
+            ("device", json!(run.device_name)),
+            ("seed", json!(self.config.training.seed)),
+            ("interrupted", json!(self.interrupted)),
+            ("run", json!(self.folder.path())),
+        ];
+        object.extend(entries.map(|(name, value)| (name.to_owned(), value)));
+        format!("{}\n", Value::Object(object))
+    }
+}
+
+fn count_epochs(epochs: u64) -> String {
+    usize::try_from(epochs).map_or_else(|_| format!("{epochs} epochs"), |n| count(n, "epoch"))
+}

@@ -1,0 +1,64 @@
+//! A net that was trained before, by the path that was typed.
+
+use std::path::{Path, PathBuf};
+
+use wgrad::data::Schema;
+use wgrad::{Engine, ModelFile, Plan, TrainOptions};
+
+use super::config::Config;
+use super::failure::Failure;
+use super::run_folder::{CONFIG, MODEL};
+
+/// A model file with the schema it must have to be used on tables.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    path: PathBuf,
+    pub schema: Schema,
+    pub plan: Plan,
+    parameters: Vec<f32>,
+}
+
+impl Trained {
+    /// Reads a model file, or the one of a run's folder. Whatever keeps it from being used is the
+    /// input's fault.
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        let path = if path.is_dir() { path.join(MODEL) } else { path.to_owned() };
+        if !path.exists() {
+            return Err(Failure::input(format!(
+                "{}: no such model (give a run's folder, or a .safetensors file that wgrad wrote)",
+                path.display()
+            )));
+        }
+        let file = ModelFile::load(&path).map_err(Failure::input)?;
+        let Some(schema) = file.schema().cloned() else {
+            return Err(Failure::input(format!(
+                "{}: the model doesn't say which columns it reads, so it can't be applied to \
+                 tables (use it from the library, or train it with wgrad train)",
+                path.display()
+            )));
+        };
+        let (plan, parameters) = file.plan()?;
+        // Every row is wanted when a net is used.
+        let options = TrainOptions { drop_last: false, ..plan.options().clone() };
+        let plan = Plan::new(plan.mlp(), &options)?;
+        Ok(Self { path, schema, plan, parameters })
+    }
+
+    /// How its run was made.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let path = self.path.with_file_name(CONFIG);
+        if !path.exists() {
+            return Err(Failure::input(format!(
+                "{}: there is no {CONFIG} beside it that tells its test rows; name a table to \
+                 score on",
+                self.path.display()
+            )));
+        }
+        Config::load(&path)
+    }
+
+    /// Gives the parameters to an engine that was made for the plan.
+    pub(crate) fn set_parameters(&self, engine: &mut impl Engine) -> Result<(), Failure> {
+        Ok(engine.set_parameters(&self.parameters)?)
+    }
+}

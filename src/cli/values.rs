@@ -1,0 +1,125 @@
+//! Checks of single values as they are typed. Each says what would be right; clap names the flag
+//! and the value.
+
+use std::fmt;
+use std::str::FromStr;
+
+fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+    // NaN and infinities parse, but fit nowhere.
+    text.parse().ok().filter(|&x: &f64| x.is_finite() && fits(x)).ok_or_else(|| expected.to_owned())
+}
+
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0, "give a finite number above 0")
+}
+
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, |x| x >= 0.0, "give a finite number, at least 0")
+}
+
+pub(crate) fn below_one(text: &str) -> Result<f64, String> {
+    number(text, |x| (0.0..1.0).contains(&x), "give a number, at least 0 and below 1")
+}
+
+pub(crate) fn probability(text: &str) -> Result<f32, String> {
+    number(text, |x| (0.0..=1.0).contains(&x), "give a number from 0 to 1").map(narrow)
+}
+
+pub(crate) fn rows_fraction(text: &str) -> Result<f32, String> {
+    let expected = "give a fraction of the rows, at least 0 and below 1";
+    number(text, |x| (0.0..1.0).contains(&x), expected).map(narrow)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "numbers from 0 to 1, as typed")]
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
+
+pub(crate) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let value = text.parse().ok().filter(|n: &T| *n >= T::from(1));
+    value.ok_or_else(|| "give a whole number, at least 1".to_owned())
+}
+
+/// Widths of the hidden layers: `64,64`, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Widths(pub Vec<usize>);
+
+impl FromStr for Widths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let widths = text.split(',').map(|width| at_least_one(width.trim()));
+        widths.collect::<Result<_, _>>().map(Self).map_err(|_| {
+            "give whole numbers of at least 1 divided by commas, as in 64,64, or none for a linear \
+             model"
+                .into()
+        })
+    }
+}
+
+/// The ASCII character between fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delimiter(pub u8);
+
+impl FromStr for Delimiter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            b"tab" | b"\\t" => Ok(Self(b'\t')),
+            &[c] if c.is_ascii() && !b"\"\r\n".contains(&c) => Ok(Self(c)),
+            _ => Err("give one ASCII character that isn't a quote, or tab".into()),
+        }
+    }
+}
+
+impl fmt::Display for Delimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            b'\t' => f.write_str("tab"),
+            c => write!(f, "{}", char::from(c)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absurd_numbers_are_refused() {
+        for text in ["nan", "inf", "-1", "1e999", "", "x"] {
+            assert!(positive(text).is_err(), "{text}");
+            assert!(not_negative(text).is_err(), "{text}");
+            assert!(probability(text).is_err(), "{text}");
+            assert!(rows_fraction(text).is_err(), "{text}");
+        }
+        assert!(positive("0").is_err() && not_negative("0").is_ok());
+        assert!(rows_fraction("1").is_err() && probability("1").is_ok());
+        for text in ["0", "-1", "1.5", "", "99999999999999999999999"] {
+            assert!(at_least_one::<usize>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn widths_are_a_list_or_none() {
+        assert_eq!("64, 32".parse(), Ok(Widths(vec![64, 32])));
+        assert_eq!("none".parse(), Ok(Widths(vec![])));
+        for text in ["", "64,", "0", "64,-1", "None", "64 32"] {
+            assert!(text.parse::<Widths>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn delimiters_survive_being_written() {
+        for text in ["tab", ",", ";", "|", " "] {
+            assert_eq!(text.parse::<Delimiter>().unwrap().to_string(), text);
+        }
+        for text in ["", "\"", "\n", ",,", "ä"] {
+            assert!(text.parse::<Delimiter>().is_err(), "{text:?}");
+        }
+    }
+}
