@@ -28,9 +28,9 @@ fn main() {
 enum Workload {
     /// 784-128-10, ReLU, batch 64, Adam: digits of MNIST's size.
     Digits,
-    /// 2-64-64-64-64-3, ReLU, batch 4,096, Adam: an image as a function.
+    /// 2-64-64-64-64-3, ReLU, batch 1,024, Adam: an image as a function.
     Image,
-    /// 32-256-256-1, ReLU, batch 1,024, SGD with momentum: a table.
+    /// 32-256-256-1, ReLU, batch 256, SGD with momentum: a table.
     Table,
 }
 
@@ -52,11 +52,11 @@ impl Workload {
             }
             Self::Image => {
                 let mlp = Mlp::with_hidden(2, &[64; 4], Activation::Relu, 3);
-                (mlp, Loss::Mse, Optimizer::adam(1e-3), 4096)
+                (mlp, Loss::Mse, Optimizer::adam(1e-3), 1024)
             }
             Self::Table => {
                 let mlp = Mlp::with_hidden(32, &[256, 256], Activation::Relu, 1);
-                (mlp, Loss::Mse, Optimizer::momentum(1e-2, 0.9, false), 1024)
+                (mlp, Loss::Mse, Optimizer::momentum(1e-2, 0.9, false), 256)
             }
         };
         let options = TrainOptions { batch_size, ..TrainOptions::new(loss, optimizer) };
@@ -92,7 +92,7 @@ fn cpu(bencher: Bencher<'_, '_>, workload: Workload) {
 }
 
 /// Eight steps on the GPU.
-#[divan::bench(args = ALL, sample_count = 10)]
+#[divan::bench(args = ALL, sample_count = 5)]
 fn gpu(bencher: Bencher<'_, '_>, workload: Workload) {
     let gpu = Gpu::open(AdapterChoice::Any).expect("an adapter is there");
     let make = |plan| GpuEngine::new(&gpu.device, &gpu.queue, plan).expect("the plan fits");

@@ -42,7 +42,12 @@ fn activate(z: f32, parameter: f32) -> f32 {
     }
 }
 
-// a'(z) from what the forward pass kept: z for GELU, SiLU and sine, y for the others.
+// Whether the forward pass keeps z beside y, because the derivative is computed from z.
+fn keeps_preactivation() -> bool {
+    return ACTIVATION == GELU || ACTIVATION == GELU_TANH || ACTIVATION == SILU || ACTIVATION == SINE;
+}
+
+// a'(z) from what the forward pass kept: z where keeps_preactivation(), else y.
 fn activation_derivative(kept: f32, parameter: f32) -> f32 {
     switch ACTIVATION {
         case RELU: { return select(0.0, 1.0, kept > 0.0); }

@@ -12,7 +12,7 @@ use crate::real::Real;
 /// ```
 /// use wgrad::Activation;
 /// assert_eq!(Activation::Relu.apply(-2.0_f64), 0.0);
-/// assert_eq!(Activation::LEAKY_RELU.apply(-2.0_f64), -0.02);
+/// assert_eq!(Activation::LEAKY_RELU.apply(-2.0_f32), -0.02);
 /// assert_eq!("gelu".parse::<Activation>()?, Activation::Gelu);
 /// # Ok::<(), wgrad::Error>(())
 /// ```

@@ -16,6 +16,7 @@ use super::choices::{
 use super::recipe;
 use super::values::{
     Delimiter, Widths, at_least_one, below_one, not_negative, positive, probability, rows_fraction,
+    seed,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -181,8 +182,7 @@ pub(crate) struct TrainingArgs {
     #[arg(long)]
     pub drop_last: bool,
     /// Seed of everything random: the same seed on the same device gives the same model
-    // TOML's integers have a sign.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=i64::MAX.unsigned_abs()), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
 }
 

@@ -154,8 +154,14 @@ impl Config {
         })
     }
 
-    /// Puts in what the table tells: rows, target, task and loss.
-    pub(crate) fn complete(&mut self, table: &Table, schema: &Schema) -> Result<(), Failure> {
+    /// Puts in what the table tells: rows, target, task, loss, and a batch size of no more than the
+    /// training rows.
+    pub(crate) fn complete(
+        &mut self,
+        table: &Table,
+        schema: &Schema,
+        train_rows: usize,
+    ) -> Result<(), Failure> {
         let data = &mut self.data;
         data.rows = table.rows();
         data.header = if table.has_header() { Header::Yes } else { Header::No };
@@ -177,6 +183,10 @@ impl Config {
             )));
         }
         self.training.loss = Some(loss);
+        if !self.training.drop_last {
+            // A larger one means the same, but buffers would be made for it.
+            self.training.batch_size = self.training.batch_size.min(train_rows);
+        }
         Ok(())
     }
 

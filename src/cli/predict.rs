@@ -62,7 +62,7 @@ fn write_csv(
     schema: &Schema,
     mut outputs: Vec<f32>,
     width: usize,
-) -> io::Result<()> {
+) -> csv::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     match &schema.target {
         Target::Classes { names, .. } => {

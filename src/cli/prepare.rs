@@ -24,7 +24,7 @@ impl Prepared {
         let options = config.data.schema_options();
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &options)?;
-        config.complete(&table, &schema)?;
+        config.complete(&table, &schema, parts.train.len())?;
         let encode = |rows: &[u32]| schema.encode(&table, rows);
         let some = |rows: &[u32]| (!rows.is_empty()).then(|| encode(rows)).transpose();
         let train = encode(&parts.train)?;

@@ -71,12 +71,8 @@ impl RunFolder {
             validation(report.validation.map(|v| v.score.value())),
             format!("{:.6}", report.seconds),
         ];
-        let written = self
-            .metrics
-            .write_record(line)
-            .map_err(std::io::Error::from)
-            .and_then(|()| self.metrics.flush());
-        written.map_err(Failure::write(self.path.join(METRICS).display()))
+        let written = self.metrics.write_record(line).and_then(|()| Ok(self.metrics.flush()?));
+        written.map_err(|e| Failure::run(format!("{}: {e}", self.file(METRICS).display())))
     }
 }
 

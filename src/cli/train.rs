@@ -25,7 +25,15 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let mut config = Config::new(args)?;
     let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
     let data = Prepared::new(&args.data, &mut config)?;
-    let plan = Plan::new(&config.mlp(&data.schema), &config.train_options())?;
+    let plan =
+        Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(
+            |error| match &error {
+                Error::Limit { .. } => {
+                    Failure::input(format!("--layers {}: {error}", args.net.layers))
+                }
+                _ => error.into(),
+            },
+        )?;
     let device = Device::open(&config.run.device, talk)?;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();

@@ -40,6 +40,13 @@ pub(crate) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Re
     value.ok_or_else(|| "give a whole number, at least 1".to_owned())
 }
 
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    // TOML's integers have a sign.
+    let most = i64::MAX.unsigned_abs();
+    let value = text.parse().ok().filter(|&n: &u64| n <= most);
+    value.ok_or_else(|| format!("give a whole number from 0 to {most}"))
+}
+
 /// Widths of the hidden layers: `64,64`, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Widths(pub Vec<usize>);
@@ -57,6 +64,18 @@ impl FromStr for Widths {
              model"
                 .into()
         })
+    }
+}
+
+impl fmt::Display for Widths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [] => f.write_str("none"),
+            widths => {
+                let widths: Vec<_> = widths.iter().map(ToString::to_string).collect();
+                f.write_str(&widths.join(","))
+            }
+        }
     }
 }
 
@@ -108,6 +127,8 @@ mod tests {
     fn widths_are_a_list_or_none() {
         assert_eq!("64, 32".parse(), Ok(Widths(vec![64, 32])));
         assert_eq!("none".parse(), Ok(Widths(vec![])));
+        assert_eq!(Widths(vec![64, 32]).to_string(), "64,32");
+        assert_eq!(Widths(vec![]).to_string(), "none");
         for text in ["", "64,", "0", "64,-1", "None", "64 32"] {
             assert!(text.parse::<Widths>().is_err(), "{text}");
         }

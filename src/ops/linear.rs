@@ -8,13 +8,18 @@ use crate::matmul::{Matrix, matmul};
 use crate::plan::Stage;
 use crate::real::Real;
 
-/// Edge of the square block of outputs that one workgroup computes: 256 invocations, WebGPU's
-/// default limit.
-const TILE: u32 = 16;
+/// Invocations along each edge of a workgroup of the products.
+const SIDE: u32 = 8;
+/// Edge of the square block of elements that one workgroup computes: four an invocation.
+const BLOCK: u32 = 4 * SIDE;
+/// Steps along the products' inner dimension that are in workgroup memory at once.
+const DEPTH: u32 = 16;
+/// Constants of `shaders/matmul.wgsl`.
+const MATMUL: &[(&str, f64)] = &[("SIDE", SIDE as f64), ("DEPTH", DEPTH as f64)];
 
 pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
     name: "linear_forward",
-    wgsl: wgsl!("step", "activation", "linear_forward"),
+    wgsl: wgsl!("step", "activation", "matmul", "linear_forward"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
@@ -23,13 +28,13 @@ pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
         read("bias"),
         read_write("output"),
     ],
-    constants: &[("TILE", TILE as f64)],
-    choices: &["ACTIVATION", "KEEPS_PREACTIVATION"],
+    constants: MATMUL,
+    choices: &["ACTIVATION"],
 };
 
 pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
     name: "linear_backward_input",
-    wgsl: wgsl!("step", "activation", "linear_backward_input"),
+    wgsl: wgsl!("step", "activation", "matmul", "linear_backward_input"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
@@ -38,13 +43,13 @@ pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
         read("kept"),
         read_write("gradient_input"),
     ],
-    constants: &[("TILE", TILE as f64)],
+    constants: MATMUL,
     choices: &["ACTIVATION"],
 };
 
 pub(crate) const LINEAR_BACKWARD_WEIGHT: Kernel = Kernel {
     name: "linear_backward_weight",
-    wgsl: wgsl!("step", "linear_backward_weight"),
+    wgsl: wgsl!("step", "matmul", "linear_backward_weight"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
@@ -53,7 +58,7 @@ pub(crate) const LINEAR_BACKWARD_WEIGHT: Kernel = Kernel {
         read_write("gradient_weight"),
         read_write("gradient_bias"),
     ],
-    constants: &[("TILE", TILE as f64)],
+    constants: MATMUL,
     choices: &[],
 };
 
@@ -85,17 +90,17 @@ impl LinearShape {
 
     /// Workgroups that cover every element of the output.
     pub(crate) const fn forward_grid(&self) -> Grid {
-        Grid::rows_y(self.out_features.div_ceil(TILE), TILE)
+        Grid::rows_y(self.out_features.div_ceil(BLOCK), BLOCK)
     }
 
     /// Workgroups that cover every element of the input's gradient.
     pub(crate) const fn backward_input_grid(&self) -> Grid {
-        Grid::rows_y(self.in_features.div_ceil(TILE), TILE)
+        Grid::rows_y(self.in_features.div_ceil(BLOCK), BLOCK)
     }
 
     /// Workgroups that cover every weight and, as one more column, the biases.
     pub(crate) const fn backward_weight_grid(&self) -> Grid {
-        Grid::fixed((self.in_features + 1).div_ceil(TILE), self.out_features.div_ceil(TILE))
+        Grid::fixed((self.in_features + 1).div_ceil(BLOCK), self.out_features.div_ceil(BLOCK))
     }
 }
 

@@ -17,13 +17,14 @@ use crate::rng::{Purpose, Stream};
 const U: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Shapes that break things come first: ones, one below, at and above a tile, primes.
-const SHAPES: [(usize, usize, usize); 8] = [
+const SHAPES: [(usize, usize, usize); 9] = [
     (1, 1, 1),
     (1, 7, 3),
     (15, 16, 17),
-    (16, 16, 16),
     (17, 15, 16),
     (31, 33, 2),
+    (32, 32, 32),
+    (33, 31, 33),
     (64, 257, 10),
     (129, 2, 65),
 ];

@@ -90,10 +90,9 @@ impl Builder<'_> {
         stages
             .map(|(index, stage)| {
                 let shape = LinearShape::new(stage, plan.capacity(), stage.activation);
-                let keeps = f64::from(u8::from(stage.activation.keeps_preactivation()));
                 self.dispatch(
                     &LINEAR_FORWARD,
-                    &[f64::from(stage.activation.code()), keeps],
+                    &[f64::from(stage.activation.code())],
                     &stage.layer.to_string(),
                     shape.forward_grid(),
                     &[

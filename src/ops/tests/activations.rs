@@ -111,7 +111,7 @@ fn linear_forward_matches_its_twin() {
             let output = if keeps { Arg::Updated(&zeros) } else { Arg::Written(len) };
             let runs = rig.run(
                 &LINEAR_FORWARD,
-                &[f64::from(a.code()), f64::from(u8::from(keeps))],
+                &[f64::from(a.code())],
                 shape.forward_grid(),
                 &batch_of(rows),
                 rig.shape(&shape),
@@ -283,7 +283,7 @@ fn activations_hold_their_bound_over_the_whole_range() {
         let zeros = vec![0.0; offset + len];
         let runs = rig.run(
             &LINEAR_FORWARD,
-            &[f64::from(a.code()), f64::from(u8::from(keeps))],
+            &[f64::from(a.code())],
             shape.forward_grid(),
             &batch_of(len),
             rig.shape(&shape),
@@ -310,7 +310,7 @@ fn relu_lets_nan_through() {
     for a in [Activation::Relu, Activation::LEAKY_RELU, Activation::Tanh, Activation::Softplus] {
         let runs = rig.run(
             &LINEAR_FORWARD,
-            &[f64::from(a.code()), 0.0],
+            &[f64::from(a.code())],
             shape.forward_grid(),
             &batch_of(1),
             rig.shape(&shape),
