@@ -148,10 +148,13 @@ pub(crate) struct NetArgs {
 /// The training.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainingArgs {
-    /// What to minimise [default: cross_entropy for classes, mse for values]
-    #[arg(long, value_name = "NAME")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        help = "What to minimise [default: cross_entropy for classes, mse for values]"
+    )]
     pub loss: Option<LossChoice>,
-    /// How much of the target cross_entropy spreads over all classes, 0 to 1
+    /// How much of the target cross-entropy spreads over all classes, 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = probability, allow_negative_numbers = true)]
     pub label_smoothing: f32,
     /// How a gradient becomes a step

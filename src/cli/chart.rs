@@ -225,3 +225,46 @@ fn tick(value: f64) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wgrad::{Evaluation, Metrics};
+
+    use super::*;
+
+    fn report(epoch: u64, loss: f64, accuracy: Option<f64>) -> EpochReport {
+        EpochReport {
+            epoch,
+            step: epoch,
+            lr: 0.1,
+            train: Metrics { rows: 1, loss_sum: loss, weight_sum: 1.0, ..Metrics::default() },
+            validation: accuracy.map(|a| Evaluation { loss, score: Score::Accuracy(a), rows: 1 }),
+            seconds: 1.0,
+            interrupted: false,
+        }
+    }
+
+    #[test]
+    fn every_history_has_a_picture() {
+        for history in [
+            vec![],
+            vec![report(1, 0.5, None)],
+            vec![report(1, 0.5, Some(1.0)), report(2, 0.0, Some(1.0))],
+            vec![report(1, f64::NAN, Some(f64::NAN)), report(2, f64::INFINITY, None)],
+            vec![report(1, 1e30, Some(0.0)), report(2, 1e-30, Some(0.0))],
+        ] {
+            let svg = svg("title", &history).unwrap();
+            assert!(svg.starts_with("<svg width=\"900\"") && svg.trim_end().ends_with("</svg>"));
+            assert!(!svg.contains("NaN"), "{svg}");
+        }
+    }
+
+    #[test]
+    fn ticks_are_short() {
+        for (value, text) in
+            [(0.0, "0"), (0.1, "0.1"), (0.01234, "0.0123"), (1e-9, "1.00e-9"), (250.0, "250")]
+        {
+            assert_eq!(tick(value), text);
+        }
+    }
+}

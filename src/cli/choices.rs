@@ -75,7 +75,7 @@ choice! {
 choice! {
     /// Where weights start.
     InitChoice {
-        /// PyTorch's nn.Linear: uniform within 1/√fan_in
+        /// PyTorch's nn.Linear: uniform, by the number of inputs
         Default = "default",
         /// He et al. 2015, uniform
         KaimingUniform = "kaiming_uniform",

@@ -79,7 +79,8 @@ impl Display {
         self.validation = report.validation.or(self.validation);
         self.bar.set_position(report.epoch * self.rows);
         let every = if self.epochs <= MOST_LINES { 1 } else { self.epochs.div_ceil(LINES) };
-        let due = report.epoch == 1 || report.epoch % every == 0 || report.epoch == self.epochs;
+        let due =
+            report.epoch == 1 || report.epoch.is_multiple_of(every) || report.epoch == self.epochs;
         if due || report.interrupted {
             self.line(&self.epoch_line(report));
         }

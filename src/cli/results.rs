@@ -189,14 +189,14 @@ fn error_table(errors: &[ValueErrors]) -> String {
 /// Rows are true classes, columns predicted ones; zeros are dots, so that errors stand out.
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
 fn matrix(names: &[String], confusion: &[Vec<usize>]) -> String {
-    /// Longer names are cut in the heads of columns, which are as wide as the widest of them.
-    const HEAD: usize = 8;
     const LABEL: usize = 24;
+    // Longer names are cut in the heads of columns, which are as wide as the widest of them.
+    let head = if names.len() <= 6 { 14 } else { 8 };
     let cut = |name: &str, most: usize| match name.char_indices().nth(most) {
         Some(_) => name.chars().take(most - 1).chain(['…']).collect(),
         None => name.to_owned(),
     };
-    let heads: Vec<String> = names.iter().map(|name| cut(name, HEAD)).collect();
+    let heads: Vec<String> = names.iter().map(|name| cut(name, head)).collect();
     let labels: Vec<String> = names.iter().map(|name| cut(name, LABEL)).collect();
     let chars = |texts: &[String]| texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
     let digits = confusion.iter().flatten().map(|n| n.to_string().len()).max().unwrap_or(1);
@@ -227,16 +227,15 @@ mod tests {
 
     #[test]
     fn a_confusion_matrix_is_aligned() {
-        let names = ["cat", "dog", "hippopotamus"].map(String::from);
+        let names = ["cat", "dog", "hippopotamus tail"].map(String::from);
         let confusion = [vec![10, 0, 1], vec![2, 120, 0], vec![0, 0, 0]];
         assert_eq!(
             matrix(&names, &confusion),
-            "\
-               predicted
-true               cat       dog  hippopo…    recall
-cat                 10         ·         1    90.9 %
-dog                  2       120         ·    98.4 %
-hippopotamus         ·         ·         ·   no rows
+            "                    predicted
+true                          cat             dog  hippopotamus …    recall
+cat                            10               ·               1    90.9 %
+dog                             2             120               ·    98.4 %
+hippopotamus tail               ·               ·               ·   no rows
 "
         );
     }

@@ -33,11 +33,12 @@ pub(crate) fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
-/// Seconds as people say them: `3.2 s`, `2 min 5 s`, `1 h 2 min`.
+/// Seconds as people say them: `3.20 s`, `2 min 5 s`, `1 h 2 min`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded on purpose")]
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
+        _ if seconds < 0.9995 => format!("{:.0} ms", 1000.0 * seconds),
         0..=9 => format!("{seconds:.2} s"),
         10..=59 => format!("{seconds:.1} s"),
         60..=3599 => format!("{} min {} s", whole / 60, whole % 60),
@@ -75,9 +76,13 @@ mod tests {
             [count(0, "row"), count(1, "row"), count(1797, "row")],
             ["0 rows", "1 row", "1,797 rows"]
         );
-        for (seconds, text) in
-            [(0.0123, "0.01 s"), (12.34, "12.3 s"), (125.0, "2 min 5 s"), (3720.0, "1 h 2 min")]
-        {
+        for (seconds, text) in [
+            (0.0123, "12 ms"),
+            (5.216, "5.22 s"),
+            (12.34, "12.3 s"),
+            (125.0, "2 min 5 s"),
+            (3720.0, "1 h 2 min"),
+        ] {
             assert_eq!(duration(seconds), text);
         }
         for (value, text) in [

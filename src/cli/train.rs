@@ -201,11 +201,13 @@ impl Summary<'_> {
             None => "no rows to test on (--test 0)\n".into(),
         };
         let (rows, seconds) = self.trained();
-        let (epochs, asked) = (self.history.len(), self.config.training.epochs);
-        let epochs = if self.interrupted {
-            format!("{epochs} of {} (interrupted)", count_epochs(asked))
-        } else {
-            count_epochs(asked)
+        let asked = self.config.training.epochs;
+        let epochs = match self.history.last() {
+            Some(last) if self.interrupted => {
+                format!("until interrupted in epoch {} of {asked}", last.epoch)
+            }
+            _ if self.interrupted => "not at all (interrupted)".into(),
+            _ => count_epochs(asked),
         };
         format!(
             "{results}\n{:15}{epochs}, {} steps in {} ({} samples/s) on {}\n{:15}{}\n",
@@ -235,7 +237,7 @@ impl Summary<'_> {
         let (rows, seconds) = self.trained();
         let run = &self.config.run;
         let entries = [
-            ("epochs", json!(self.history.len())),
+            ("epochs", json!(self.history.iter().filter(|report| !report.interrupted).count())),
             ("steps", json!(self.steps)),
             ("train_seconds", json!(seconds)),
             ("samples_per_s", json!(rate(rows, seconds))),
