@@ -107,11 +107,11 @@ pub trait Engine {
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()>;
 
-    /// Evaluates the loss on every row, in batches. May return before it is done.
+    /// Evaluates the loss on the first `rows` rows, in batches. May return before it is done.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device fails.
-    fn evaluate(&mut self, data: &Self::Data) -> Result<()>;
+    fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()>;
 
     /// Moves the reports that have arrived, oldest first, to the end of `into`. Never waits.
     ///

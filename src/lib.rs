@@ -85,6 +85,6 @@ pub use plan::{Plan, Stage, TENSOR_ALIGN, Tensor};
 pub use real::Real;
 pub use sampler::Sampling;
 pub use schedule::Schedule;
-pub use trainer::{EpochReport, Evaluation, Progress, Score, Trainer};
+pub use trainer::{EpochReport, Evaluation, Progress, Score, Trainer, evaluate};
 /// The wgpu that the engine speaks: apps that share their device need this very version.
 pub use wgpu;

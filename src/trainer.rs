@@ -50,18 +50,20 @@ struct Resident<D> {
     target_squares: f64,
 }
 
-/// How far an epoch is, told while it runs.
+/// How far an epoch is, told for every step as its report comes in.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Epoch, counted from 1.
     pub epoch: u64,
-    /// The newest step that has reported, counted from 1 over the whole run.
+    /// The step that has reported, counted from 1 over the whole run.
     pub step: u64,
     /// Rows of the epoch trained so far.
     pub rows: u64,
     /// Mean loss over these rows, each taken before the step that its batch made.
     pub loss: f64,
-    /// Learning rate of the newest step.
+    /// Mean loss over the step's own batch, taken before the step.
+    pub step_loss: f64,
+    /// Learning rate of the step.
     pub lr: f64,
 }
 
@@ -174,13 +176,13 @@ impl<E: Engine> Trainer<E> {
 
     /// Trains one epoch and evaluates on the validation rows.
     ///
-    /// `observe` is called as reports come in, which is some time after the steps were given to the
-    /// engine. If it breaks, no further steps are given; those given are completed. On a GPU the
+    /// `observe` is called for every step as its report comes in, which is some time after the step was
+    /// given to the engine. If it breaks, no further steps are given; those given are completed. On a GPU the
     /// host waits for the device once, at the end.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss isn't finite; the parameters are then those of the end of the
-    /// epoch before (in the first, the initial ones). [`Error::Device`] if the device fails.
+    /// [`Error::Diverged`] if a loss isn't finite, before or after the last step; the parameters are
+    /// then those of the end of the epoch before (in the first, the initial ones). [`Error::Device`] if the device fails.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
@@ -200,23 +202,23 @@ impl<E: Engine> Trainer<E> {
             self.engine.train(&self.train.data, &self.steps)?;
             self.step += count;
             self.engine.reports(&mut self.reports)?;
-            if let Some(progress) = self.take_training_reports(&mut sum)? {
-                interrupted = observe(&progress).is_break();
-            }
+            interrupted = self.take_training_reports(&mut sum, &mut observe)?;
         }
-        let validation = match &self.validation {
-            Some(validation) if !interrupted => {
-                self.engine.evaluate(&validation.data)?;
-                Some(validation.target_squares)
-            }
-            _ => None,
-        };
+        // Losses are taken before the step that they lead to, so the last step's parameters still
+        // have to show theirs: on the validation rows, or else on a batch of the training rows.
+        let validation = self.validation.as_ref().filter(|_| !interrupted);
+        let shown = validation.unwrap_or(&self.train);
+        let batch = u32::try_from(self.engine.plan().capacity()).unwrap_or(u32::MAX);
+        let rows = if validation.is_some() { shown.rows } else { shown.rows.min(batch) };
+        let target_squares = validation.map(|validation| validation.target_squares);
+        self.engine.evaluate(&shown.data, rows)?;
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
-        if let Some(progress) = self.take_training_reports(&mut sum)? {
-            interrupted |= observe(&progress).is_break();
+        interrupted |= self.take_training_reports(&mut sum, &mut observe)?;
+        let shown = take_sum(&mut self.reports);
+        if !shown.is_finite() {
+            return Err(self.go_back(self.step, shown.loss()));
         }
-        let validation = validation.map(|squares| self.take_evaluation(squares));
         self.engine.keep();
         self.epoch += 1;
         Ok(EpochReport {
@@ -224,7 +226,7 @@ impl<E: Engine> Trainer<E> {
             step: self.step,
             lr: self.lr(self.step.max(1) - 1),
             train: sum,
-            validation,
+            validation: target_squares.map(|squares| evaluation(&self.engine, shown, squares)),
             seconds: start.elapsed().as_secs_f64(),
             interrupted,
         })
@@ -235,11 +237,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
-        let resident = upload(&mut self.engine, data)?;
-        self.engine.evaluate(&resident.data)?;
-        self.engine.finish()?;
-        self.engine.reports(&mut self.reports)?;
-        Ok(self.take_evaluation(resident.target_squares))
+        evaluate(&mut self.engine, data)
     }
 
     /// Outputs of the net (rows × `out_features`) for inputs (rows × `in_features`), row-major:
@@ -275,49 +273,77 @@ impl<E: Engine> Trainer<E> {
         options.optimizer.lr * options.schedule.factor(done, total)
     }
 
-    /// Adds the training reports that have arrived to `sum` and leaves those of evaluations.
-    fn take_training_reports(&mut self, sum: &mut Metrics) -> Result<Option<Progress>> {
-        let mut newest = None;
+    /// Adds the training reports that have arrived to `sum`, tells `observe` of each, and leaves the
+    /// reports of evaluations. Says whether `observe` broke off.
+    fn take_training_reports(
+        &mut self,
+        sum: &mut Metrics,
+        observe: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<bool> {
+        let mut broke = false;
         let mut diverged = None;
-        self.reports.retain(|report| {
-            let Some(step) = report.step else { return true };
-            *sum += report.metrics;
-            newest = Some(step);
+        for report in &self.reports {
+            let Some(step) = report.step else { continue };
+            let step_loss = report.metrics.loss();
             if !report.metrics.is_finite() {
-                diverged = diverged.or(Some((step, report.metrics.loss())));
+                diverged = Some((step, step_loss));
+                break;
             }
-            false
-        });
+            *sum += report.metrics;
+            broke |= observe(&Progress {
+                epoch: self.epoch + 1,
+                step,
+                rows: sum.rows,
+                loss: sum.loss(),
+                step_loss,
+                lr: self.lr(step - 1),
+            })
+            .is_break();
+        }
+        self.reports.retain(|report| report.step.is_none());
         if let Some((step, loss)) = diverged {
-            self.reports.clear();
             self.engine.finish()?;
             self.engine.reports(&mut self.reports)?;
             self.reports.clear();
-            self.engine.restore();
-            return Err(Error::Diverged { step, epoch: self.epoch + 1, loss });
+            return Err(self.go_back(step, loss));
         }
-        Ok(newest.map(|step| Progress {
-            epoch: self.epoch + 1,
-            step,
-            rows: sum.rows,
-            loss: sum.loss(),
-            lr: self.lr(step - 1),
-        }))
+        Ok(broke)
     }
 
-    fn take_evaluation(&mut self, target_squares: f64) -> Evaluation {
-        let mut sum = Metrics::default();
-        for report in self.reports.drain(..) {
-            sum += report.metrics;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
-        let score = if self.engine.plan().options().loss.is_classification() {
-            Score::Accuracy(sum.score_sum / sum.rows as f64)
-        } else {
-            Score::R2(1.0 - sum.score_sum / target_squares)
-        };
-        Evaluation { loss: sum.loss(), score, rows: sum.rows }
+    /// Puts the last good parameters back and says when the bad ones came.
+    fn go_back(&mut self, step: u64, loss: f64) -> Error {
+        self.engine.restore();
+        Error::Diverged { step, epoch: self.epoch + 1, loss }
     }
+}
+
+/// Evaluates loss and score of an engine's net on a data set, in batches. Waits for the result.
+///
+/// # Errors
+/// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
+pub fn evaluate<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Evaluation> {
+    let resident = upload(engine, data)?;
+    let mut reports = Vec::new();
+    engine.evaluate(&resident.data, resident.rows)?;
+    engine.finish()?;
+    engine.reports(&mut reports)?;
+    Ok(evaluation(engine, take_sum(&mut reports), resident.target_squares))
+}
+
+fn take_sum(reports: &mut Vec<Report>) -> Metrics {
+    let mut sum = Metrics::default();
+    reports.drain(..).for_each(|report| sum += report.metrics);
+    sum
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+fn evaluation<E: Engine>(engine: &E, sum: Metrics, target_squares: f64) -> Evaluation {
+    let score = if engine.plan().options().loss.is_classification() {
+        Score::Accuracy(sum.score_sum / sum.rows as f64)
+    } else {
+        Score::R2(1.0 - sum.score_sum / target_squares)
+    };
+    Evaluation { loss: sum.loss(), score, rows: sum.rows }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]

@@ -154,9 +154,10 @@ pub(crate) struct TrainingArgs {
         help = "What to minimise [default: cross_entropy for classes, mse for values]"
     )]
     pub loss: Option<LossChoice>,
-    /// How much of the target cross-entropy spreads over all classes, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = probability, allow_negative_numbers = true)]
-    pub label_smoothing: f32,
+    #[arg(long, value_name = "SHARE", value_parser = probability, allow_negative_numbers = true,
+          help = format!("How much of the target cross-entropy spreads over all classes, 0 to 1 \
+                          [default: {}]", recipe::LABEL_SMOOTHING))]
+    pub label_smoothing: Option<f32>,
     /// How a gradient becomes a step
     #[arg(long, value_name = "NAME", default_value_t = recipe::OPTIMIZER)]
     pub optimizer: OptimizerChoice,
@@ -164,10 +165,10 @@ pub(crate) struct TrainingArgs {
           help = format!("Momentum of momentum and nesterov [default: {}]", recipe::MOMENTUM))]
     pub momentum: Option<f64>,
     #[arg(long, value_name = "RATE", value_parser = positive, allow_negative_numbers = true,
-          help = format!("Learning rate [default: {}]", recipe::by_optimizer(recipe::lr)))]
+          help = format!("Learning rate [default: {}]", recipe::lr_by_optimizer()))]
     pub lr: Option<f64>,
     #[arg(long, value_name = "LAMBDA", value_parser = not_negative, allow_negative_numbers = true,
-          help = format!("Weight decay [default: {}]", recipe::by_optimizer(recipe::weight_decay)))]
+          help = "Weight decay [default: 0; for adamw 1 / sum of all learning rates, at most 1]")]
     pub weight_decay: Option<f64>,
     /// Learning rate over the run
     #[arg(long, value_name = "NAME", default_value_t = recipe::SCHEDULE)]

@@ -65,12 +65,14 @@ pub(crate) struct NetConfig {
 pub(crate) struct TrainingConfig {
     /// `None` until the data are known.
     pub loss: Option<LossChoice>,
-    pub label_smoothing: f32,
+    /// Of cross-entropy only; `None` until the data are known.
+    pub label_smoothing: Option<f32>,
     pub optimizer: OptimizerChoice,
     /// `None` for optimizers without momentum.
     pub momentum: Option<f64>,
     pub lr: f64,
-    pub weight_decay: f64,
+    /// `None` until the data are known.
+    pub weight_decay: Option<f64>,
     pub schedule: ScheduleChoice,
     pub batch_size: usize,
     pub epochs: u64,
@@ -136,9 +138,7 @@ impl Config {
                 optimizer: training.optimizer,
                 momentum: has_momentum.then(|| training.momentum.unwrap_or(recipe::MOMENTUM)),
                 lr: training.lr.unwrap_or_else(|| recipe::lr(training.optimizer)),
-                weight_decay: training
-                    .weight_decay
-                    .unwrap_or_else(|| recipe::weight_decay(training.optimizer)),
+                weight_decay: training.weight_decay,
                 schedule: training.schedule,
                 batch_size: training.batch_size,
                 epochs: training.epochs,
@@ -154,8 +154,8 @@ impl Config {
         })
     }
 
-    /// Puts in what the table tells: rows, target, task, loss, and a batch size of no more than the
-    /// training rows.
+    /// Puts in what the table tells: rows, target, task, loss, weight decay, and a batch size of no
+    /// more than the training rows.
     pub(crate) fn complete(
         &mut self,
         table: &Table,
@@ -177,16 +177,25 @@ impl Config {
             None => LossChoice::Mse,
         };
         check_loss(loss, schema)?;
-        if self.training.label_smoothing > 0.0 && loss != LossChoice::CrossEntropy {
+        let training = &mut self.training;
+        training.loss = Some(loss);
+        if loss == LossChoice::CrossEntropy {
+            training.label_smoothing.get_or_insert(recipe::LABEL_SMOOTHING);
+        } else if training.label_smoothing.is_some_and(|share| share > 0.0) {
             return Err(Failure::input(format!(
                 "--label-smoothing is for --loss cross_entropy, not {loss}"
             )));
         }
-        self.training.loss = Some(loss);
-        if !self.training.drop_last {
+        if !training.drop_last {
             // A larger one means the same, but buffers would be made for it.
-            self.training.batch_size = self.training.batch_size.min(train_rows);
+            training.batch_size = training.batch_size.min(train_rows);
         }
+        let per_epoch = train_rows.div_ceil(training.batch_size) as u64;
+        let steps = training.epochs.saturating_mul(per_epoch);
+        let sum_of_lr = recipe::sum_of_lr(training.lr, training.schedule, steps);
+        training
+            .weight_decay
+            .get_or_insert_with(|| recipe::weight_decay(training.optimizer, sum_of_lr));
         Ok(())
     }
 
@@ -211,7 +220,8 @@ impl Config {
     /// The training; [`complete`](Self::complete) comes before.
     pub(crate) fn train_options(&self) -> TrainOptions {
         let training = &self.training;
-        let loss = training.loss.unwrap_or(LossChoice::Mse).with(training.label_smoothing);
+        let loss = training.loss.unwrap_or(LossChoice::Mse);
+        let loss = loss.with(training.label_smoothing.unwrap_or(0.0));
         TrainOptions {
             schedule: training.schedule.into(),
             batch_size: training.batch_size,
@@ -233,7 +243,7 @@ impl Config {
             OptimizerChoice::Adam => (Optimizer::adam(lr), Decay::L2),
             OptimizerChoice::Adamw => (Optimizer::adamw(lr), Decay::Decoupled),
         };
-        rule.weight_decay(weight_decay, decay)
+        rule.weight_decay(weight_decay.unwrap_or(0.0), decay)
     }
 
     /// How the table is divided.
@@ -407,9 +417,13 @@ mod tests {
     fn defaults_depend_on_the_optimizer() {
         let training = |flags: &[&str]| config(flags).unwrap().training;
         let sgd = training(&["--optimizer", "sgd"]);
-        assert_eq!((sgd.lr, sgd.weight_decay, sgd.momentum), (0.1, 0.0, None));
+        assert_eq!((sgd.lr, sgd.momentum), (0.1, None));
         assert_eq!(training(&["--optimizer", "momentum"]).momentum, Some(0.9));
-        assert_eq!(training(&[]).weight_decay, 0.01);
+        // 2,400 steps of 3e-3 under a cosine sum to 3.6; a run of 100 would get more than 1.
+        let sum = |steps| recipe::sum_of_lr(3e-3, ScheduleChoice::Cosine, steps);
+        assert_eq!(recipe::weight_decay(OptimizerChoice::Adamw, sum(2400)), 0.28);
+        assert_eq!(recipe::weight_decay(OptimizerChoice::Adamw, sum(100)), 1.0);
+        assert_eq!(recipe::weight_decay(OptimizerChoice::Sgd, sum(2400)), 0.0);
         assert_eq!(training(&["--lr", "0.5"]).lr, 0.5);
     }
 }

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use serde_json::{Value, json};
+use wgrad::Engine;
 use wgrad::data::Dataset;
-use wgrad::{Engine, Trainer};
 
 use super::args::EvalArgs;
 use super::config::csv_options;
@@ -60,7 +60,6 @@ impl Job for Scoring<'_> {
 
     fn run<E: Engine>(self, mut engine: E) -> Result<Results, Failure> {
         self.trained.set_parameters(&mut engine)?;
-        let mut trainer = Trainer::new(engine, self.data, None)?;
-        Results::of(&mut trainer, &self.trained.schema, self.data)
+        Results::of(&mut engine, &self.trained.schema, self.data)
     }
 }

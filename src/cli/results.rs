@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema, Target, Targets};
-use wgrad::{Engine, Evaluation, Score, Trainer};
+use wgrad::{Engine, Evaluation, Score};
 
 use super::failure::Failure;
 use super::talk::significant;
@@ -43,13 +43,13 @@ struct ValueErrors {
 impl Results {
     /// Evaluates `data`.
     pub(crate) fn of<E: Engine>(
-        trainer: &mut Trainer<E>,
+        engine: &mut E,
         schema: &Schema,
         data: &Dataset,
     ) -> Result<Self, Failure> {
-        let evaluation = trainer.evaluate(data)?;
-        let outputs = trainer.predict(data.inputs())?;
-        let loss_name = trainer.engine().plan().options().loss.name();
+        let evaluation = wgrad::evaluate(engine, data)?;
+        let outputs = engine.predict(data.inputs())?;
+        let loss_name = engine.plan().options().loss.name();
         let detail = match (&schema.target, data.targets()) {
             (Target::Classes { names, .. }, Targets::Classes { labels, .. }) => {
                 let width = outputs.len() / data.rows();

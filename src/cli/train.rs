@@ -98,7 +98,8 @@ impl Job for Training<'_> {
         };
 
         let test = data.test.as_ref();
-        let results = test.map(|test| Results::of(&mut trainer, &data.schema, test)).transpose()?;
+        let results =
+            test.map(|test| Results::of(trainer.engine_mut(), &data.schema, test)).transpose()?;
         let summary = Summary {
             config: self.config,
             folder: &folder,

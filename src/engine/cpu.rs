@@ -228,8 +228,8 @@ impl<T: Real> Engine for CpuEngine<T> {
         Ok(())
     }
 
-    fn evaluate(&mut self, data: &Self::Data) -> Result<()> {
-        for step in evaluation_steps(&self.plan, data.rows) {
+    fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
+        for step in evaluation_steps(&self.plan, data.rows.min(rows as usize)) {
             let metrics = self.forward_and_loss(data, &step);
             self.reports.push(Report { step: None, metrics });
         }

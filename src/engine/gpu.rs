@@ -277,8 +277,8 @@ impl Engine for GpuEngine {
         steps.chunks(MAX_STEPS).try_for_each(|steps| self.submit(data, steps, true))
     }
 
-    fn evaluate(&mut self, data: &Self::Data) -> Result<()> {
-        let mut steps = evaluation_steps(&self.plan, data.rows);
+    fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
+        let mut steps = evaluation_steps(&self.plan, data.rows.min(rows as usize));
         loop {
             let batch: Vec<Step> = steps.by_ref().take(self.flights.steps_at_once()).collect();
             if batch.is_empty() {
