@@ -66,25 +66,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Cells coloured by the difference of the two logits, and the test points on top.
+/// Cells coloured by the probability of the first spiral, and the test points on top.
 fn draw(logits: &[f32], points: &[f32], reach: f32) -> Result<String, std::fmt::Error> {
     let mut svg = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {CELLS} {CELLS}' width='720' shape-rendering='crispEdges'>\n"
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {CELLS} {CELLS}' width='480'>\n\
+         <g shape-rendering='crispEdges'>\n"
     );
-    for (i, logits) in logits.chunks_exact(2).enumerate() {
-        let p = 1.0 / (1.0 + (logits[0] - logits[1]).exp());
-        let (red, blue) = ((120.0 + 120.0 * p) as u8, (240.0 - 120.0 * p) as u8);
-        let (x, y) = (i % CELLS, CELLS - 1 - i / CELLS);
-        writeln!(svg, "<rect x='{x}' y='{y}' width='1' height='1' fill='rgb({red},150,{blue})'/>")?;
+    // Ten shades, so that neighbouring cells of one shade can be one rectangle.
+    let shades: Vec<u8> = logits
+        .chunks_exact(2)
+        .map(|logits| (10.0 / (1.0 + (logits[1] - logits[0]).exp())) as u8)
+        .collect();
+    for (row, shades) in shades.chunks_exact(CELLS).enumerate() {
+        let (y, mut x) = (CELLS - 1 - row, 0);
+        for run in shades.chunk_by(|a, b| a == b) {
+            let (red, blue) = (120 + 12 * run[0], 240 - 12 * run[0]);
+            let width = run.len();
+            writeln!(
+                svg,
+                "<rect x='{x}' y='{y}' width='{width}' height='1' fill='rgb({red},150,{blue})'/>"
+            )?;
+            x += width;
+        }
     }
+    svg.push_str("</g>\n<g fill='white' stroke='black' stroke-width='0.2'>\n");
     for point in points.chunks_exact(2) {
         let place = |v: f32| 0.5 * (v / reach + 1.0) * CELLS as f32;
         let (x, y) = (place(point[0]), CELLS as f32 - place(point[1]));
-        writeln!(
-            svg,
-            "<circle cx='{x:.2}' cy='{y:.2}' r='0.7' fill='white' stroke='black' stroke-width='0.2'/>"
-        )?;
+        writeln!(svg, "<circle cx='{x:.2}' cy='{y:.2}' r='0.7'/>")?;
     }
-    svg.push_str("</svg>\n");
+    svg.push_str("</g>\n</svg>\n");
     Ok(svg)
 }

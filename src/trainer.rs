@@ -208,7 +208,7 @@ impl<E: Engine> Trainer<E> {
         // have to show theirs: on the validation rows, or else on a batch of the training rows.
         let validation = self.validation.as_ref().filter(|_| !interrupted);
         let shown = validation.unwrap_or(&self.train);
-        let batch = u32::try_from(self.engine.plan().capacity()).unwrap_or(u32::MAX);
+        let batch = u32::try_from(self.engine.plan().options().batch_size).unwrap_or(u32::MAX);
         let rows = if validation.is_some() { shown.rows } else { shown.rows.min(batch) };
         let target_squares = validation.map(|validation| validation.target_squares);
         self.engine.evaluate(&shown.data, rows)?;

@@ -168,8 +168,8 @@ fn a_step_takes_at_most_ten_dispatches_and_an_epoch_one_wait() {
         trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
         let after = trainer.engine().stats();
         let steps = 640 / 64;
-        // After the last step the loss is taken once more: sample, two layers, loss, metrics; 256
-        // rows at once.
+        // After the last step the loss of a batch is taken once more: sample, two layers, loss,
+        // metrics.
         assert_eq!(after.dispatches - before.dispatches, 9 * steps + 5);
         // None at all if the device was done before the host asked.
         assert!(after.waits - before.waits <= 1, "{before:?} then {after:?}");

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema, Target, Targets};
-use wgrad::{Engine, Evaluation, Score};
+use wgrad::{Engine, Evaluation, Loss, Score};
 
 use super::failure::Failure;
 use super::talk::significant;
@@ -16,7 +16,8 @@ const SHOWN_CLASSES: usize = 20;
 #[derive(Debug)]
 pub(crate) struct Results {
     pub evaluation: Evaluation,
-    loss_name: &'static str,
+    /// With what makes it differ from the plain loss of that name.
+    loss_name: String,
     detail: Detail,
 }
 
@@ -49,7 +50,13 @@ impl Results {
     ) -> Result<Self, Failure> {
         let evaluation = wgrad::evaluate(engine, data)?;
         let outputs = engine.predict(data.inputs())?;
-        let loss_name = engine.plan().options().loss.name();
+        let loss = &engine.plan().options().loss;
+        let loss_name = match loss {
+            Loss::CrossEntropy { label_smoothing, .. } if *label_smoothing > 0.0 => {
+                format!("{}, labels smoothed by {label_smoothing}", loss.name())
+            }
+            _ => loss.name().to_owned(),
+        };
         let detail = match (&schema.target, data.targets()) {
             (Target::Classes { names, .. }, Targets::Classes { labels, .. }) => {
                 let width = outputs.len() / data.rows();
