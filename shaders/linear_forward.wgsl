@@ -10,14 +10,6 @@
 //
 // Host record and CPU twin: src/ops/linear.rs
 
-struct LinearShape {
-    in_features: u32,
-    out_features: u32,
-    preactivation: u32,
-    parameter: f32,
-}
-
-@group(0) @binding(1) var<uniform> shape: LinearShape;
 @group(0) @binding(2) var<storage, read> input: array<f32>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;

@@ -17,18 +17,6 @@
 //
 // Host record and CPU twin: src/ops/loss.rs
 
-struct LossShape {
-    outputs: u32,
-    parameter: f32,
-}
-
-@group(0) @binding(1) var<uniform> shape: LossShape;
-@group(0) @binding(2) var<storage, read> prediction: array<f32>;
-@group(0) @binding(3) var<storage, read> target_values: array<f32>;
-@group(0) @binding(4) var<storage, read> weight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(6) var<storage, read_write> row_metrics: array<vec4<f32>>;
-
 override WORKGROUP: u32;
 override LOSS: u32;
 

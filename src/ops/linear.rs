@@ -19,7 +19,7 @@ const MATMUL: &[(&str, f64)] = &[("SIDE", SIDE as f64), ("DEPTH", DEPTH as f64)]
 
 pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
     name: "linear_forward",
-    wgsl: wgsl!("step", "activation", "matmul", "linear_forward"),
+    wgsl: wgsl!("step", "activation", "matmul", "linear_shape", "linear_forward"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
@@ -34,7 +34,7 @@ pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
 
 pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
     name: "linear_backward_input",
-    wgsl: wgsl!("step", "activation", "matmul", "linear_backward_input"),
+    wgsl: wgsl!("step", "activation", "matmul", "linear_shape", "linear_backward_input"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
@@ -49,7 +49,7 @@ pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
 
 pub(crate) const LINEAR_BACKWARD_WEIGHT: Kernel = Kernel {
     name: "linear_backward_weight",
-    wgsl: wgsl!("step", "matmul", "linear_backward_weight"),
+    wgsl: wgsl!("step", "matmul", "linear_shape", "linear_backward_weight"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),

@@ -9,7 +9,7 @@ use crate::real::Real;
 
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
-    wgsl: wgsl!("step", "row_metrics", "loss_elementwise"),
+    wgsl: wgsl!("step", "loss", "loss_elementwise"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LossShape>("shape"),
@@ -25,7 +25,7 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
 
 pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     name: "cross_entropy",
-    wgsl: wgsl!("step", "row_metrics", "cross_entropy"),
+    wgsl: wgsl!("step", "loss", "cross_entropy"),
     bindings: LOSS_ELEMENTWISE.bindings,
     constants: &[("WORKGROUP", WORKGROUP as f64)],
     choices: &["WEIGHTED"],
