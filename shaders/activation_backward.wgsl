@@ -20,12 +20,9 @@ struct ActivationShape {
 override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(global_invocation_id) id: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-) {
-    let index = id.y * groups.x * WORKGROUP + id.x;
-    if index < step.batch * shape.columns {
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < shape.columns && id.y < step.batch {
+        let index = id.y * shape.columns + id.x;
         gradient[index] *= activation_derivative(kept[index], shape.parameter);
     }
 }

@@ -31,11 +31,12 @@ fn main(
     }
     let row = id.x;
     if row < step.batch {
-        row_loss(row, normaliser);
+        // Without a row that counts there is nothing to learn: no gradient, instead of 0/0.
+        row_loss(row, select(1.0 / normaliser, 0.0, normaliser == 0.0));
     }
 }
 
-fn row_loss(row: u32, normaliser: f32) {
+fn row_loss(row: u32, scale: f32) {
     let start = row * shape.outputs;
     let label = u32(target_values[row]);
 
@@ -64,7 +65,7 @@ fn row_loss(row: u32, normaliser: f32) {
         loss += spread * weight[k] * (log_sum - shifted);
         let hit = select(0.0, 1.0, k == label);
         gradient[start + k] =
-            (focus * (softmax - hit) + spread * (softmax * weights - weight[k])) / normaliser;
+            (focus * (softmax - hit) + spread * (softmax * weights - weight[k])) * scale;
     }
     let score = select(0.0, 1.0, predicted == label);
     row_metrics[row] = row_report(loss, weight[label], score);

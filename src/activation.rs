@@ -68,7 +68,7 @@ impl Activation {
     pub const SINE: Self = Self::Sine { omega0: 30.0 };
 
     /// Every activation, with its default parameter.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: &'static [Self] = &[
         Self::Identity,
         Self::Relu,
         Self::LEAKY_RELU,
@@ -258,7 +258,7 @@ impl std::str::FromStr for Activation {
             Some((name, rest)) => (name, rest.strip_suffix(')').map(str::parse)),
             None => (text, None),
         };
-        let found = Self::ALL.into_iter().find(|a| a.name() == name);
+        let found = Self::ALL.iter().copied().find(|a| a.name() == name);
         match (found, parameter) {
             (Some(a), None) if !text.contains('(') => Ok(a),
             (Some(Self::LeakyRelu { .. }), Some(Ok(slope))) => Ok(Self::LeakyRelu { slope }),
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn derivatives_agree_with_central_differences() {
-        for a in Activation::ALL {
+        for &a in Activation::ALL {
             for z in [-7.3, -2.0, -0.6, -0.01, 0.02, 0.4, 1.7, 6.1] {
                 let h = 1e-6_f64;
                 let difference = (a.apply(z + h) - a.apply(z - h)) / (2.0 * h);
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn extreme_arguments_stay_finite_and_nan_stays_nan() {
-        for a in Activation::ALL {
+        for &a in Activation::ALL {
             for z in [-1e4_f32, 1e4] {
                 assert!(a.apply(z).is_finite(), "{a} at {z}: {}", a.apply(z));
                 let kept = if a.keeps_preactivation() { z } else { a.apply(z) };
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for a in Activation::ALL {
+        for &a in Activation::ALL {
             assert_eq!(a.name().parse::<Activation>().unwrap(), a);
             assert_eq!(a.to_string().parse::<Activation>().unwrap(), a);
         }

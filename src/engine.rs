@@ -45,10 +45,10 @@ impl Metrics {
         Self { rows: u64::from(rows), loss_sum, weight_sum, score_sum, not_finite }
     }
 
-    /// Mean loss.
+    /// Mean loss; 0 if no row counts.
     #[must_use]
     pub fn loss(&self) -> f64 {
-        self.loss_sum / self.weight_sum
+        if self.weight_sum == 0.0 { self.loss_sum } else { self.loss_sum / self.weight_sum }
     }
 
     /// Whether the loss of every row is a finite number.
@@ -81,7 +81,9 @@ pub struct Report {
 ///
 /// Work is given in order and done in order, but perhaps later: reports come through
 /// [`reports`](Self::reports) when they are there, and [`finish`](Self::finish) waits for all.
-pub trait Engine {
+///
+/// Sealed: the engines of this crate are all there are.
+pub trait Engine: sealed::Sealed {
     /// A data set in the engine's memory.
     type Data;
 
@@ -139,7 +141,7 @@ pub trait Engine {
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn parameters(&mut self) -> Result<Vec<f32>>;
 
-    /// Replaces the parameter arena.
+    /// Replaces the parameter arena. Optimizer moments stay as they are.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.
@@ -148,8 +150,15 @@ pub trait Engine {
     /// Remembers the parameters as they are after everything given so far; never waits.
     fn keep(&mut self);
 
-    /// Goes back to the parameters last kept: the initial ones if none were.
+    /// Goes back to the parameters last kept: the initial ones if none were. The optimizer's moments
+    /// become 0, as at the start of a training.
     fn restore(&mut self);
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<T> Sealed for super::cpu::CpuEngine<T> {}
+    impl Sealed for super::gpu::GpuEngine {}
 }
 
 /// Checks inputs of a prediction and says how many rows they are.

@@ -36,7 +36,8 @@ pub enum Loss {
         /// ε in 0.0..=1.0: how much of the target is spread over all classes.
         #[serde(default)]
         label_smoothing: f32,
-        /// w: how much a row of each class counts (length K), or empty for 1.
+        /// w: how much a row of each class counts (length K), or empty for 1. A batch in which no
+        /// row counts has loss 0 and no gradient (PyTorch: NaN).
         #[serde(default)]
         class_weights: Vec<f32>,
     },
@@ -52,8 +53,8 @@ impl Loss {
         Self::CrossEntropy { label_smoothing: 0.0, class_weights: Vec::new() };
 
     /// The names that [`FromStr`](std::str::FromStr) takes.
-    pub const NAMES: [&'static str; 5] =
-        ["mse", "mae", "huber", "bce_with_logits", "cross_entropy"];
+    pub const NAMES: &'static [&'static str] =
+        &["mse", "mae", "huber", "bce_with_logits", "cross_entropy"];
 
     /// The loss's name.
     #[must_use]

@@ -85,6 +85,25 @@ mod tests {
     use crate::testing::{assert_within, gamma};
 
     #[test]
+    fn the_number_of_threads_does_not_change_the_bits() {
+        let mut stream = Stream::new(2, Purpose::Synthetic, 0);
+        let n = 131;
+        let mut random =
+            || -> Vec<f32> { (0..n * n).map(|_| f32::from_f64(stream.normal())).collect() };
+        let (a, b) = (random(), random());
+        let product = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut out = vec![0.0; n * n];
+            assert!(n * n * n >= THREADED, "too small to be threaded");
+            pool.install(|| matmul(&mut out, Matrix::new(&a, n), Matrix::new(&b, n).transposed()));
+            out
+        };
+        let one = product(1);
+        assert_eq!(one, product(2));
+        assert_eq!(one, product(3));
+    }
+
+    #[test]
     fn agrees_with_a_naive_triple_loop() {
         let mut stream = Stream::new(1, Purpose::Synthetic, 0);
         let mut random = |n: usize| -> Vec<f32> {

@@ -96,14 +96,22 @@ impl ModelFile {
     /// happens, `path` holds either the old file or the new one.
     ///
     /// # Errors
-    /// [`Error::Io`] if the folder can't be written.
+    /// [`Error::Io`] if the folder can't be written, [`Error::ModelFile`] if a parameter isn't finite.
     pub fn save(&self, path: &Path) -> Result<()> {
+        if let Some(number) = self.parameters.iter().find(|number| !number.is_finite()) {
+            let problem = format!("not written, for a parameter is {number}");
+            return Err(Error::ModelFile { path: path.into(), problem });
+        }
         let bytes = self.to_bytes(path)?;
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io(folder))?;
+        let mut builder = tempfile::Builder::new();
+        // As any new file: for all to read, less what the umask takes; not for the owner alone.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
         file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
         file.persist(path).map_err(|e| Error::io(path)(e.error))?;
         Ok(())
@@ -162,7 +170,8 @@ impl ModelFile {
         }
         let description: Description =
             serde_json::from_str(json).map_err(|e| failed(format!("its description: {e}")))?;
-        let plan = Plan::new(&description.mlp, &description.options)?;
+        let plan = Plan::new(&description.mlp, &description.options)
+            .map_err(|e| failed(format!("its description: {e}")))?;
         if let Some(schema) = &description.schema {
             schema.check().map_err(|e| failed(format!("its columns: {e}")))?;
             let net = (plan.mlp().in_features(), plan.mlp().out_features());

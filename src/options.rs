@@ -75,7 +75,7 @@ impl TrainOptions {
     /// Optimizer steps per epoch over `rows` training rows.
     #[must_use]
     pub fn steps_per_epoch(&self, rows: u32) -> u64 {
-        let (rows, batch) = (u64::from(rows), self.batch_size as u64);
+        let (rows, batch) = (u64::from(rows), self.batch_size.max(1) as u64);
         if self.drop_last { rows / batch } else { rows.div_ceil(batch) }
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::init::Place;
+use crate::loss::Loss;
 use crate::model::{Layer, Mlp};
 use crate::options::TrainOptions;
 use crate::rng::{Purpose, Stream};
@@ -17,8 +18,14 @@ use crate::rng::{Purpose, Stream};
 /// `min_storage_buffer_offset_alignment`.
 pub const TENSOR_ALIGN: usize = 64;
 
-/// Rows that evaluation and prediction process at once when the training batch is smaller.
+/// Rows that evaluation and prediction process at once when the training batch is smaller, unless
+/// that makes the widest activation longer than [`SMALL`].
 const MIN_CAPACITY: usize = 256;
+/// Elements, 16 MiB, that buffers may have for the convenience of evaluation alone.
+const SMALL: usize = 1 << 22;
+/// Most elements of an arena. Indices are 32 bits, and a dispatch over them may overshoot by less
+/// than 2²⁴.
+const MAX_ELEMENTS: u64 = (1 << 32) - (1 << 24);
 
 /// Bytes of one number on the device.
 const F32: u64 = 4;
@@ -56,6 +63,7 @@ impl Tensor {
 
 /// One linear layer with its activation: what one forward dispatch computes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stage {
     /// Position of the linear layer in the [`Mlp`].
     pub layer: usize,
@@ -142,12 +150,12 @@ impl Plan {
                     .iter()
                     .try_fold(1_usize, |product, &n| product.checked_mul(n))
                     .and_then(|len| len.checked_add(offset)?.checked_next_multiple_of(TENSOR_ALIGN))
-                    .filter(|&next| u32::try_from(next).is_ok());
+                    .filter(|&next| next as u64 <= MAX_ELEMENTS);
                 end = next.ok_or_else(|| Error::Limit {
                     what: format!("layer {layer}: {name} ({})", join(&shape, " × ")),
                     needed: "more elements than can be counted".into(),
                     limit_name: "32-bit element index",
-                    limit: format!("{} parameters in all", u32::MAX),
+                    limit: format!("{MAX_ELEMENTS} parameters in all"),
                     remedy: ": make the layers narrower".into(),
                 })?;
                 Ok(Tensor { name: format!("{layer}.{name}"), shape, offset })
@@ -161,13 +169,14 @@ impl Plan {
                 bias: tensor("bias", vec![out])?,
             });
         }
-        let plan = Self {
+        let mut plan = Self {
             mlp: mlp.clone(),
             options: options.clone(),
             stages,
             arena_len: end,
-            capacity: options.batch_size.max(MIN_CAPACITY),
+            capacity: 0,
         };
+        plan.capacity = options.batch_size.max(MIN_CAPACITY.min(SMALL / plan.widest()));
         plan.check_capacity()?;
         Ok(plan)
     }
@@ -190,7 +199,7 @@ impl Plan {
     }
 
     fn batch_that_fits(&self, rows: u128) -> String {
-        if rows >= MIN_CAPACITY as u128 {
+        if rows > 0 {
             format!(": a batch_size of {rows} would fit")
         } else {
             ": make the layers narrower; no batch size fits".into()
@@ -231,8 +240,8 @@ impl Plan {
         self.arena_len
     }
 
-    /// Rows that the buffers hold: the batch size, and no fewer than 256 so that evaluation is
-    /// quick after training with small batches.
+    /// Rows that the buffers hold: the batch size, and for rows of moderate width no fewer than 256,
+    /// so that evaluation is quick after training with small batches.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -254,8 +263,10 @@ impl Plan {
     #[must_use]
     pub fn target_width(&self) -> usize {
         match self.options.loss {
-            crate::Loss::CrossEntropy { .. } => 1,
-            _ => self.mlp.out_features(),
+            Loss::CrossEntropy { .. } => 1,
+            Loss::Mse | Loss::Mae | Loss::Huber { .. } | Loss::BceWithLogits { .. } => {
+                self.mlp.out_features()
+            }
         }
     }
 
@@ -389,18 +400,50 @@ impl Plan {
                 return Err(Error::Limit { what, needed, limit_name, limit, remedy });
             }
         }
-        // Sampling runs one workgroup per row.
-        let groups = u64::from(limits.max_compute_workgroups_per_dimension);
-        if rows > groups {
-            return Err(Error::Limit {
-                what: format!("a batch of {rows} rows"),
-                needed: format!("{rows} workgroups"),
-                limit_name: "max_compute_workgroups_per_dimension",
-                limit: groups.to_string(),
-                remedy: self.batch_that_fits(u128::from(groups)),
-            });
+        let groups = limits.max_compute_workgroups_per_dimension;
+        let defaults = || ": open the device with wgpu's default limits".to_owned();
+        let counts = [
+            // Sampling runs one workgroup per row.
+            (
+                format!("a batch of {rows} rows"),
+                rows,
+                "max_compute_workgroups_per_dimension",
+                groups,
+                self.batch_that_fits(u128::from(groups)),
+            ),
+            // The products run one per 32 columns, of which the bias is one more.
+            (
+                format!("a layer of {} columns", self.widest()),
+                (self.widest() as u64 + 1).div_ceil(32),
+                "max_compute_workgroups_per_dimension",
+                groups,
+                ": make the layers narrower".into(),
+            ),
+            (
+                "the largest workgroup".into(),
+                256,
+                "max_compute_invocations_per_workgroup",
+                limits.max_compute_invocations_per_workgroup,
+                defaults(),
+            ),
+            (
+                "a loss kernel".into(),
+                5,
+                "max_storage_buffers_per_shader_stage",
+                limits.max_storage_buffers_per_shader_stage,
+                defaults(),
+            ),
+        ];
+        match counts.into_iter().find(|(_, needed, _, limit, _)| *needed > u64::from(*limit)) {
+            Some((what, needed, limit_name, limit, remedy)) => Err(Error::Limit {
+                what,
+                needed: needed.to_string(),
+                limit_name,
+                limit: limit.to_string(),
+                remedy,
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

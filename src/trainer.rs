@@ -52,6 +52,7 @@ struct Resident<D> {
 
 /// How far an epoch is, told for every step as its report comes in.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Progress {
     /// Epoch, counted from 1.
     pub epoch: u64,
@@ -136,6 +137,8 @@ impl<E: Engine> Trainer<E> {
                 ),
             });
         }
+        // Whatever the engine starts from, perhaps a loaded model, is the first good state.
+        engine.keep();
         let (steps, reports) = (Vec::new(), Vec::new());
         Ok(Self { engine, train, validation, step: 0, epoch: 0, steps, reports })
     }
@@ -162,7 +165,8 @@ impl<E: Engine> Trainer<E> {
         self.step
     }
 
-    /// Trains for the epochs of the options and returns the last one's report.
+    /// Trains until the epochs of the options are done, one at least, and returns the last one's
+    /// report.
     ///
     /// # Errors
     /// As [`train_epoch`](Self::train_epoch).
@@ -181,8 +185,9 @@ impl<E: Engine> Trainer<E> {
     /// host waits for the device once, at the end.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss isn't finite, before or after the last step; the parameters are
-    /// then those of the end of the epoch before (in the first, the initial ones). [`Error::Device`] if the device fails.
+    /// [`Error::Diverged`] if a loss isn't finite: that of a batch, or after the epoch that of the
+    /// validation rows (without such rows, of one batch). Parameters and step count are then those of
+    /// the end of the epoch before, the optimizer's moments 0. [`Error::Device`] if the device fails.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
@@ -196,13 +201,13 @@ impl<E: Engine> Trainer<E> {
             let left = first_step + in_epoch - self.step;
             let count = left.min(self.engine.steps_at_once() as u64);
             self.steps.clear();
-            for position in self.step - first_step..self.step - first_step + count {
-                self.steps.push(self.make_step(position));
+            for number in self.step + 1..=self.step + count {
+                self.steps.push(self.make_step(number, number - 1 - first_step));
             }
             self.engine.train(&self.train.data, &self.steps)?;
             self.step += count;
             self.engine.reports(&mut self.reports)?;
-            interrupted = self.take_training_reports(&mut sum, &mut observe)?;
+            interrupted = self.take_training_reports(first_step, &mut sum, &mut observe)?;
         }
         // Losses are taken before the step that they lead to, so the last step's parameters still
         // have to show theirs: on the validation rows, or else on a batch of the training rows.
@@ -214,10 +219,10 @@ impl<E: Engine> Trainer<E> {
         self.engine.evaluate(&shown.data, rows)?;
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
-        interrupted |= self.take_training_reports(&mut sum, &mut observe)?;
+        interrupted |= self.take_training_reports(first_step, &mut sum, &mut observe)?;
         let shown = take_sum(&mut self.reports);
         if !shown.is_finite() {
-            return Err(self.go_back(self.step, shown.loss()));
+            return Err(self.go_back(first_step, self.step, shown.loss()));
         }
         self.engine.keep();
         self.epoch += 1;
@@ -250,26 +255,25 @@ impl<E: Engine> Trainer<E> {
         self.engine.predict(inputs)
     }
 
-    /// The step at `position` of the epoch under way.
+    /// Step `number`, at `position` of the epoch under way.
     #[expect(clippy::cast_possible_truncation, reason = "both are below the number of rows")]
-    fn make_step(&self, position: u64) -> Step {
+    fn make_step(&self, number: u64, position: u64) -> Step {
         let options = self.engine.plan().options();
         let first = position * options.batch_size as u64;
         let batch = (u64::from(self.train.rows) - first).min(options.batch_size as u64);
-        let done = self.epoch * options.steps_per_epoch(self.train.rows) + position;
         Step {
-            number: done + 1,
+            number,
             batch: batch as u32,
             first: first as u32,
-            order: Order::new(options.sampling, options.seed, self.epoch, done + 1),
-            update: options.optimizer.update(done + 1, self.lr(done)),
+            order: Order::new(options.sampling, options.seed, self.epoch, number),
+            update: options.optimizer.update(number, self.lr(number - 1)),
         }
     }
 
     /// Learning rate of the step that has `done` steps before it.
     fn lr(&self, done: u64) -> f64 {
         let options = self.engine.plan().options();
-        let total = options.epochs * options.steps_per_epoch(self.train.rows);
+        let total = options.epochs.saturating_mul(options.steps_per_epoch(self.train.rows));
         options.optimizer.lr * options.schedule.factor(done, total)
     }
 
@@ -277,6 +281,7 @@ impl<E: Engine> Trainer<E> {
     /// reports of evaluations. Says whether `observe` broke off.
     fn take_training_reports(
         &mut self,
+        first_step: u64,
         sum: &mut Metrics,
         observe: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<bool> {
@@ -305,14 +310,15 @@ impl<E: Engine> Trainer<E> {
             self.engine.finish()?;
             self.engine.reports(&mut self.reports)?;
             self.reports.clear();
-            return Err(self.go_back(step, loss));
+            return Err(self.go_back(first_step, step, loss));
         }
         Ok(broke)
     }
 
-    /// Puts the last good parameters back and says when the bad ones came.
-    fn go_back(&mut self, step: u64, loss: f64) -> Error {
+    /// Goes back to the beginning of the epoch, and says at which step the loss went bad.
+    fn go_back(&mut self, first_step: u64, step: u64, loss: f64) -> Error {
         self.engine.restore();
+        self.step = first_step;
         Error::Diverged { step, epoch: self.epoch + 1, loss }
     }
 }
@@ -341,7 +347,8 @@ fn evaluation<E: Engine>(engine: &E, sum: Metrics, target_squares: f64) -> Evalu
     let score = if engine.plan().options().loss.is_classification() {
         Score::Accuracy(sum.score_sum / sum.rows as f64)
     } else {
-        Score::R2(1.0 - sum.score_sum / target_squares)
+        let varies = target_squares > 0.0;
+        Score::R2(if varies { 1.0 - sum.score_sum / target_squares } else { f64::NAN })
     };
     Evaluation { loss: sum.loss(), score, rows: sum.rows }
 }
@@ -363,6 +370,10 @@ fn squares_about_the_mean(values: &[f32], width: usize) -> f64 {
     let column = |k: usize| values.iter().skip(k).step_by(width).map(|&t| f64::from(t));
     (0..width)
         .map(|k| {
+            // A constant column's mean may be off by a rounding.
+            if column(k).all(|t| Some(t) == column(k).next()) {
+                return 0.0;
+            }
             let mean = column(k).sum::<f64>() / rows as f64;
             column(k).map(|t| (t - mean).powi(2)).sum::<f64>()
         })

@@ -42,16 +42,19 @@ fn compare_engines(what: &str, mlp: &Mlp, options: &TrainOptions, data: &Dataset
     let exact = run(CpuEngine::<f64>::new(plan()), data, |e| e.parameters_exact().to_vec());
     let cpu = run(CpuEngine::<f32>::new(plan()), data, |e| widen(&e.parameters().unwrap()));
     let gpu = run(gpu_engine(plan()), data, |e| widen(&e.parameters().unwrap()));
-    let check = |what: &str, gpu: &[f64], cpu: &[f64], exact: &[f64]| {
+    let check = |what: &str, gpu: &[f64], cpu: &[f64], exact: &[f64], scale: f64| {
         let rounding = f64::from(f32::EPSILON) * largest(exact);
         let bound = 16.0 * distance(cpu, exact) + 4.0 * rounding;
         let off = distance(gpu, exact);
         assert!(off <= bound, "{what}: the GPU is {off:e} off, bound {bound:e}");
         // The bound itself must stay far below anything a wrong formula would cause.
-        assert!(bound <= 1e-3 * largest(exact), "{what}: a bound of {bound:e} says nothing");
+        assert!(bound <= 1e-3 * scale, "{what}: a bound of {bound:e} says nothing");
     };
-    check(&format!("{what}: losses"), &gpu.losses, &cpu.losses, &exact.losses);
-    check(&format!("{what}: parameters"), &gpu.parameters, &cpu.parameters, &exact.parameters);
+    let what_of = |part: &str| format!("{what}: {part}");
+    let scale = largest(&exact.losses);
+    check(&what_of("losses"), &gpu.losses, &cpu.losses, &exact.losses, scale);
+    let moved = distance(&exact.parameters, &widen(&plan().initial_parameters()));
+    check(&what_of("parameters"), &gpu.parameters, &cpu.parameters, &exact.parameters, moved);
     exact
 }
 
@@ -94,6 +97,21 @@ fn sixty_steps_agree_on_all_engines() {
             assert_eq!(exact.losses.len(), 60);
         }
     }
+}
+
+/// More batches than the rings have slots: they wrap.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn six_hundred_steps_wrap_the_rings() {
+    let mlp = Mlp::new(2).linear(1);
+    let options = TrainOptions {
+        batch_size: 2,
+        epochs: 3,
+        ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.01))
+    };
+    let data = learnable(400, 2, 1, &Loss::Mse, 4);
+    let exact = compare_engines("wrapped", &mlp, &options, &data);
+    assert_eq!(exact.losses.len(), 600);
 }
 
 /// The digits' loss curve, 52 steps of it.
@@ -217,21 +235,23 @@ fn known_net<E: Engine>(make: impl Fn(Plan) -> E) {
     let linear = Linear::new(1).weight_init(Init::Constant(2.0)).bias_init(Init::Constant(-1.0));
     let mlp = Mlp::new(1).layer(Layer::Linear(linear));
     let options = TrainOptions::new(Loss::HUBER, Optimizer::sgd(0.01));
-    let inputs: Vec<f32> = (0..1000_u16).map(|i| f32::from(i) / 500.0).collect();
+    // More rows than one submission of predictions starts with.
+    let inputs: Vec<f32> = (0..3000_u16).map(|i| f32::from(i) / 1500.0).collect();
     let values = inputs.iter().map(|x| 2.0 * x - 1.0).collect();
     let targets = wgrad::data::Targets::Values { values, width: 1 };
     let data = Dataset::new(inputs.clone(), 1, targets).unwrap();
     let mut trainer = Trainer::new(make(Plan::new(&mlp, &options).unwrap()), &data, None).unwrap();
     let evaluation = trainer.evaluate(&data).unwrap();
-    assert_eq!(evaluation.rows, 1000);
+    assert_eq!(evaluation.rows, 3000);
     assert!(evaluation.loss <= 1e-12, "{evaluation:?}");
     assert!(
         matches!(evaluation.score, Score::R2(r2) if (r2 - 1.0).abs() <= 1e-12),
         "{evaluation:?}"
     );
     let predictions = trainer.predict(&inputs).unwrap();
-    assert_eq!(predictions.len(), 1000);
-    assert!((predictions[999] - 2.996).abs() <= 1e-6, "{}", predictions[999]);
+    let errors = inputs.iter().zip(&predictions).map(|(x, p)| (p - (2.0 * x - 1.0)).abs());
+    assert_eq!(predictions.len(), 3000);
+    assert!(errors.fold(0.0, f32::max) <= 1e-6, "{predictions:?}");
     assert_eq!(trainer.predict(&[]).unwrap(), [0.0_f32; 0]);
     assert!(trainer.engine_mut().set_parameters(&[0.0]).is_err());
 }
@@ -264,7 +284,7 @@ fn divergence<E: Engine>(make: impl Fn(Plan) -> E) {
     let Error::Diverged { step, epoch, loss } = error else { panic!("{error}") };
     assert!(!loss.is_finite(), "{loss}");
     assert_eq!(epoch, (step - 1) / 4 + 1);
-    assert_eq!(trainer.epochs(), epoch - 1);
+    assert_eq!((trainer.epochs(), trainer.steps()), (epoch - 1, 4 * (epoch - 1)));
     let parameters = trainer.engine_mut().parameters().unwrap();
     assert!(parameters.iter().all(|w| w.is_finite()), "the last good parameters aren't back");
 }
@@ -278,6 +298,33 @@ fn divergence_names_the_step_on_the_cpu() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn divergence_names_the_step_on_the_gpu() {
     divergence(gpu_engine);
+}
+
+/// Parameters that were set, of a loaded model perhaps, are what a diverged first epoch goes back to.
+fn divergence_keeps_loaded_parameters<E: Engine>(make: impl Fn(Plan) -> E) {
+    let data = learnable(16, 4, 2, &Loss::Mse, 3);
+    let options =
+        TrainOptions { batch_size: 4, ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e38)) };
+    let mut engine = make(Plan::new(&Mlp::new(4).linear(2), &options).unwrap());
+    let loaded: Vec<f32> = engine.parameters().unwrap().iter().map(|w| w + 0.25).collect();
+    engine.set_parameters(&loaded).unwrap();
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    for _ in 0..2 {
+        let error = trainer.train().unwrap_err();
+        assert!(matches!(error, Error::Diverged { step: 2.., epoch: 1, .. }), "{error}");
+        assert_eq!(trainer.engine_mut().parameters().unwrap(), loaded);
+    }
+}
+
+#[test]
+fn divergence_keeps_loaded_parameters_on_the_cpu() {
+    divergence_keeps_loaded_parameters(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn divergence_keeps_loaded_parameters_on_the_gpu() {
+    divergence_keeps_loaded_parameters(gpu_engine);
 }
 
 /// The one step of the one epoch blows the parameters up; its own loss was still finite.
@@ -323,6 +370,15 @@ fn breaking_off_keeps_what_was_done() {
         .unwrap();
     assert!(report.interrupted);
     assert_eq!((report.step, report.validation), (3, None));
+    // The next epoch goes on counting where this one broke off.
+    let mut seen = Vec::new();
+    let report = trainer
+        .train_epoch(|p| {
+            seen.push(p.step);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!((report.step, report.epoch, seen), (19, 2, (4..=19).collect()));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn net(activation: Activation, at_the_end: bool) -> Mlp {
 #[test]
 fn every_loss_and_activation_agrees_with_central_differences() {
     for loss in losses() {
-        for activation in Activation::ALL {
+        for &activation in Activation::ALL {
             // Third derivatives of a deep sine net grow as ω₀⁹; 30 would drown every difference.
             let activation = match activation {
                 Activation::Sine { .. } => Activation::Sine { omega0: 2.0 },

@@ -280,7 +280,7 @@ impl TypedValueParser for ActivationParser {
     ) -> Result<Activation, clap::Error> {
         let text = value.to_string_lossy();
         let name = text.split_once('(').map_or(&*text, |(name, _)| name);
-        let names = PossibleValuesParser::new(Activation::ALL.map(Activation::name));
+        let names = PossibleValuesParser::new(Activation::ALL.iter().map(|a| a.name()));
         names.parse_ref(command, arg, name.as_ref())?;
         let whole = |text: &str| match text.parse() {
             Ok(activation) => Ok(activation),
@@ -291,6 +291,6 @@ impl TypedValueParser for ActivationParser {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue>>> {
-        Some(Box::new(Activation::ALL.into_iter().map(|a| PossibleValue::new(a.name()))))
+        Some(Box::new(Activation::ALL.iter().map(|a| PossibleValue::new(a.name()))))
     }
 }

@@ -88,7 +88,7 @@ impl Results {
 
     /// The block that is printed.
     pub(crate) fn text(&self) -> String {
-        let Evaluation { loss, score, rows } = self.evaluation;
+        let Evaluation { loss, score, rows, .. } = self.evaluation;
         let mut text = format!("{:15}{}  ({})\n", "test loss", significant(loss), self.loss_name);
         // Writing to a String doesn't fail.
         let _ = match score {

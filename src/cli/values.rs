@@ -47,6 +47,10 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
     value.ok_or_else(|| format!("give a whole number from 0 to {most}"))
 }
 
+/// Widest hidden layer that may be typed: a larger number is sooner a typing error than a net. The
+/// library has no such bound.
+const MAX_WIDTH: usize = 65_536;
+
 /// Widths of the hidden layers: `64,64`, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Widths(pub Vec<usize>);
@@ -58,11 +62,12 @@ impl FromStr for Widths {
         if text == "none" {
             return Ok(Self(Vec::new()));
         }
-        let widths = text.split(',').map(|width| at_least_one(width.trim()));
-        widths.collect::<Result<_, _>>().map(Self).map_err(|_| {
-            "give whole numbers of at least 1 divided by commas, as in 64,64, or none for a linear \
-             model"
-                .into()
+        let width = |text: &str| at_least_one(text.trim()).ok().filter(|&n| n <= MAX_WIDTH);
+        text.split(',').map(width).collect::<Option<_>>().map(Self).ok_or_else(|| {
+            format!(
+                "give whole numbers from 1 to {MAX_WIDTH} divided by commas, as in 64,64, or none \
+                 for a linear model"
+            )
         })
     }
 }
@@ -129,7 +134,7 @@ mod tests {
         assert_eq!("none".parse(), Ok(Widths(vec![])));
         assert_eq!(Widths(vec![64, 32]).to_string(), "64,32");
         assert_eq!(Widths(vec![]).to_string(), "none");
-        for text in ["", "64,", "0", "64,-1", "None", "64 32"] {
+        for text in ["", "64,", "0", "64,-1", "None", "64 32", "65537"] {
             assert!(text.parse::<Widths>().is_err(), "{text}");
         }
     }

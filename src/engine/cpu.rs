@@ -275,6 +275,7 @@ impl<T: Real> Engine for CpuEngine<T> {
 
     fn restore(&mut self) {
         self.parameters.copy_from_slice(&self.kept);
+        self.moments.iter_mut().for_each(|moment| moment.fill(T::ZERO));
     }
 }
 

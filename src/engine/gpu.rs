@@ -8,8 +8,12 @@ mod program;
 mod readback;
 #[cfg(test)]
 pub(crate) mod rig;
+mod scope;
 
 pub use device::{AdapterChoice, Gpu, adapters, is_software};
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::cpu::evaluation_steps;
 use super::{Engine, Report, Step, check_arena, check_data, rows_of};
@@ -22,6 +26,7 @@ use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage, who
 use flights::{Flights, MAX_STEPS};
 use pipeline::{Checks, Pipelines};
 use program::{Program, word};
+use scope::in_scope;
 
 /// Trains and evaluates on a wgpu device.
 ///
@@ -50,10 +55,13 @@ pub struct GpuEngine {
     /// Scalars of one submission's steps, on their way to the ring.
     scratch: Vec<u8>,
     stats: GpuStats,
+    /// Marks the data sets that were uploaded to this engine.
+    identity: Arc<()>,
 }
 
 /// What the engine has asked of the device so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GpuStats {
     /// Compute dispatches recorded.
     pub dispatches: u64,
@@ -71,6 +79,8 @@ pub struct GpuStats {
 pub struct GpuData {
     sample: program::Dispatch,
     rows: usize,
+    /// The engine whose batch buffers `sample` writes.
+    owner: Arc<()>,
 }
 
 impl GpuEngine {
@@ -99,6 +109,7 @@ impl GpuEngine {
             head: 0,
             scratch: vec![0; MAX_STEPS * SLOT_STRIDE as usize],
             stats: GpuStats::default(),
+            identity: Arc::new(()),
         })
     }
 
@@ -121,14 +132,18 @@ impl GpuEngine {
     /// only predictions are wanted.
     fn upload_arrays(&mut self, inputs: &[f32], targets: &[f32], rows: usize) -> Result<GpuData> {
         let limits = self.device.limits();
-        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let needed = bytes_of(inputs.len().max(targets.len()));
-        if needed > limit {
+        let bounds = [
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+            ("max_buffer_size", limits.max_buffer_size),
+            ("32-bit element index", 4 << 32),
+        ];
+        if let Some((limit_name, limit)) = bounds.into_iter().find(|(_, limit)| needed > *limit) {
             let row = needed / rows.max(1) as u64;
             return Err(Error::Limit {
                 what: format!("a data set of {rows} rows"),
                 needed: bytes(needed),
-                limit_name: "max_storage_buffer_binding_size",
+                limit_name,
                 limit: bytes(limit),
                 remedy: format!(": {} rows would fit", limit / row.max(1)),
             });
@@ -158,7 +173,7 @@ impl GpuEngine {
                 ],
             )
         })?;
-        Ok(GpuData { sample, rows })
+        Ok(GpuData { sample, rows, owner: Arc::clone(&self.identity) })
     }
 
     /// Writes the scalars of steps to the ring; their slots are those from the returned one on.
@@ -182,6 +197,13 @@ impl GpuEngine {
 
     /// Submits at most [`MAX_STEPS`] batches: training steps if `train`, else an evaluation.
     fn submit(&mut self, data: &GpuData, steps: &[Step], train: bool) -> Result<()> {
+        if !Arc::ptr_eq(&data.owner, &self.identity) {
+            return Err(Error::Shape {
+                what: "data set".into(),
+                expected: "one that was uploaded to this engine".into(),
+                got: "one of another engine".into(),
+            });
+        }
         let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
         let first = self.write_steps(data, steps);
@@ -212,44 +234,40 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// Predicts rows that are on the device.
-    fn predict_data(&mut self, data: &GpuData) -> Result<Vec<f32>> {
+    /// Predicts one submission's worth of rows.
+    fn predict_block(&mut self, inputs: &[f32], rows: usize) -> Result<Vec<f32>> {
+        let start = Instant::now();
+        let data = self.upload_arrays(inputs, &[], rows)?;
         let outputs = self.plan.mlp().out_features();
-        let predictions = storage(&self.device, "predictions", data.rows * outputs);
-        let output = &self.buffers.activations[self.buffers.activations.len() - 1].clone();
+        let predictions = in_scope(&self.device, "predicting", || {
+            storage(&self.device, "predictions", rows * outputs)
+        })?;
+        let steps: Vec<Step> = evaluation_steps(&self.plan, rows).collect();
+        let first_slot = self.write_steps(&data, &steps);
+        let output = &self.buffers.activations[self.buffers.activations.len() - 1];
+        let mut encoder = self.encoder("wgrad.predict");
         let mut first = 0;
-        let steps: Vec<Step> = evaluation_steps(&self.plan, data.rows).collect();
-        for steps in steps.chunks(MAX_STEPS) {
-            let slot0 = self.write_steps(data, steps);
-            let mut encoder = self.encoder("wgrad.predict");
-            for (slot, step) in (slot0..).zip(steps) {
-                let mut pass = compute_pass(&mut encoder);
-                for dispatch in std::iter::once(&data.sample).chain(&self.program.forward) {
-                    dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
-                    self.stats.dispatches += 1;
-                }
-                drop(pass);
-                let len = step.batch as usize * outputs;
-                let (to, size) = (bytes_of(first), bytes_of(len));
-                encoder.copy_buffer_to_buffer(output, 0, &predictions, to, size);
-                first += len;
+        for (slot, step) in (first_slot..).zip(&steps) {
+            let mut pass = compute_pass(&mut encoder);
+            for dispatch in std::iter::once(&data.sample).chain(&self.program.forward) {
+                dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
+                self.stats.dispatches += 1;
             }
-            self.queue.submit([encoder.finish()]);
-            self.stats.submissions += 1;
+            drop(pass);
+            let len = step.batch as usize * outputs;
+            encoder.copy_buffer_to_buffer(output, 0, &predictions, bytes_of(first), bytes_of(len));
+            first += len;
         }
+        self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
         self.stats.waits += 1;
-        readback::download(&self.device, &self.queue, &predictions)
+        let predictions = readback::download(&self.device, &self.queue, &predictions)?;
+        self.flights.adapt(start.elapsed().as_secs_f64(), steps.len());
+        Ok(predictions)
     }
 
     fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
-    }
-
-    fn copy_parameters(&mut self, from: &wgpu::Buffer, to: &wgpu::Buffer) {
-        let mut encoder = self.encoder("wgrad.keep");
-        encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size());
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
     }
 }
 
@@ -302,14 +320,19 @@ impl Engine for GpuEngine {
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
         let in_features = self.plan.mlp().in_features();
         let rows = rows_of(inputs, in_features)?;
-        // Blocks whose inputs and outputs fit a binding.
-        let widest = in_features.max(self.plan.mlp().out_features());
-        let limit = self.device.limits().max_storage_buffer_binding_size / bytes_of(widest);
-        let block = usize::try_from(limit).unwrap_or(usize::MAX).clamp(1, rows.max(1));
         let mut predictions = Vec::with_capacity(rows * self.plan.mlp().out_features());
-        for inputs in inputs.chunks(block * in_features) {
-            let data = self.upload_arrays(inputs, &[], inputs.len() / in_features)?;
-            predictions.extend(self.predict_data(&data)?);
+        let limits = self.device.limits();
+        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        // The plan has checked that one batch fits.
+        let batches_that_fit = limit / bytes_of(self.plan.capacity() * self.plan.widest());
+        let most = usize::try_from(batches_that_fit).unwrap_or(MAX_STEPS).max(1);
+        let mut left = inputs;
+        while !left.is_empty() {
+            // As much as one submission should take.
+            let block = self.plan.capacity() * self.flights.steps_at_once().min(most);
+            let (now, later) = left.split_at(left.len().min(block * in_features));
+            predictions.extend(self.predict_block(now, now.len() / in_features)?);
+            left = later;
         }
         Ok(predictions)
     }
@@ -327,14 +350,19 @@ impl Engine for GpuEngine {
 
     fn keep(&mut self) {
         let Buffers { parameters, kept, .. } = &self.buffers;
-        let (from, to) = (parameters.clone(), kept.clone());
-        self.copy_parameters(&from, &to);
+        let mut encoder = self.encoder("wgrad.keep");
+        encoder.copy_buffer_to_buffer(parameters, 0, kept, 0, parameters.size());
+        self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
     }
 
     fn restore(&mut self) {
-        let Buffers { parameters, kept, .. } = &self.buffers;
-        let (from, to) = (kept.clone(), parameters.clone());
-        self.copy_parameters(&from, &to);
+        let Buffers { parameters, kept, moments, .. } = &self.buffers;
+        let mut encoder = self.encoder("wgrad.restore");
+        encoder.copy_buffer_to_buffer(kept, 0, parameters, 0, parameters.size());
+        moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
+        self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
     }
 }
 
@@ -343,22 +371,4 @@ fn compute_pass(encoder: &mut wgpu::CommandEncoder) -> wgpu::ComputePass<'_> {
         label: Some("wgrad"),
         timestamp_writes: None,
     })
-}
-
-/// Runs `create` so that the driver's refusal becomes an error instead of reaching the host app's
-/// handler.
-fn in_scope<T>(
-    device: &wgpu::Device,
-    during: &'static str,
-    create: impl FnOnce() -> T,
-) -> Result<T> {
-    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::OutOfMemory]
-        .map(|filter| device.push_error_scope(filter));
-    let made = create();
-    // Scopes are a stack: the last pushed is the first popped.
-    let errors = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop()));
-    match errors.flatten().next() {
-        Some(e) => Err(Error::Device { during, reason: e.to_string() }),
-        None => Ok(made),
-    }
 }

@@ -29,9 +29,9 @@ impl ActivationShape {
         Self { columns, parameter: activation.parameter(), ..Self::default() }
     }
 
-    /// Workgroups that cover `capacity` rows; those beyond the batch do nothing.
-    pub(crate) fn grid(&self, capacity: usize) -> Grid {
-        Grid::elements(capacity * self.columns as usize, WORKGROUP)
+    /// Workgroups that cover every element of the batch.
+    pub(crate) const fn grid(&self) -> Grid {
+        Grid::rows_y(self.columns.div_ceil(WORKGROUP), 1)
     }
 }
 

@@ -152,7 +152,8 @@ fn loss_and_slope<T: Real>(loss: &Loss, p: T, t: T, w: T) -> (T, T) {
             let q = T::ONE + (w - T::ONE) * t;
             ((T::ONE - t) * p + q * softplus(-p), (T::ONE - t) - q * sigmoid(-p))
         }
-        _ => (e * e, e + e),
+        Loss::Mse => (e * e, e + e),
+        Loss::CrossEntropy { .. } => unreachable!("not element-wise"),
     }
 }
 
@@ -165,6 +166,8 @@ fn cross_entropy<T: Real>(
     row_metrics: &mut [RowMetrics<T>],
 ) {
     let normaliser: T = target.iter().map(|&t| weight[label(t)]).sum();
+    // Without a row that counts there is nothing to learn: no gradient, instead of 0/0.
+    let scale = if normaliser == T::ZERO { T::ZERO } else { T::ONE / normaliser };
     let weights: T = weight.iter().copied().sum();
     let spread = smoothing / count::<T>(weight.len());
     let rows = prediction
@@ -183,7 +186,7 @@ fn cross_entropy<T: Real>(
             let softmax = (p - largest).exp() / sum;
             value += spread * w * (log_sum - (p - largest));
             let hit = if k == t { T::ONE } else { T::ZERO };
-            *g = (focus * (softmax - hit) + spread * (softmax * weights - w)) / normaliser;
+            *g = (focus * (softmax - hit) + spread * (softmax * weights - w)) * scale;
         }
         let score = if predicted == t { T::ONE } else { T::ZERO };
         *report = RowMetrics::new(value, weight[t], score);

@@ -86,7 +86,8 @@ impl Flights {
                 return Ok((luggage, waited));
             }
             waited = true;
-            self.wait_for_oldest()?;
+            let oldest = self.under_way.front().map(|flight| flight.submission.clone());
+            self.wait_for(oldest)?;
         }
     }
 
@@ -116,25 +117,27 @@ impl Flights {
         if self.under_way.is_empty() {
             return Ok(false);
         }
-        poll(&self.device, wgpu::PollType::wait_indefinitely())?;
-        self.land()?;
-        if self.under_way.is_empty() {
-            return Ok(true);
-        }
-        Err(Error::Device {
-            during: "waiting for the device",
-            reason: "it returned before its work was done".into(),
-        })
+        let newest = self.under_way.back().map(|flight| flight.submission.clone());
+        self.wait_for(newest)?;
+        Ok(true)
     }
 
     pub(crate) fn drain_reports(&mut self, into: &mut Vec<Report>) {
         into.append(&mut self.reports);
     }
 
-    fn wait_for_oldest(&mut self) -> Result<()> {
-        let submission_index = self.under_way.front().map(|flight| flight.submission.clone());
+    /// Waits for a submission of ours, and for nothing that the host app submitted after it.
+    fn wait_for(&mut self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let before = self.under_way.len();
         poll(&self.device, wgpu::PollType::Wait { submission_index, timeout: None })?;
-        self.land()
+        self.land()?;
+        if self.under_way.len() < before {
+            return Ok(());
+        }
+        Err(Error::Device {
+            during: "waiting for the device",
+            reason: "it returned before its work was done".into(),
+        })
     }
 
     /// Reads the metrics of all submissions that have ended, oldest first.
@@ -144,17 +147,22 @@ impl Flights {
         let mut start = None;
         while self.under_way.front().is_some_and(|flight| flight.mapped.get().is_some()) {
             let Some(flight) = self.under_way.pop_front() else { break };
-            if let Some(Err(e)) = flight.mapped.get() {
-                let reason = format!("{e} (the device may be lost)");
-                return Err(Error::Device { during: "reading the metrics back", reason });
-            }
             start = start.or(Some(flight.submitted));
             let mut luggage = flight.luggage;
             steps += luggage.batches.len();
-            self.read(&luggage)?;
-            luggage.staging.unmap();
+            let read = match flight.mapped.get() {
+                Some(Err(e)) => Err(Error::Device {
+                    during: "reading the metrics back",
+                    reason: format!("{e} (the device may be lost)"),
+                }),
+                _ => self.read(&luggage),
+            };
+            if read.is_ok() {
+                luggage.staging.unmap();
+            }
             luggage.batches.clear();
             self.idle.push(luggage);
+            read?;
         }
         if let Some(submitted) = start {
             // Work of the first began when it was submitted or when the one before had ended.
@@ -185,7 +193,7 @@ impl Flights {
         clippy::cast_sign_loss,
         reason = "between 1 and MAX_STEPS after clamping"
     )]
-    fn adapt(&mut self, seconds: f64, steps: usize) {
+    pub(crate) fn adapt(&mut self, seconds: f64, steps: usize) {
         let fitting = SUBMISSION_SECONDS * steps as f64 / seconds.max(1e-9);
         let most = (2 * self.steps_at_once).min(MAX_STEPS);
         self.steps_at_once = (fitting.min(most as f64) as usize).max(1);

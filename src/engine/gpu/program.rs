@@ -142,7 +142,7 @@ impl Builder<'_> {
                 &ACTIVATION_BACKWARD,
                 &[f64::from(last.activation.code())],
                 &last.layer.to_string(),
-                shape.grid(plan.capacity()),
+                shape.grid(),
                 &[
                     ("shape", whole(&buffers.uniform(&shape))),
                     ("kept", buffers.kept(plan, plan.stages().len() - 1)),

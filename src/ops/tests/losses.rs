@@ -167,6 +167,20 @@ fn cross_entropy_matches_its_twin() {
     }
 }
 
+/// A batch whose rows all weigh 0 has no gradient, not 0/0.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn rows_that_do_not_count_have_no_gradient() {
+    let class_weights = vec![0.0, 1.0];
+    let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights };
+    let mut case = Case::new(loss, 3, 2);
+    case.target.fill(0.0);
+    for run in case.run() {
+        assert_eq!(run[0], [0.0; 6]);
+    }
+    assert_eq!(case.twin().0, [0.0; 6]);
+}
+
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn losses_flag_rows_that_are_not_finite() {
