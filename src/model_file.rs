@@ -185,17 +185,8 @@ impl ModelFile {
                 )));
             }
         }
-        // The tensors' bytes are part of a file already in memory, so a wrong size in the
-        // description costs no more than this message.
-        let expected: usize = plan.tensors().map(|tensor| tensor.len()).sum();
-        let present: usize = tensors.tensors().iter().map(|(_, t)| t.data().len() / 4).sum();
-        if present != expected {
-            return Err(failed(format!(
-                "{present} numbers, but a net {} has {expected}",
-                description.mlp
-            )));
-        }
-        let mut parameters = vec![0.0; plan.arena_len()];
+        // All tensors are checked before memory is taken for them, so a wrong size in the description
+        // costs no more than this message.
         for tensor in plan.tensors() {
             let view = tensors
                 .tensor(&tensor.name)
@@ -210,6 +201,13 @@ impl ModelFile {
                     tensor.shape
                 )));
             }
+        }
+        if tensors.len() != plan.tensors().count() {
+            return Err(failed(format!("{} tensors, more than the net has", tensors.len())));
+        }
+        let mut parameters = vec![0.0; plan.arena_len()];
+        for tensor in plan.tensors() {
+            let Ok(view) = tensors.tensor(&tensor.name) else { continue };
             let numbers =
                 view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             for (place, number) in parameters[tensor.range()].iter_mut().zip(numbers) {
@@ -280,6 +278,6 @@ mod tests {
         let mut other = bytes.clone();
         other[at] = b'6';
         let refused = load(&other).unwrap_err().to_string();
-        assert!(refused.contains("32 numbers, but a net 3-6-tanh-2 has 38"), "{refused}");
+        assert!(refused.contains("0.weight is F32 [5, 3], but the net 3-6-tanh-2"), "{refused}");
     }
 }

@@ -248,7 +248,7 @@ fn absurd_flags_are_refused() {
         ("--layers 0", &["--layers", "'0'", "from 1"]),
         ("--layers 10000000", &["--layers", "10000000", "1 to 65536"]),
         ("--layers 9999999999999", &["--layers", "9999999999999", "1 to 65536"]),
-        ("--batch-size 99999 --drop-last", &["99999", "drop_last"]),
+        ("--batch-size 99999 --drop-last", &["99999", "--drop-last"]),
         ("--test 1", &["--test", "'1'", "below 1"]),
         ("--validation 0.5 --test 0.5", &["at least one row to learn from"]),
         ("--optimizer adamm", &["--optimizer", "adamm", "similar", "'adam"]),
@@ -335,10 +335,15 @@ fn a_run_whose_table_changed_is_not_scored_on_other_rows() {
         .write("t.csv", &format!("x,y\n{rows}"))
         .done("train t.csv --device cpu --epochs 1 --name t");
     place.done("eval runs/t --device cpu");
-    place.write("t.csv", &format!("x,y\n{rows}40,1600\n"));
-    let output = place.run("eval runs/t --device cpu");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("has 41 rows, but had 40"), "{}", text(&output.stderr));
+    // One row more, and the same rows in another order.
+    let turned: String = rows.lines().rev().map(|row| format!("{row}\n")).collect();
+    for changed in [format!("x,y\n{rows}40,1600\n"), format!("x,y\n{turned}")] {
+        place.write("t.csv", &changed);
+        let output = place.run("eval runs/t --device cpu");
+        assert_eq!(output.status.code(), Some(2));
+        let message = text(&output.stderr);
+        assert!(message.contains("has changed since the run was made"), "{message}");
+    }
 }
 
 #[test]

@@ -254,12 +254,12 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
+        Ok(match &text.to_lowercase()[..] {
             "auto" => Self::Auto,
             "gpu" => Self::Gpu,
             "cpu" => Self::Cpu,
             "" => return Err("give auto, gpu, cpu, or a part of an adapter's name".into()),
-            name => Self::Named(name.to_owned()),
+            _ => Self::Named(text.to_owned()),
         })
     }
 }

@@ -13,6 +13,7 @@ use super::choices::{
     ScalingChoice, ScheduleChoice, Task,
 };
 use super::failure::Failure;
+use super::prepare::fingerprint;
 use super::recipe;
 use super::values::Delimiter;
 
@@ -36,6 +37,8 @@ pub(crate) struct DataConfig {
     pub source: String,
     /// Rows of the table; 0 until it is read.
     pub rows: usize,
+    /// What tells the table from a changed one; empty until it is read.
+    pub fingerprint: String,
     pub header: Header,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
     pub delimiter: Option<Delimiter>,
@@ -92,6 +95,8 @@ pub(crate) struct RunConfig {
     pub engine: String,
     /// What that is, for people.
     pub device_name: String,
+    /// How it ended: `unfinished`, `complete`, `interrupted`, or with what it diverged.
+    pub outcome: String,
 }
 
 impl Config {
@@ -117,6 +122,7 @@ impl Config {
             data: DataConfig {
                 source: absolute(&args.data),
                 rows: 0,
+                fingerprint: String::new(),
                 header: args.table.header,
                 delimiter: args.table.delimiter,
                 target: columns.target.clone(),
@@ -150,6 +156,7 @@ impl Config {
                 device: args.run.device.device.clone(),
                 engine: String::new(),
                 device_name: String::new(),
+                outcome: "unfinished".into(),
             },
         })
     }
@@ -164,6 +171,7 @@ impl Config {
     ) -> Result<(), Failure> {
         let data = &mut self.data;
         data.rows = table.rows();
+        data.fingerprint = fingerprint(table);
         data.header = if table.has_header() { Header::Yes } else { Header::No };
         (data.target, data.task) = match &schema.target {
             Target::Classes { name, .. } => (vec![name.clone()], Task::Classification),

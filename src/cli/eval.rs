@@ -17,7 +17,7 @@ use super::trained::Trained;
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
-    let trained = Trained::load(&args.model)?;
+    let trained = Trained::load(&args.model, talk)?;
     let (name, data) = match &args.data {
         Some(source) => {
             let csv = csv_options(args.table.header, args.table.delimiter);

@@ -58,7 +58,13 @@ impl From<Error> for Failure {
             Error::Diverged { .. } | Error::Device { .. } | Error::Io { .. } => Self::run(error),
             // What was typed or read can't be used; new kinds of errors are no exception until
             // they are known to be.
-            _ => Self::input(error),
+            // The library's options are flags here.
+            _ => Self::input(
+                error
+                    .to_string()
+                    .replace("batch_size", "--batch-size")
+                    .replace("drop_last", "--drop-last"),
+            ),
         }
     }
 }

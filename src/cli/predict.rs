@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use wgrad::Engine;
 use wgrad::data::{Schema, Target};
@@ -18,10 +19,21 @@ use super::trained::Trained;
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.quiet };
-    let trained = Trained::load(&args.model)?;
+    let trained = Trained::load(&args.model, talk)?;
     let csv = csv_options(args.table.header, args.table.delimiter);
     let table = prepare::load(&args.data, &csv)?;
     let inputs = trained.schema.encode_inputs(&table)?;
+    if !table.has_header() {
+        talk.line("no header: taking the columns in the model's order");
+    }
+    let same =
+        |output: &Path| output.canonicalize().ok() == Path::new(&args.data).canonicalize().ok();
+    if let Some(output) = args.output.as_deref().filter(|output| output.exists() && same(output)) {
+        return Err(Failure::input(format!(
+            "--output {} is the table itself; choose another file",
+            output.display()
+        )));
+    }
     let device = Device::open(&args.device.device, talk)?;
 
     let job = Prediction { trained: &trained, inputs: &inputs };

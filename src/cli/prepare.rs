@@ -1,6 +1,6 @@
 //! From a table's name to the data sets of a run.
 
-use wgrad::data::{self, Dataset, Partition, Schema, Table};
+use wgrad::data::{self, ColumnValues, Dataset, Partition, Schema, Table};
 
 use super::config::Config;
 use super::failure::Failure;
@@ -65,13 +65,13 @@ pub(crate) fn test_rows(config: &Config, schema: &Schema) -> Result<Dataset, Fai
             "the run read standard input, so its test rows are gone; name a table to score on",
         ));
     }
-    let table = load(source, &config.data.csv())?;
-    if table.rows() != config.data.rows {
+    let table = data::load(source, &config.data.csv()).map_err(|error| {
+        Failure::input(format!("{error} (the run's own table; name another to score on)"))
+    })?;
+    if table.rows() != config.data.rows || fingerprint(&table) != config.data.fingerprint {
         return Err(Failure::input(format!(
-            "{source} has {}, but had {} when the run was made, so its test rows can't be told; \
-             name a table to score on",
-            count(table.rows(), "row"),
-            config.data.rows
+            "{source} has changed since the run was made, so its test rows can't be told; name a \
+             table to score on"
         )));
     }
     let parts = partition(&table, config)?;
@@ -85,5 +85,31 @@ pub(crate) fn test_rows(config: &Config, schema: &Schema) -> Result<Dataset, Fai
 
 fn partition(table: &Table, config: &Config) -> Result<Partition, Failure> {
     let labels = config.data.schema_options().labels(table)?;
-    Ok(Partition::new(table.rows(), labels.as_deref(), &config.partition())?)
+    Partition::new(table.rows(), labels.as_deref(), &config.partition()).map_err(|error| {
+        Failure::input(format!("{}: {error}; see --validation and --test", table.source_name()))
+    })
+}
+
+/// A number that tells a table from one with other cells or another order of rows: 64-bit FNV-1a
+/// (Fowler, Noll, Vo) over names and cells, in hexadecimal.
+pub(crate) fn fingerprint(table: &Table) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut take = |bytes: &[u8]| {
+        for &byte in bytes {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for column in table.columns() {
+        take(column.name.as_bytes());
+        match &column.values {
+            ColumnValues::Numeric(values) => {
+                values.iter().for_each(|value| take(&value.to_bits().to_le_bytes()));
+            }
+            ColumnValues::Text { codes, values } => {
+                values.iter().for_each(|value| take(value.as_bytes()));
+                codes.iter().for_each(|code| take(&code.to_le_bytes()));
+            }
+        }
+    }
+    format!("{hash:016x}")
 }

@@ -81,7 +81,16 @@ impl Job for Training<'_> {
         let end = self.epochs(&mut trainer, &mut folder, &mut history)?;
         self.save(&mut trainer, &folder)?;
         let title = format!("{} · {}", folder_name(&folder), trainer.engine().plan().mlp());
-        folder.write(CHART, &chart::svg(&title, &history)?)?;
+        if !history.is_empty() {
+            folder.write(CHART, &chart::svg(&title, &history)?)?;
+        }
+        let mut config = self.config.clone();
+        config.run.outcome = match &end {
+            End::Complete => "complete".into(),
+            End::Interrupted => "interrupted".into(),
+            End::Diverged(error) => error.to_string(),
+        };
+        folder.write(CONFIG, &config.to_toml()?)?;
         let model = folder.file(MODEL);
         let interrupted = match end {
             End::Diverged(error) => {

@@ -8,6 +8,7 @@ use wgrad::{Engine, ModelFile, Plan, TrainOptions};
 use super::config::Config;
 use super::failure::Failure;
 use super::run_folder::{CONFIG, MODEL};
+use super::talk::Talk;
 
 /// A model file with the schema it must have to be used on tables.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Trained {
 impl Trained {
     /// Reads a model file, or the one of a run's folder. Whatever keeps it from being used is the
     /// input's fault.
-    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn load(path: &Path, talk: Talk) -> Result<Self, Failure> {
         let path = if path.is_dir() { path.join(MODEL) } else { path.to_owned() };
         if !path.exists() {
             return Err(Failure::input(format!(
@@ -30,6 +31,12 @@ impl Trained {
             )));
         }
         let file = ModelFile::load(&path).map_err(Failure::input)?;
+        if let Ok(config) = Config::load(&path.with_file_name(CONFIG)) {
+            let outcome = config.run.outcome;
+            if !matches!(&outcome[..], "complete" | "interrupted") {
+                talk.line(format_args!("warning: this model's {outcome}"));
+            }
+        }
         let Some(schema) = file.schema().cloned() else {
             return Err(Failure::input(format!(
                 "{}: the model doesn't say which columns it reads, so it can't be applied to \

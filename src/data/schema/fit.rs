@@ -154,6 +154,13 @@ impl SchemaOptions {
                 let mut distinct = values.clone();
                 distinct.sort_by(f32::total_cmp);
                 distinct.dedup();
+                if let [only] = distinct[..] {
+                    return Err(table.error(format!(
+                        "target column `{}` is {only} in every row, so there is nothing to learn; \
+                         choose another target with `--target`",
+                        column.name
+                    )));
+                }
                 let integers = distinct.iter().all(|value| value.fract() == 0.0);
                 let few = (table.rows() / 10).clamp(2, MAX_INTEGER_CLASSES);
                 let classes = integers && distinct.len() <= few;
@@ -464,6 +471,14 @@ mod tests {
             let column = ValueColumn { name: "y".into(), offset, scale };
             assert_eq!(schema.target, Target::Values { columns: vec![column] });
         }
+    }
+
+    #[test]
+    fn a_constant_target_is_refused() {
+        let options = SchemaOptions { kind: TargetKind::Values, ..SchemaOptions::default() };
+        let refused = Schema::fit(&table("x,y\n1,0.5\n2,0.5\n"), &[0, 1], &options).unwrap_err();
+        let message = refused.to_string();
+        assert!(message.contains("column `y` is 0.5 in every row"), "{message}");
     }
 
     #[test]
