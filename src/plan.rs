@@ -3,7 +3,9 @@
 //! The arenas for parameters, gradients and moments share one layout: each tensor starts at a
 //! multiple of [`TENSOR_ALIGN`] elements, so that it can be bound as a range of its arena.
 
-use std::fmt;
+mod check;
+mod table;
+
 use std::ops::Range;
 
 use crate::activation::Activation;
@@ -26,6 +28,8 @@ const SMALL: usize = 1 << 22;
 /// Most elements of an arena. Indices are 32 bits, and a dispatch over them may overshoot by less
 /// than 2²⁴.
 const MAX_ELEMENTS: u64 = (1 << 32) - (1 << 24);
+
+pub(crate) use table::bytes;
 
 /// Bytes of one number on the device.
 const F32: u64 = 4;
@@ -181,31 +185,6 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Refuses batches whose widest activation can't be indexed with 32 bits.
-    fn check_capacity(&self) -> Result<()> {
-        // Twice: an activation buffer may hold Y and Z.
-        let per_row = 2 * self.widest() as u128 + 2 * TENSOR_ALIGN as u128;
-        if per_row * self.capacity as u128 <= u128::from(u32::MAX) {
-            return Ok(());
-        }
-        let fits = u128::from(u32::MAX) / per_row;
-        Err(Error::Limit {
-            what: format!("a batch of {} rows × {} columns", self.capacity, self.widest()),
-            needed: format!("{} elements", per_row * self.capacity as u128),
-            limit_name: "32-bit element index",
-            limit: format!("{} elements", u32::MAX),
-            remedy: self.batch_that_fits(fits),
-        })
-    }
-
-    fn batch_that_fits(&self, rows: u128) -> String {
-        if rows > 0 {
-            format!(": a batch_size of {rows} would fit")
-        } else {
-            ": make the layers narrower; no batch size fits".into()
-        }
-    }
-
     /// The net.
     #[must_use]
     pub fn mlp(&self) -> &Mlp {
@@ -345,182 +324,10 @@ impl Plan {
     pub fn total_bytes(&self) -> u64 {
         self.state_bytes() + self.activation_bytes()
     }
-
-    /// Refuses a plan that needs more than `available` bytes, naming the batch size that would fit.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] with the numbers.
-    pub fn check_memory(&self, available: u64, limit_name: &'static str) -> Result<()> {
-        if self.total_bytes() <= available {
-            return Ok(());
-        }
-        let per_row = self.activation_bytes().div_ceil(self.capacity as u64);
-        let rows = available.saturating_sub(self.state_bytes()) / per_row;
-        Err(Error::Limit {
-            what: format!("training {} with batches of {}", self.mlp, self.options.batch_size),
-            needed: bytes(self.total_bytes()),
-            limit_name,
-            limit: bytes(available),
-            remedy: self.batch_that_fits(u128::from(rows)),
-        })
-    }
-
-    /// Refuses a plan whose buffers or dispatches exceed a device's limits.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] names the buffer, what it needs, the limit and the batch size that would
-    /// fit.
-    pub fn check_limits(&self, limits: &wgpu::Limits) -> Result<()> {
-        let rows = self.capacity as u64;
-        let arena = ("the parameter arena".to_owned(), self.arena_len as u64 * F32, None);
-        let stages = self.stages.iter().map(|s| {
-            let needed = s.activation_len(self.capacity) as u64 * F32;
-            (format!("layer {}'s activations for {rows} rows", s.layer), needed, Some(rows))
-        });
-        let in_features = self.mlp.in_features();
-        let input = (
-            format!("a batch of {rows} rows × {in_features} inputs"),
-            rows * in_features as u64 * F32,
-            Some(rows),
-        );
-        let bindings = [
-            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
-            ("max_buffer_size", limits.max_buffer_size),
-        ];
-        for (what, needed, rows) in std::iter::once(arena).chain(stages).chain([input]) {
-            for (limit_name, limit) in bindings {
-                if needed <= limit {
-                    continue;
-                }
-                let remedy = match rows {
-                    Some(rows) => self.batch_that_fits(u128::from(limit / needed.div_ceil(rows))),
-                    None => ": make the layers narrower".into(),
-                };
-                let (needed, limit) = (bytes(needed), bytes(limit));
-                return Err(Error::Limit { what, needed, limit_name, limit, remedy });
-            }
-        }
-        let groups = limits.max_compute_workgroups_per_dimension;
-        let defaults = || ": open the device with wgpu's default limits".to_owned();
-        let counts = [
-            // Sampling runs one workgroup per row.
-            (
-                format!("a batch of {rows} rows"),
-                rows,
-                "max_compute_workgroups_per_dimension",
-                groups,
-                self.batch_that_fits(u128::from(groups)),
-            ),
-            // The products run one per 32 columns, of which the bias is one more.
-            (
-                format!("a layer of {} columns", self.widest()),
-                (self.widest() as u64 + 1).div_ceil(32),
-                "max_compute_workgroups_per_dimension",
-                groups,
-                ": make the layers narrower".into(),
-            ),
-            (
-                "the largest workgroup".into(),
-                256,
-                "max_compute_invocations_per_workgroup",
-                limits.max_compute_invocations_per_workgroup,
-                defaults(),
-            ),
-            (
-                "a loss kernel".into(),
-                5,
-                "max_storage_buffers_per_shader_stage",
-                limits.max_storage_buffers_per_shader_stage,
-                defaults(),
-            ),
-        ];
-        match counts.into_iter().find(|(_, needed, _, limit, _)| *needed > u64::from(*limit)) {
-            Some((what, needed, limit_name, limit, remedy)) => Err(Error::Limit {
-                what,
-                needed: needed.to_string(),
-                limit_name,
-                limit: limit.to_string(),
-                remedy,
-            }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Bytes with a binary unit, as `1.5 MiB`.
-pub(crate) fn bytes(n: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if n < 1024 {
-        return format!("{n} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = n as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1023.95 {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", units[unit])
-}
-
-/// Thousands separated by commas, as `101,770`.
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).unwrap_or_default())
-        .collect();
-    groups.join(",")
 }
 
 fn join(numbers: &[usize], separator: &str) -> String {
     numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
-}
-
-impl fmt::Display for Plan {
-    /// A table: layer, shape, parameters, activations and FLOPs per row; then the totals.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |activation: Activation| match activation {
-            Activation::Identity => String::new(),
-            a => a.to_string(),
-        };
-        let width = self
-            .stages
-            .iter()
-            .map(|s| shown(s.activation).len())
-            .fold("activation".len(), usize::max);
-        writeln!(
-            f,
-            "{:>5}  {:<13} {:<width$} {:>12} {:>13} {:>13}",
-            "layer", "linear", "activation", "parameters", "activations", "FLOPs / row"
-        )?;
-        for stage in &self.stages {
-            writeln!(
-                f,
-                "{:>5}  {:<13} {:<width$} {:>12} {:>13} {:>13}",
-                stage.layer,
-                format!("{} → {}", stage.in_features, stage.out_features),
-                shown(stage.activation),
-                thousands((stage.weight.len() + stage.bias.len()) as u64),
-                thousands(stage.activation_len(1) as u64),
-                thousands(2 * stage.products()),
-            )?;
-        }
-        writeln!(
-            f,
-            "{} parameters, {} FLOPs a step of {} rows\n{} of memory: {} of parameters, gradients and \
-             optimizer state, {} for {} rows",
-            thousands(self.parameters() as u64),
-            thousands(self.flops_per_step()),
-            self.options.batch_size,
-            bytes(self.total_bytes()),
-            bytes(self.state_bytes()),
-            bytes(self.activation_bytes()),
-            self.capacity,
-        )
-    }
 }
 
 #[cfg(test)]
@@ -532,7 +339,7 @@ mod tests {
         TrainOptions { batch_size, ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3)) }
     }
 
-    fn plan(mlp: &Mlp, batch_size: usize) -> Result<Plan> {
+    pub(super) fn plan(mlp: &Mlp, batch_size: usize) -> Result<Plan> {
         Plan::new(mlp, &options(batch_size))
     }
 
@@ -559,34 +366,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_named_with_the_batch_that_fits() {
-        let mlp = Mlp::with_hidden(1000, &[1000], Activation::Relu, 10);
-        let limits = wgpu::Limits::default();
-        assert!(plan(&mlp, 30_000).unwrap().check_limits(&limits).is_ok());
-        let refused = plan(&mlp, 60_000).unwrap().check_limits(&limits).unwrap_err().to_string();
-        assert!(
-            refused.contains("layer 0's activations for 60000 rows needs 228.9 MiB"),
-            "{refused}"
-        );
-        assert!(refused.contains("128.0 MiB: a batch_size of 33554 would fit"), "{refused}");
-        assert!(plan(&mlp, 33_554).unwrap().check_limits(&limits).is_ok());
-
-        let narrow = plan(&Mlp::new(1).linear(1), 70_000).unwrap();
-        let refused = narrow.check_limits(&limits).unwrap_err().to_string();
-        assert!(refused.contains("a batch_size of 65535 would fit"), "{refused}");
-    }
-
-    #[test]
-    fn memory_is_refused_with_the_batch_that_fits() {
-        let mlp = Mlp::with_hidden(100, &[100], Activation::Relu, 10);
-        let plan = |batch| plan(&mlp, batch).unwrap();
-        let available = plan(1000).total_bytes();
-        let refused = plan(5000).check_memory(available, "free memory").unwrap_err().to_string();
-        assert!(refused.contains("a batch_size of 1000 would fit"), "{refused}");
-        assert!(plan(1000).check_memory(available, "free memory").is_ok());
-    }
-
-    #[test]
     fn sizes_that_overflow_are_errors() {
         for width in [10_000_000_usize, usize::MAX / 2, usize::MAX] {
             let mlp = Mlp::with_hidden(width, &[width], Activation::Relu, width);
@@ -595,14 +374,5 @@ mod tests {
         let mlp = Mlp::new(1).linear(1);
         assert!(matches!(plan(&mlp, usize::MAX), Err(Error::Limit { .. })));
         assert!(matches!(plan(&mlp, 0), Err(Error::Option { name: "batch_size", .. })));
-    }
-
-    #[test]
-    fn bytes_and_thousands_read_well() {
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(1 << 30), "1.0 GiB");
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(1_234_567), "1,234,567");
     }
 }

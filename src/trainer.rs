@@ -180,9 +180,9 @@ impl<E: Engine> Trainer<E> {
 
     /// Trains one epoch and evaluates on the validation rows.
     ///
-    /// `observe` is called for every step as its report comes in, which is some time after the step was
-    /// given to the engine. If it breaks, no further steps are given; those given are completed. On a GPU the
-    /// host waits for the device once, at the end.
+    /// `observe` is called for every step as its report comes in, which is some time after the step
+    /// was given to the engine. If it breaks, no further steps are given; those given are completed.
+    /// On a GPU the host waits for the device once, at the end.
     ///
     /// # Errors
     /// [`Error::Diverged`] if a loss isn't finite: that of a batch, or after the epoch that of the

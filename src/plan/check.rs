@@ -1,0 +1,166 @@
+//! What a plan refuses, each with the numbers and what would fit.
+
+use super::table::bytes;
+use super::{F32, Plan, TENSOR_ALIGN};
+use crate::error::{Error, Result};
+
+impl Plan {
+    /// Refuses batches whose widest activation can't be indexed with 32 bits.
+    pub(super) fn check_capacity(&self) -> Result<()> {
+        // Twice: an activation buffer may hold Y and Z.
+        let per_row = 2 * self.widest() as u128 + 2 * TENSOR_ALIGN as u128;
+        if per_row * self.capacity as u128 <= u128::from(u32::MAX) {
+            return Ok(());
+        }
+        let fits = u128::from(u32::MAX) / per_row;
+        Err(Error::Limit {
+            what: format!("a batch of {} rows × {} columns", self.capacity, self.widest()),
+            needed: format!("{} elements", per_row * self.capacity as u128),
+            limit_name: "32-bit element index",
+            limit: format!("{} elements", u32::MAX),
+            remedy: self.batch_that_fits(fits),
+        })
+    }
+
+    fn batch_that_fits(&self, rows: u128) -> String {
+        if rows > 0 {
+            format!(": a batch_size of {rows} would fit")
+        } else {
+            ": make the layers narrower; no batch size fits".into()
+        }
+    }
+
+    /// Refuses a plan that needs more than `available` bytes, naming the batch size that would fit.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] with the numbers.
+    pub fn check_memory(&self, available: u64, limit_name: &'static str) -> Result<()> {
+        if self.total_bytes() <= available {
+            return Ok(());
+        }
+        let per_row = self.activation_bytes().div_ceil(self.capacity as u64);
+        let rows = available.saturating_sub(self.state_bytes()) / per_row;
+        Err(Error::Limit {
+            what: format!("training {} with batches of {}", self.mlp, self.options.batch_size),
+            needed: bytes(self.total_bytes()),
+            limit_name,
+            limit: bytes(available),
+            remedy: self.batch_that_fits(u128::from(rows)),
+        })
+    }
+
+    /// Refuses a plan whose buffers or dispatches exceed a device's limits.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] names the buffer, what it needs, the limit and the batch size that would
+    /// fit.
+    pub fn check_limits(&self, limits: &wgpu::Limits) -> Result<()> {
+        let rows = self.capacity as u64;
+        let arena = ("the parameter arena".to_owned(), self.arena_len as u64 * F32, None);
+        let stages = self.stages.iter().map(|s| {
+            let needed = s.activation_len(self.capacity) as u64 * F32;
+            (format!("layer {}'s activations for {rows} rows", s.layer), needed, Some(rows))
+        });
+        let in_features = self.mlp.in_features();
+        let input = (
+            format!("a batch of {rows} rows × {in_features} inputs"),
+            rows * in_features as u64 * F32,
+            Some(rows),
+        );
+        let bindings = [
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
+            ("max_buffer_size", limits.max_buffer_size),
+        ];
+        for (what, needed, rows) in std::iter::once(arena).chain(stages).chain([input]) {
+            for (limit_name, limit) in bindings {
+                if needed <= limit {
+                    continue;
+                }
+                let remedy = match rows {
+                    Some(rows) => self.batch_that_fits(u128::from(limit / needed.div_ceil(rows))),
+                    None => ": make the layers narrower".into(),
+                };
+                let (needed, limit) = (bytes(needed), bytes(limit));
+                return Err(Error::Limit { what, needed, limit_name, limit, remedy });
+            }
+        }
+        let groups = limits.max_compute_workgroups_per_dimension;
+        let defaults = || ": open the device with wgpu's default limits".to_owned();
+        let counts = [
+            // Sampling runs one workgroup per row.
+            (
+                format!("a batch of {rows} rows"),
+                rows,
+                "max_compute_workgroups_per_dimension",
+                groups,
+                self.batch_that_fits(u128::from(groups)),
+            ),
+            // The products run one per 32 columns, of which the bias is one more.
+            (
+                format!("a layer of {} columns", self.widest()),
+                (self.widest() as u64 + 1).div_ceil(32),
+                "max_compute_workgroups_per_dimension",
+                groups,
+                ": make the layers narrower".into(),
+            ),
+            (
+                "the largest workgroup".into(),
+                256,
+                "max_compute_invocations_per_workgroup",
+                limits.max_compute_invocations_per_workgroup,
+                defaults(),
+            ),
+            (
+                "a loss kernel".into(),
+                5,
+                "max_storage_buffers_per_shader_stage",
+                limits.max_storage_buffers_per_shader_stage,
+                defaults(),
+            ),
+        ];
+        match counts.into_iter().find(|(_, needed, _, limit, _)| *needed > u64::from(*limit)) {
+            Some((what, needed, limit_name, limit, remedy)) => Err(Error::Limit {
+                what,
+                needed: needed.to_string(),
+                limit_name,
+                limit: limit.to_string(),
+                remedy,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::tests::plan;
+    use crate::{Activation, Mlp};
+
+    #[test]
+    fn limits_are_named_with_the_batch_that_fits() {
+        let mlp = Mlp::with_hidden(1000, &[1000], Activation::Relu, 10);
+        let limits = wgpu::Limits::default();
+        assert!(plan(&mlp, 30_000).unwrap().check_limits(&limits).is_ok());
+        let refused = plan(&mlp, 60_000).unwrap().check_limits(&limits).unwrap_err().to_string();
+        assert!(
+            refused.contains("layer 0's activations for 60000 rows needs 228.9 MiB"),
+            "{refused}"
+        );
+        assert!(refused.contains("128.0 MiB: a batch_size of 33554 would fit"), "{refused}");
+        assert!(plan(&mlp, 33_554).unwrap().check_limits(&limits).is_ok());
+
+        let narrow = plan(&Mlp::new(1).linear(1), 70_000).unwrap();
+        let refused = narrow.check_limits(&limits).unwrap_err().to_string();
+        assert!(refused.contains("a batch_size of 65535 would fit"), "{refused}");
+    }
+
+    #[test]
+    fn memory_is_refused_with_the_batch_that_fits() {
+        let mlp = Mlp::with_hidden(100, &[100], Activation::Relu, 10);
+        let plan = |batch| plan(&mlp, batch).unwrap();
+        let available = plan(1000).total_bytes();
+        let refused = plan(5000).check_memory(available, "free memory").unwrap_err().to_string();
+        assert!(refused.contains("a batch_size of 1000 would fit"), "{refused}");
+        assert!(plan(1000).check_memory(available, "free memory").is_ok());
+    }
+}
