@@ -98,10 +98,6 @@ impl ModelFile {
     /// # Errors
     /// [`Error::Io`] if the folder can't be written, [`Error::ModelFile`] if a parameter isn't finite.
     pub fn save(&self, path: &Path) -> Result<()> {
-        if let Some(number) = self.parameters.iter().find(|number| !number.is_finite()) {
-            let problem = format!("not written, for a parameter is {number}");
-            return Err(Error::ModelFile { path: path.into(), problem });
-        }
         let bytes = self.to_bytes(path)?;
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -117,8 +113,15 @@ impl ModelFile {
         Ok(())
     }
 
-    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
-        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+    /// The content that [`save`](Self::save) writes; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] if a parameter isn't finite.
+    pub fn to_bytes(&self, name: &Path) -> Result<Vec<u8>> {
+        let failed = |problem: String| Error::ModelFile { path: name.into(), problem };
+        if let Some(number) = self.parameters.iter().find(|number| !number.is_finite()) {
+            return Err(failed(format!("not written, for a parameter is {number}")));
+        }
         let (plan, parameters) = self.plan()?;
         let tensors: Vec<_> = plan
             .tensors()
@@ -151,8 +154,12 @@ impl ModelFile {
         Self::from_bytes(&bytes, path)
     }
 
-    fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
-        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+    /// Reads the content of a file, embedded or downloaded perhaps; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] as [`load`](Self::load).
+    pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<Self> {
+        let failed = |problem: String| Error::ModelFile { path: name.into(), problem };
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
             failed(format!("not a whole safetensors file ({e}); it may have been cut short"))
         })?;
@@ -264,12 +271,17 @@ mod tests {
 
     #[test]
     fn other_tensors_than_described_are_errors() {
-        let message = |file: &ModelFile| {
-            load(&file.to_bytes(Path::new("m")).unwrap()).unwrap_err().to_string()
-        };
+        // The last four bytes are a number of the last tensor.
+        let mut nan = file().to_bytes(Path::new("m")).unwrap();
+        let end = nan.len();
+        nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        let refused = load(&nan).unwrap_err().to_string();
+        assert!(refused.contains("holds NaN"), "{refused}");
+
         let mut broken = file();
-        broken.parameters[0] = f32::NAN;
-        assert!(message(&broken).contains("tensor 0.weight holds NaN"), "{}", message(&broken));
+        broken.parameters[0] = f32::INFINITY;
+        let refused = broken.to_bytes(Path::new("m")).unwrap_err().to_string();
+        assert!(refused.contains("not written, for a parameter is inf"), "{refused}");
 
         // Another net in the description than in the tensors.
         let bytes = file().to_bytes(Path::new("m")).unwrap();

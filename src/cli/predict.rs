@@ -39,6 +39,13 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let job = Prediction { trained: &trained, inputs: &inputs };
     let outputs = device.run(trained.plan.clone(), table.rows(), job)?;
     let width = outputs.len() / table.rows();
+    if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
+        talk.line(format_args!(
+            "warning: line {} gives {}: its numbers are too far from those that were learnt",
+            table.line(index / width),
+            outputs[index]
+        ));
+    }
     let write = |out: &mut dyn Write, name: &dyn Display| {
         write_csv(out, &trained.schema, outputs, width)
             .map_err(io_error)
