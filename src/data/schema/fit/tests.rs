@@ -1,0 +1,243 @@
+//! What fitting a schema learns, and what it refuses.
+
+use super::*;
+use crate::data::{CsvOptions, digits, read_csv};
+
+fn table(text: &str) -> Table {
+    read_csv(text.as_bytes(), "t.csv", &CsvOptions::default()).unwrap()
+}
+
+fn fit_all(text: &str, options: &SchemaOptions) -> Result<Schema> {
+    let table = table(text);
+    Schema::fit(&table, &table.all_rows(), options)
+}
+
+fn message(text: &str, options: &SchemaOptions) -> String {
+    fit_all(text, options).unwrap_err().to_string()
+}
+
+fn target(name: &str) -> SchemaOptions {
+    SchemaOptions { targets: vec![name.into()], ..SchemaOptions::default() }
+}
+
+fn ignore(names: &[&str]) -> SchemaOptions {
+    let ignore = names.iter().map(|&name| name.into()).collect();
+    SchemaOptions { ignore, ..SchemaOptions::default() }
+}
+
+fn names(schema: &Schema) -> (Vec<&str>, Vec<&str>) {
+    let inputs = schema.inputs.iter().map(|input| input.name.as_str()).collect();
+    (inputs, schema.target.column_names())
+}
+
+const ABC: &str = "a,b,c\n1,2,x\n3,5,y\n4,9,x\n";
+
+#[test]
+fn targets_and_ignored_columns_are_left_out_of_the_inputs() {
+    for (options, expected) in [
+        (SchemaOptions::default(), (vec!["a", "b"], vec!["c"])),
+        (target("a"), (vec!["b", "c"], vec!["a"])),
+        (target("-2"), (vec!["a", "c"], vec!["b"])),
+        (ignore(&["1"]), (vec!["b"], vec!["c"])),
+        (ignore(&["c"]), (vec!["a"], vec!["b"])),
+    ] {
+        assert_eq!(names(&fit_all(ABC, &options).unwrap()), expected, "{options:?}");
+    }
+    assert_eq!(
+        message(ABC, &SchemaOptions { ignore: vec!["c".into()], ..target("c") }),
+        "t.csv: column `c` is both target and ignored; choose one"
+    );
+    let twice = SchemaOptions { targets: vec!["a".into(), "1".into()], ..SchemaOptions::default() };
+    assert_eq!(message(ABC, &twice), "t.csv: column `a` is named twice as target; name it once");
+    assert!(message(ABC, &target("d")).contains("its columns are a, b, c"));
+    assert_eq!(
+        message(ABC, &ignore(&["a", "b"])),
+        "t.csv: no column is left to learn from; of 3 columns 1 are targets and 2 ignored \
+         (is the delimiter right?)"
+    );
+    assert!(message("a\n1\n2\n", &SchemaOptions::default()).contains("is the delimiter right?"));
+}
+
+#[test]
+fn the_target_is_a_class_or_a_number() {
+    let is_class = |values: &mut dyn Iterator<Item = f32>, kind| {
+        let y: Vec<f32> = values.collect();
+        let table = Table::new("t", vec![Column::numeric("x", y.clone()), Column::numeric("y", y)])
+            .unwrap();
+        let options = SchemaOptions { kind, ..SchemaOptions::default() };
+        let labels = options.labels(&table).unwrap();
+        let schema = Schema::fit(&table, &[0], &options).unwrap();
+        assert_eq!(labels.is_some(), matches!(schema.target, Target::Classes { .. }));
+        labels.is_some()
+    };
+    let cycle = |different: u16, rows: usize| (0..different).map(f32::from).cycle().take(rows);
+    for (different, rows, expected) in [
+        (2, 3, true),
+        (3, 29, false),
+        (3, 30, true),
+        (20, 200, true),
+        (20, 199, false),
+        (21, 999, false),
+    ] {
+        assert_eq!(
+            is_class(&mut cycle(different, rows), TargetKind::Auto),
+            expected,
+            "{different} of {rows}"
+        );
+    }
+    assert!(!is_class(&mut cycle(2, 100).map(|y| y + 0.5), TargetKind::Auto));
+    assert!(is_class(&mut cycle(2, 100).map(|y| y + 0.5), TargetKind::Classes));
+    assert!(!is_class(&mut cycle(2, 100), TargetKind::Values));
+
+    let options = SchemaOptions { kind: TargetKind::Values, ..SchemaOptions::default() };
+    assert_eq!(
+        message(ABC, &options),
+        "t.csv: column `c` holds text (`x`), so it can't be predicted as a number; \
+         predict classes, or choose another target"
+    );
+    let two = SchemaOptions { targets: vec!["a".into(), "c".into()], ..SchemaOptions::default() };
+    assert_eq!(
+        message(ABC, &two),
+        "t.csv: column `c` can't be a class, because there are 2 targets; \
+         choose a single target, or only numbers"
+    );
+}
+
+#[test]
+fn labels_are_the_encoded_targets() {
+    let (table, options) = (digits(), SchemaOptions::default());
+    let rows = table.all_rows();
+    let data = Schema::fit(&table, &rows[..10], &options).unwrap().encode(&table, &rows).unwrap();
+    let labels = options.labels(&table).unwrap().unwrap();
+    assert_eq!(data.targets(), &crate::data::Targets::Classes { labels, classes: 10 });
+}
+
+#[test]
+fn classes_must_be_worth_telling_apart() {
+    assert_eq!(
+        message("x,y\n1,a\n2,a\n3,a\n", &SchemaOptions::default()),
+        "t.csv: target column `y` has only one class (`a`), so there is nothing to learn; \
+         choose another target with `--target`"
+    );
+    let ids = |rows| (0..rows).fold("x,id\n".to_owned(), |text, i| text + &format!("{i},n{i}\n"));
+    assert_eq!(
+        message(&ids(65), &SchemaOptions::default()),
+        "t.csv: target column `id` has 65 different values in 65 rows \
+         (n0, n1, n10, n11, n12, n13, n14, n15, n16, n17, … (65 in all)), so hardly a class comes \
+         twice; choose another target with `--target`"
+    );
+    assert!(fit_all(&ids(64), &SchemaOptions::default()).is_ok());
+    assert_eq!(
+        message(&ids(65), &target("x")),
+        "t.csv: column `id` holds 65 different texts \
+         (n0, n1, n10, n11, n12, n13, n14, n15, n16, n17, … (65 in all)), too many to tell apart \
+         (at most 64); leave it out with `--ignore id`"
+    );
+}
+
+#[test]
+fn scales_come_from_the_training_rows_alone() {
+    let table = table("x,w,y\n1,a,1\n3,a,3\n1000,b,1000\n5,b,5\n");
+    for (scaling, offset, scale) in [
+        (Scaling::Standardize, 3.0, narrow((8.0_f64 / 3.0).sqrt().recip())),
+        (Scaling::MinMax, 1.0, 0.25),
+        (Scaling::None, 0.0, 1.0),
+    ] {
+        let options = SchemaOptions {
+            scaling,
+            kind: TargetKind::Values,
+            missing: Missing::Fill,
+            ..SchemaOptions::default()
+        };
+        let schema = Schema::fit(&table, &[3, 0, 1], &options).unwrap();
+        assert_eq!(schema.inputs[0].kind, InputKind::Numeric { fill: Some(3.0), offset, scale });
+        let column = ValueColumn { name: "y".into(), offset, scale };
+        assert_eq!(schema.target, Target::Values { columns: vec![column] });
+    }
+}
+
+#[test]
+fn a_constant_target_is_refused() {
+    let options = SchemaOptions { kind: TargetKind::Values, ..SchemaOptions::default() };
+    let refused = Schema::fit(&table("x,y\n1,0.5\n2,0.5\n"), &[0, 1], &options).unwrap_err();
+    let message = refused.to_string();
+    assert!(message.contains("column `y` is 0.5 in every row"), "{message}");
+}
+
+#[test]
+fn words_are_known_from_all_rows_but_filled_in_from_training_rows() {
+    let table = table("w,y\na,1.5\nb,2\nb,3\nc,4\n,5\n");
+    let options = SchemaOptions { missing: Missing::Fill, ..SchemaOptions::default() };
+    let values = ["a", "b", "c"].map(String::from).to_vec();
+    for (rows, fill) in [(&[0, 1, 2, 4][..], "b"), (&[3, 0][..], "a"), (&[3, 3, 0][..], "c")] {
+        let schema = Schema::fit(&table, rows, &options).unwrap();
+        let expected = InputKind::Categorical { fill: Some(fill.into()), values: values.clone() };
+        assert_eq!(schema.inputs[0].kind, expected);
+    }
+}
+
+#[test]
+fn a_constant_column_becomes_zero() {
+    let table = Table::from_rows("t", &["x", "y"], &[0.1, 1.0, 0.1, 2.5].repeat(501)).unwrap();
+    let rows: Vec<u32> = (0..1002).collect();
+    for scaling in [Scaling::Standardize, Scaling::MinMax] {
+        let options = SchemaOptions { scaling, ..SchemaOptions::default() };
+        let schema = Schema::fit(&table, &rows, &options).unwrap();
+        assert_eq!(
+            schema.inputs[0].kind,
+            InputKind::Numeric { fill: None, offset: 0.1, scale: 1.0 }
+        );
+        assert!(schema.encode_inputs(&table).unwrap().iter().all(|&x| x == 0.0));
+    }
+}
+
+#[test]
+fn a_subnormal_range_stays_finite() {
+    let table = Table::from_rows("t", &["x", "y"], &[0.0, 1.0, 1e-45, 2.5]).unwrap();
+    let schema = Schema::fit(&table, &[0, 1], &SchemaOptions::default()).unwrap();
+    assert!(schema.encode(&table, &[0, 1]).is_ok());
+}
+
+#[test]
+fn missing_cells_are_counted_and_the_first_one_named() {
+    let text = "x,w,y\n1,a,p\n2,,q\n,b,p\n,b,q\n5,a,p\n";
+    assert_eq!(
+        message(text, &SchemaOptions::default()),
+        "t.csv, line 3, column w: the value is missing, the first of 3 (2 in x, 1 in w); \
+         fill such cells in with `--missing fill`, remove their rows, \
+         or leave the column out with `--ignore`"
+    );
+    assert!(message(text, &ignore(&["x"])).contains("column w: the value is missing; fill"));
+    assert!(
+        fit_all(text, &ignore(&["x", "w"])).is_err_and(|e| e.to_string().contains("no column"))
+    );
+    let fill = SchemaOptions { missing: Missing::Fill, ..SchemaOptions::default() };
+    assert!(fit_all(text, &fill).is_ok());
+    let mut holes = fill.clone();
+    holes.targets = vec!["w".into()];
+    assert_eq!(
+        message(text, &holes),
+        "t.csv, line 3, column w: the value is missing; remove such rows, \
+         or choose another target with `--target`"
+    );
+    assert!(holes.labels(&table(text)).is_err());
+    assert_eq!(
+        message("x,e,y\n1,,p\n2,,q\n", &fill),
+        "t.csv: column `e` has no value in any of the 2 training rows; leave it out with `--ignore e`"
+    );
+    let words = Table::new(
+        "t",
+        vec![
+            Column::text("w", [None, Some("a"), Some("b")]),
+            Column::text("y", [Some("p"), Some("q"), Some("q")]),
+        ],
+    );
+    let error = Schema::fit(&words.unwrap(), &[0], &fill).unwrap_err().to_string();
+    assert!(error.contains("column `w` has no value in any of the 1 training rows"), "{error}");
+}
+
+#[test]
+fn there_must_be_training_rows() {
+    let error = Schema::fit(&table(ABC), &[], &SchemaOptions::default()).unwrap_err().to_string();
+    assert_eq!(error, "t.csv: there is no training row to fit to; take at least one");
+}
