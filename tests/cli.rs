@@ -358,7 +358,23 @@ fn divergence_ends_with_the_last_good_model() {
     }
     assert_eq!(text(&output.stdout), "");
     wgrad::ModelFile::load(&place.path("runs/d/model.safetensors")).unwrap();
-    place.done("eval runs/d --device cpu");
+    // Whoever uses the model is told.
+    let output = place.run(&format!("predict runs/d {} --device cpu", table("diabetes.test.csv")));
+    assert_eq!(output.status.code(), Some(0));
+    let message = text(&output.stderr);
+    assert!(message.contains("warning: this model's training diverged"), "{message}");
+}
+
+#[test]
+fn a_table_is_not_overwritten_with_its_own_predictions() {
+    let place = Place::new();
+    let rows = "x,y\n1,2.5\n2,4.5\n3,6.5\n4,8.5\n5,10.5\n6,12.5\n7,14.5\n8,16.5\n9,18.5\n";
+    place.write("t.csv", rows).done("train t.csv --device cpu --epochs 1 --name t");
+    let output = place.run("predict runs/t t.csv --device cpu --output ./t.csv");
+    assert_eq!(output.status.code(), Some(2));
+    let message = text(&output.stderr);
+    assert!(message.contains("--output ./t.csv is the table itself"), "{message}");
+    assert_eq!(fs::read_to_string(place.path("t.csv")).unwrap(), rows);
 }
 
 /// Starts a run that would take hours and waits for its first epoch.
@@ -379,16 +395,19 @@ fn long_run(place: &Place) -> Child {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_the_model() {
-    let place = Place::new();
-    let child = long_run(&place);
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    let object: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
-    assert_eq!(object["interrupted"], true);
-    let evaluated = place.json("eval runs/long --device cpu");
-    assert_eq!(evaluated["test_loss"], object["test_loss"]);
-    assert!(place.path("runs/long/loss.svg").exists());
+    // What a terminal sends, and what a service manager or a batch system does.
+    for signal in ["-INT", "-TERM"] {
+        let place = Place::new();
+        let child = long_run(&place);
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{signal}");
+        let object: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+        assert_eq!(object["interrupted"], true);
+        let evaluated = place.json("eval runs/long --device cpu");
+        assert_eq!(evaluated["test_loss"], object["test_loss"]);
+        assert!(place.path("runs/long/loss.svg").exists());
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Ctrl-C: once ends the training and keeps the model, twice ends the program.
+//! Ctrl-C, and on Unix SIGTERM and SIGHUP: once ends the training and keeps the model, twice ends
+//! the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -146,10 +146,7 @@ fn shader_module(device: &wgpu::Device, kernel: &Kernel, checks: Checks) -> wgpu
     match checks {
         Checks::On => device.create_shader_module(descriptor),
         Checks::Off => {
-            #[expect(
-                unsafe_code,
-                reason = "runtime checks cost tight kernels a multiple of their time"
-            )]
+            #[expect(unsafe_code, reason = "runtime checks would run in every inner loop")]
             // SAFETY: the kernels are this crate's own. Every index they use is guarded by the
             // shape and step uniforms, which the plan derives from the buffers' lengths, and every
             // loop ends by these. Tests run each kernel with and without the checks, on buffers
