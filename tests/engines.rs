@@ -327,6 +327,44 @@ fn divergence_keeps_loaded_parameters_on_the_gpu() {
     divergence_keeps_loaded_parameters(gpu_engine);
 }
 
+/// The third row's squared error overflows. A second attempt must see the very losses of the first:
+/// parameters, moments and step count are all back where they were.
+fn divergence_leaves_nothing_behind<E: Engine>(make: impl Fn(Plan) -> E) {
+    let values = vec![0.5, -1.0, 3e38];
+    let targets = wgrad::data::Targets::Values { values, width: 1 };
+    let data = Dataset::new(vec![1.0, 2.0, 3.0], 1, targets).unwrap();
+    let options = TrainOptions {
+        batch_size: 1,
+        sampling: Sampling::Sequential,
+        ..TrainOptions::new(Loss::Mse, Optimizer::adam(0.1))
+    };
+    let engine = make(Plan::new(&Mlp::new(1).linear(1), &options).unwrap());
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    let mut attempt = || {
+        let mut losses = Vec::new();
+        let error = trainer.train_epoch(|progress| {
+            losses.push((progress.step, progress.step_loss.to_bits()));
+            ControlFlow::Continue(())
+        });
+        assert!(matches!(error, Err(Error::Diverged { step: 3, epoch: 1, .. })), "{error:?}");
+        losses
+    };
+    let first = attempt();
+    assert_eq!(first.len(), 2);
+    assert_eq!(attempt(), first);
+}
+
+#[test]
+fn divergence_leaves_nothing_behind_on_the_cpu() {
+    divergence_leaves_nothing_behind(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn divergence_leaves_nothing_behind_on_the_gpu() {
+    divergence_leaves_nothing_behind(gpu_engine);
+}
+
 /// The one step of the one epoch blows the parameters up; its own loss was still finite.
 fn divergence_in_the_last_step<E: Engine>(make: impl Fn(Plan) -> E) {
     let data = learnable(16, 4, 2, &Loss::Mse, 3);
