@@ -2,8 +2,8 @@
 //
 //   gradient_output  dZ  [batch, out]
 //   input            X   [batch, in]
-//   gradient_weight  dW  [out, in]    every element is written
-//   gradient_bias    db  [out]        every element is written
+//   gradient_weight  dW  [out, in]    every element is written, or added to if the step says so
+//   gradient_bias    db  [out]        likewise
 //
 // The bias is the weight of one more input column that is always 1. The loop is that of
 // shaders/matmul.wgsl, with A = dZᵀ and B = [X | 1]; it sums the batch in the order of its rows.
@@ -36,8 +36,9 @@ fn right_at(row: u32, column: u32) -> f32 {
 fn store(output: u32, column: u32, sum: f32) {
     if output >= shape.out_features || column > shape.in_features { return; }
     if column == shape.in_features {
-        gradient_bias[output] = sum;
+        gradient_bias[output] = sum + select(0.0, gradient_bias[output], step.accumulate != 0u);
     } else {
-        gradient_weight[output * shape.in_features + column] = sum;
+        let index = output * shape.in_features + column;
+        gradient_weight[index] = sum + select(0.0, gradient_weight[index], step.accumulate != 0u);
     }
 }

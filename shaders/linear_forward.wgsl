@@ -1,19 +1,19 @@
-// linear_forward:  Z = X·Wᵀ + b,  Y = a(Z)
+// linear_forward:  Z = X·Wᵀ + b,  Y = dropout(a(Z))
 //
 //   input   X  [batch, in]   row-major
 //   weight  W  [out, in]     row-major, as torch.nn.Linear stores it
 //   bias    b  [out]
-//   output     Y [batch, out] from 0 on; where the derivative needs Z, that too from
-//              shape.preactivation on. Every element of the batch's rows is written.
+//   output  Y  [batch, out]  every element of the batch's rows is written; behind Y what the
+//                            derivative needs, see epilogue.wgsl
 //
 // The loop is that of shaders/matmul.wgsl, with C = Z, A = X and B = Wᵀ.
 //
 // Host record and CPU twin: src/ops/linear.rs
 
-@group(0) @binding(2) var<storage, read> input: array<f32>;
-@group(0) @binding(3) var<storage, read> weight: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> output: array<f32>;
+@group(0) @binding(3) var<storage, read> input: array<f32>;
+@group(0) @binding(4) var<storage, read> weight: array<f32>;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> output: array<f32>;
 
 const LEFT_BY_DEPTH = true;
 const RIGHT_BY_DEPTH = true;
@@ -34,10 +34,6 @@ fn right_at(k: u32, feature: u32) -> f32 {
 
 fn store(sample: u32, feature: u32, sum: f32) {
     if sample >= step.batch || feature >= shape.out_features { return; }
-    let z = sum + bias[feature];
     let index = sample * shape.out_features + feature;
-    output[index] = activate(z, shape.parameter);
-    if keeps_preactivation() {
-        output[shape.preactivation + index] = z;
-    }
+    write_output(index, sample, feature, sum + bias[feature]);
 }

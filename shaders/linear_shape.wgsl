@@ -3,10 +3,6 @@
 struct LinearShape {
     in_features: u32,
     out_features: u32,
-    // Where in the forward kernel's output Z begins, if it is kept.
-    preactivation: u32,
-    // Of the activation that the kernel applies or differentiates.
-    parameter: f32,
 }
 
 @group(0) @binding(1) var<uniform> shape: LinearShape;

@@ -2,7 +2,10 @@
 
 struct LossShape {
     outputs: u32,
+    // The loss's δ or ε.
     parameter: f32,
+    // Columns of the targets, without the row's weight.
+    target_width: u32,
 }
 
 @group(0) @binding(1) var<uniform> shape: LossShape;
@@ -11,6 +14,17 @@ struct LossShape {
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
 @group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(6) var<storage, read_write> row_metrics: array<vec4<f32>>;
+
+// First target of a row.
+fn target_start(row: u32) -> u32 {
+    return row * (shape.target_width + step.weighted);
+}
+
+// What the data set lets a row count.
+fn sample_weight(row: u32) -> f32 {
+    if step.weighted == 0u { return 1.0; }
+    return target_values[target_start(row) + shape.target_width];
+}
 
 // (loss, weight, score, 1 if the loss isn't finite)
 fn row_report(loss: f32, weight: f32, score: f32) -> vec4<f32> {

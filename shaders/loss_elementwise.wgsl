@@ -1,10 +1,10 @@
-// loss_elementwise:  L = 1/(batch·outputs) Σ l(p, t)  and  dL/dp, in one pass
+// loss_elementwise:  L = Σ_b ω_b Σ_k l(p, t) / (outputs·Σ ω)  and  dL/dp, in one pass
 //
 //   prediction   p  [batch, outputs]
-//   target       t  [batch, outputs]
+//   target       t  [batch, outputs]  each row followed by ω where rows are weighted, else ω = 1
 //   weight       w  [outputs]         positive weights of BCE
 //   gradient        [batch, outputs]  dL/dp; every element of the batch's rows is written
-//   row_metrics     [batch]           (Σ l / outputs, 1, score, not finite)
+//   row_metrics     [batch]           (ω Σ l / outputs, ω, score, not finite)
 //
 // with e = p − t:
 //   MSE    l = e²                 l' = 2e
@@ -30,14 +30,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if row >= step.batch { return; }
 
     let outputs = f32(shape.outputs);
-    let scale = 1.0 / (f32(step.batch) * outputs);
+    let row_weight = sample_weight(row);
+    let scale = row_weight * step.loss_scale / outputs;
+    let first_target = target_start(row);
     var sum = 0.0;
     var squares = 0.0;
     var right = 1.0;
     for (var k = 0u; k < shape.outputs; k++) {
         let index = row * shape.outputs + k;
         let p = prediction[index];
-        let t = target_values[index];
+        let t = target_values[first_target + k];
         let l = loss_and_slope(p, t, weight[k]);
         sum += l.x;
         gradient[index] = l.y * scale;
@@ -45,7 +47,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         if (p > 0.0) != (t > 0.5) { right = 0.0; }
     }
     let score = select(squares, right, LOSS == BCE);
-    row_metrics[row] = row_report(sum / outputs, 1.0, score);
+    row_metrics[row] = row_report(row_weight * sum / outputs, row_weight, score);
 }
 
 // (l, l')

@@ -1,67 +1,167 @@
 // optimizer:  one step of every parameter of the net
 //
-//   gradients   g  [arena]
-//   parameters  w  [arena]  updated
-//   moment1     m  [arena]  updated; a placeholder where the rule has none
-//   moment2     v  [arena]  updated; likewise
+//   gradients     g  [arena]
+//   parameters    w  [arena]      updated
+//   moment1…3        [arena]      updated; placeholders where the rule has none
+//   averages      a  [arena]      updated if AVERAGED, else a placeholder
+//   partial_sums     [WORKGROUP]  of Σ g², read if CLIP is NORM, else a placeholder
+//   measured         [arena]      written if MEASURED: (d, denominator), else a placeholder
 //
+//   g ← g·min(1, c/(‖g‖ + 1e-6))      CLIP = NORM;  VALUE: g cut to ±c
 //   g ← g + l2·w                      weight decay as part of the gradient
-//   w ← keep·w                        or decoupled from it, keep = 1 − ηλ
-//   SGD       w ← w − η g
-//   MOMENTUM  m ← μ m + g;  w ← w − η m
-//   NESTEROV  m ← μ m + g;  w ← w − η (g + μ m)
-//   ADAM      m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;
-//             w ← w − η/(1−β₁ᵗ) · m/(√v/√(1−β₂ᵗ) + ε)
+//   w ← keep·w − η·d                  or decoupled from it, keep = 1 − ηλ
+//   a ← average·a + (1 − average)·w
 //
-// Padding between tensors is 0 and stays so. One invocation updates one element. Bias corrections
-// and 1−β are the host's, computed in f64: in f32, 1−β₂ alone would be wrong by 1e-5.
+//   SGD      d = g;  with MOMENTUM m ← μ m + g, d = m;  as VARIANT (Nesterov) d = g + μ m
+//   ADAGRAD  v ← v + g²;  d = g/(√v + ε)
+//   RMSPROP  v ← β₂v + (1−β₂)g²;  d = g/(√v + ε);  as VARIANT (centred) ḡ ← β₂ḡ + (1−β₂)g and
+//            √(v − ḡ²);  with MOMENTUM m ← μ m + d, d = m
+//   ADAM     m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  d = m/(√v/√(1−β₂ᵗ) + ε), η with 1/(1−β₁ᵗ);
+//            as VARIANT (AMSGrad) with the largest v so far
+//   NADAM    as ADAM with m + mix·g in place of m
+//   LION     d = sgn(β₁m + (1−β₁)g);  m ← β₂m + (1−β₂)g
+//
+// η, l2 and keep are those of the element's parameter group. Padding between tensors is 0 and stays
+// so. One invocation updates one element. Bias corrections and 1−β are the host's, computed in f64:
+// in f32, 1−β₂ alone would be wrong by 1e-5.
 //
 // Host record and CPU twin: src/ops/optimizer.rs
 
-struct ArenaShape {
-    len: u32,
-}
-
-@group(0) @binding(1) var<uniform> shape: ArenaShape;
 @group(0) @binding(2) var<storage, read> gradients: array<f32>;
 @group(0) @binding(3) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(4) var<storage, read_write> moment1: array<f32>;
 @group(0) @binding(5) var<storage, read_write> moment2: array<f32>;
+@group(0) @binding(6) var<storage, read_write> moment3: array<f32>;
+@group(0) @binding(7) var<storage, read_write> averages: array<f32>;
+@group(0) @binding(8) var<storage, read> partial_sums: array<f32>;
+@group(0) @binding(9) var<storage, read_write> measured: array<vec2<f32>>;
 
-override WORKGROUP: u32;
 override RULE: u32;
+override MOMENTUM: bool;
+override VARIANT: bool;
+override CLIP: u32;
+override AVERAGED: bool;
+override MEASURED: bool;
 
-const MOMENTUM = 1u;
-const NESTEROV = 2u;
+const ADAGRAD = 1u;
+const RMSPROP = 2u;
 const ADAM = 3u;
+const NADAM = 4u;
+const LION = 5u;
+
+const CLIP_VALUE = 1u;
+const CLIP_NORM = 2u;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
 ) {
+    var factor = 1.0;
+    if CLIP == CLIP_NORM {
+        let norm = sqrt(sum_of_workgroup(lane, partial_sums[lane]));
+        let ratio = step.clip / (norm + 1e-6);
+        // select, not min: min may turn NaN into 1.
+        factor = select(ratio, 1.0, ratio > 1.0);
+    }
     let i = id.y * groups.x * WORKGROUP + id.x;
-    if i >= shape.len { return; }
-
-    let w = parameters[i];
-    let g = gradients[i] + step.l2 * w;
-    parameters[i] = step.keep * w - step.step_size * direction(i, g);
+    if i < shape.len { update(i, factor); }
 }
 
-fn direction(i: u32, g: f32) -> f32 {
-    switch RULE {
-        case MOMENTUM, NESTEROV: {
-            let m = step.beta1 * moment1[i] + g;
-            moment1[i] = m;
-            return select(m, g + step.beta1 * m, RULE == NESTEROV);
+fn update(i: u32, factor: f32) {
+    let scalars = step.groups[group_of(i)];
+    let w = parameters[i];
+    var g = gradients[i];
+    switch CLIP {
+        case CLIP_NORM: { g *= factor; }
+        case CLIP_VALUE: {
+            if g > step.clip { g = step.clip; }
+            if g < -step.clip { g = -step.clip; }
         }
-        case ADAM: {
+        default: {}
+    }
+    // (d, denominator)
+    let d = direction(i, g + scalars.y * w);
+    let updated = scalars.z * w - scalars.x * d.x;
+    parameters[i] = updated;
+    if AVERAGED {
+        averages[i] = step.average * averages[i] + step.one_minus_average * updated;
+    }
+    if MEASURED {
+        measured[i] = d;
+    }
+}
+
+// The parameter group of an element: how many end at or before it.
+fn group_of(i: u32) -> u32 {
+    let before0 = select(vec4<u32>(), vec4<u32>(1u), shape.ends0 <= vec4<u32>(i));
+    let before1 = select(vec4<u32>(), vec4<u32>(1u), shape.ends1 <= vec4<u32>(i));
+    let before = before0 + before1;
+    return before.x + before.y + before.z + before.w;
+}
+
+fn direction(i: u32, g: f32) -> vec2<f32> {
+    switch RULE {
+        case ADAGRAD: {
+            let v = moment1[i] + g * g;
+            moment1[i] = v;
+            let denominator = sqrt(v) + step.eps;
+            return vec2<f32>(g / denominator, denominator);
+        }
+        case RMSPROP: {
+            var v = step.beta2 * moment1[i] + step.one_minus_beta2 * g * g;
+            moment1[i] = v;
+            if VARIANT {
+                let mean = step.beta2 * moment2[i] + step.one_minus_beta2 * g;
+                moment2[i] = mean;
+                v -= mean * mean;
+            }
+            let denominator = sqrt(v) + step.eps;
+            return vec2<f32>(rmsprop_momentum(i, g / denominator), denominator);
+        }
+        case ADAM, NADAM: {
             let m = step.beta1 * moment1[i] + step.one_minus_beta1 * g;
-            let v = step.beta2 * moment2[i] + step.one_minus_beta2 * g * g;
+            var v = step.beta2 * moment2[i] + step.one_minus_beta2 * g * g;
             moment1[i] = m;
             moment2[i] = v;
-            return m / (sqrt(v) * step.inv_root_correction2 + step.eps);
+            if VARIANT {
+                v = select(v, moment3[i], moment3[i] > v);
+                moment3[i] = v;
+            }
+            let denominator = sqrt(v) * step.inv_root_correction2 + step.eps;
+            return vec2<f32>(select(m, m + step.mix * g, RULE == NADAM) / denominator, denominator);
         }
-        default: { return g; }
+        case LION: {
+            let m = moment1[i];
+            moment1[i] = step.beta2 * m + step.one_minus_beta2 * g;
+            return vec2<f32>(sign_of(step.beta1 * m + step.one_minus_beta1 * g), 0.0);
+        }
+        default: {
+            if !MOMENTUM { return vec2<f32>(g, 0.0); }
+            let m = step.beta1 * moment1[i] + g;
+            moment1[i] = m;
+            return vec2<f32>(select(m, g + step.beta1 * m, VARIANT), 0.0);
+        }
     }
+}
+
+// The momentum lies behind the mean where there is one.
+fn rmsprop_momentum(i: u32, d: f32) -> f32 {
+    if !MOMENTUM { return d; }
+    if VARIANT {
+        let m = step.beta1 * moment3[i] + d;
+        moment3[i] = m;
+        return m;
+    }
+    let m = step.beta1 * moment2[i] + d;
+    moment2[i] = m;
+    return m;
+}
+
+// sign() that keeps NaN.
+fn sign_of(x: f32) -> f32 {
+    if x > 0.0 { return 1.0; }
+    if x < 0.0 { return -1.0; }
+    return x;
 }

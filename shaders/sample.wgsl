@@ -1,7 +1,7 @@
-// sample:  batch row b ← data row π(first + b)
+// sample:  batch row b ← data row π(first + row0 + b)
 //
 //   inputs         [rows, in]        the data set
-//   targets        [rows, targets]
+//   targets        [rows, targets]   the row's weight included where rows are weighted
 //   batch_inputs   [batch, in]       every element of the batch's rows is written
 //   batch_targets  [batch, targets]  likewise
 //
@@ -37,7 +37,7 @@ fn main(
 ) {
     let sample = group.x;
     if lane == 0u {
-        shared_row = row_of(sample);
+        shared_row = row_of(step.row0 + sample);
     }
     workgroupBarrier();
     let row = shared_row;
@@ -50,14 +50,15 @@ fn main(
     }
 }
 
-fn row_of(sample: u32) -> u32 {
+// The row at a position of the step's batch.
+fn row_of(position: u32) -> u32 {
     switch step.order {
-        case SHUFFLED: { return permute(step.first + sample); }
+        case SHUFFLED: { return permute(step.first + position); }
         case REPLACEMENT: {
-            let bits = philox4x32(vec4<u32>(sample, step.draw, PURPOSE_DRAW), step.seed);
+            let bits = philox4x32(vec4<u32>(position, step.draw, PURPOSE_DRAW), step.seed);
             return mul_high(bits.x, step.rows);
         }
-        default: { return step.first + sample; }
+        default: { return step.first + position; }
     }
 }
 

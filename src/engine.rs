@@ -6,22 +6,95 @@ pub(crate) mod kernel;
 
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::insight::Insight;
 use crate::optimizer::Update;
 use crate::plan::Plan;
+use crate::rng::{Purpose, philox4x32, words};
 use crate::sampler::Order;
 
 /// One training step: which rows, and the optimizer's scalars. Made by the
 /// [`Trainer`](crate::Trainer).
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// Counted from 1.
+    /// Counted from 1; 0 in an evaluation.
     pub(crate) number: u64,
     /// Rows in this batch.
     pub(crate) batch: u32,
     /// Position of its first row in the epoch.
     pub(crate) first: u32,
     pub(crate) order: Order,
+    /// 1/Σω over the batch, ω what a row counts in the loss; 0 if no row counts.
+    pub(crate) loss_scale: f64,
+    /// Key of the step's dropout masks.
+    pub(crate) dropout_key: [u32; 2],
     pub(crate) update: Update<f64>,
+    /// Whether the step's insights are wanted.
+    pub(crate) insight: bool,
+}
+
+/// Rows that go through the net at once: a part of a step's batch, or all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Position of its first row in the step's batch.
+    pub row0: u32,
+    pub rows: u32,
+    /// Whether no part comes before it.
+    pub is_first: bool,
+    /// Whether no part comes behind it.
+    pub is_last: bool,
+}
+
+impl Step {
+    /// Evaluation of the rows from `first` on, in the order of the data set.
+    pub(crate) fn evaluation(first: u32, rows: u32) -> Self {
+        Self {
+            number: 0,
+            batch: rows,
+            first,
+            order: Order::Sequential,
+            loss_scale: 0.0,
+            dropout_key: [0; 2],
+            update: Update::default(),
+            insight: false,
+        }
+    }
+
+    /// Key of the dropout masks of step `number`.
+    pub(crate) fn dropout_key(seed: u64, number: u64) -> [u32; 2] {
+        let [low, high] = words(number);
+        let [a, b, ..] = philox4x32([low, high, 0, Purpose::Dropout as u32], words(seed));
+        [a, b]
+    }
+
+    pub(crate) const fn is_training(&self) -> bool {
+        self.number > 0
+    }
+
+    /// The number under which the step reports.
+    pub(crate) fn reported(&self) -> Option<u64> {
+        self.is_training().then_some(self.number)
+    }
+
+    /// The step's batch in parts of at most `most` rows.
+    #[expect(clippy::cast_possible_truncation, reason = "parts are no longer than the batch")]
+    pub(crate) fn parts(&self, most: usize) -> impl Iterator<Item = Part> + use<> {
+        let batch = self.batch;
+        let most = most.min(batch as usize).max(1) as u32;
+        (0..batch.div_ceil(most)).map(move |index| {
+            let row0 = index * most;
+            let rows = most.min(batch - row0);
+            Part { row0, rows, is_first: index == 0, is_last: row0 + rows == batch }
+        })
+    }
+}
+
+/// Which copy of the parameters (and of their average, where there is one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of the last epoch that ended well.
+    LastGood,
+    /// Those of the best epoch; only with early stopping.
+    Best,
 }
 
 /// Sums over the rows of one or more batches.
@@ -69,12 +142,14 @@ impl std::ops::AddAssign for Metrics {
 }
 
 /// What an engine tells of one batch, some time after it was given it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// Number of the training step, or `None` for a batch of an evaluation.
     pub step: Option<u64>,
     /// Of the batch.
     pub metrics: Metrics,
+    /// Of the step, if it was to be measured.
+    pub insight: Option<Box<Insight>>,
 }
 
 /// Memory and arithmetic for a [`Plan`], on one device.
@@ -135,7 +210,7 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>>;
 
-    /// The parameter arena, laid out as the plan says. Waits for it.
+    /// The parameter arena, running statistics included, laid out as the plan says. Waits for it.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device fails.
@@ -147,12 +222,24 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
 
-    /// Remembers the parameters as they are after everything given so far; never waits.
-    fn keep(&mut self);
+    /// Exchanges the trained parameters with their average, for an evaluation with it; a second call
+    /// undoes it. Nothing happens where no average is kept ([`TrainOptions::ema`]).
+    ///
+    /// [`TrainOptions::ema`]: crate::TrainOptions::ema
+    fn swap_average(&mut self);
 
-    /// Goes back to the parameters last kept: the initial ones if none were. The optimizer's moments
+    /// Remembers the parameters as they are after everything given so far; never waits.
+    ///
+    /// # Panics
+    /// For [`Keep::Best`] in a plan without early stopping.
+    fn keep(&mut self, which: Keep);
+
+    /// Goes back to the parameters kept: the initial ones if none were. The optimizer's moments
     /// become 0, as at the start of a training.
-    fn restore(&mut self);
+    ///
+    /// # Panics
+    /// For [`Keep::Best`] in a plan without early stopping.
+    fn restore(&mut self, which: Keep);
 }
 
 mod sealed {
@@ -162,9 +249,12 @@ mod sealed {
 }
 
 /// Checks inputs of a prediction and says how many rows they are.
-pub(crate) fn rows_of(inputs: &[f32], in_features: usize) -> Result<usize> {
+pub(crate) fn rows_of(plan: &Plan, inputs: &[f32]) -> Result<usize> {
+    let in_features = plan.mlp().in_features();
     if inputs.len().is_multiple_of(in_features) {
-        return Ok(inputs.len() / in_features);
+        let rows = inputs.len() / in_features;
+        plan.check_evaluation(rows)?;
+        return Ok(rows);
     }
     Err(crate::Error::Shape {
         what: "inputs of a prediction".into(),

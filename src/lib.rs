@@ -51,9 +51,12 @@
 
 mod activation;
 pub mod data;
+mod early_stopping;
 mod engine;
 mod error;
 mod init;
+mod insight;
+mod layer;
 mod loss;
 mod matmul;
 mod model;
@@ -71,17 +74,20 @@ mod testing;
 mod trainer;
 
 pub use activation::Activation;
+pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use engine::cpu::{CpuData, CpuEngine};
 pub use engine::gpu::{AdapterChoice, Gpu, GpuData, GpuEngine, GpuStats, adapters, is_software};
 pub use engine::{Engine, Metrics, Report, Step};
 pub use error::{Error, Result};
 pub use init::Init;
+pub use insight::{Insight, Spread, TensorInsight};
+pub use layer::{BatchNorm, Dropout, Layer, LayerNorm, Linear};
 pub use loss::Loss;
-pub use model::{Layer, Linear, Mlp};
+pub use model::Mlp;
 pub use model_file::ModelFile;
-pub use optimizer::{Decay, Optimizer, Rule};
+pub use optimizer::{Clip, Decay, Optimizer, ParameterGroup, Parameters, Rule};
 pub use options::TrainOptions;
-pub use plan::{Plan, Stage, TENSOR_ALIGN, Tensor};
+pub use plan::{Norm, Plan, Stage, StageOp, TENSOR_ALIGN, Tensor, TensorKind};
 pub use real::Real;
 pub use sampler::Sampling;
 pub use schedule::Schedule;

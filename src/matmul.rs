@@ -39,6 +39,18 @@ const THREADED: usize = 1 << 19;
 /// # Panics
 /// If the shapes don't fit: a bug in this crate.
 pub(crate) fn matmul<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    product(out, false, a, b);
+}
+
+/// `out += a·b`, row-major.
+///
+/// # Panics
+/// As [`matmul`].
+pub(crate) fn matmul_add<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
+    product(out, true, a, b);
+}
+
+fn product<T: Real>(out: &mut [T], add: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
     assert_eq!(a.columns, b.rows, "inner dimensions differ");
     assert_eq!(out.len(), a.rows * b.columns, "the output has another shape");
     for m in [&a, &b] {
@@ -52,7 +64,7 @@ pub(crate) fn matmul<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>)
     #[expect(unsafe_code, reason = "gemm takes raw pointers")]
     // SAFETY: both inputs are dense views (row-major or its transpose) that the assertions above
     // keep inside their slices; the output is a dense row-major slice of exactly rows × columns,
-    // borrowed mutably, so it overlaps neither. `read_dst` is false: what it held is not read.
+    // borrowed mutably, so it overlaps neither.
     unsafe {
         gemm::gemm(
             a.rows,
@@ -61,14 +73,14 @@ pub(crate) fn matmul<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>)
             out.as_mut_ptr(),
             1,
             b.columns.cast_signed(),
-            false,
+            add,
             a.data.as_ptr(),
             a.column_stride.cast_signed(),
             a.row_stride.cast_signed(),
             b.data.as_ptr(),
             b.column_stride.cast_signed(),
             b.row_stride.cast_signed(),
-            T::ZERO,
+            if add { T::ONE } else { T::ZERO },
             T::ONE,
             false,
             false,
@@ -128,6 +140,9 @@ mod tests {
                     let want: Vec<f64> = (0..m * n).map(|i| terms(i).sum()).collect();
                     let size = |i: usize| terms(i).map(f64::abs).sum::<f64>();
                     assert_within(&out, &want, |i| gamma(k) * size(i));
+                    matmul_add(&mut out, a_view, b_view);
+                    let twice: Vec<f64> = want.iter().map(|x| 2.0 * x).collect();
+                    assert_within(&out, &twice, |i| 2.0 * gamma(k + 1) * size(i));
                 }
             }
         }

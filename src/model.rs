@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
 use crate::error::{Error, Result};
-use crate::init::Init;
+use crate::layer::{BatchNorm, Dropout, Layer, LayerNorm, Linear};
 
 /// A multi-layer perceptron: a sequence of layers, as PyTorch's `nn.Sequential`.
 ///
-/// Layers are counted from 0; an activation is a layer of its own and stands behind the linear
-/// layer it belongs to.
+/// Layers are counted from 0 and may come in any order; activations, norms and dropout are layers of
+/// their own.
 ///
 /// ```
 /// use wgrad::{Activation, Mlp};
@@ -22,52 +22,6 @@ use crate::init::Init;
 pub struct Mlp {
     in_features: usize,
     layers: Vec<Layer>,
-}
-
-/// One layer of an [`Mlp`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Layer {
-    /// Y = X·Wᵀ + b.
-    Linear(Linear),
-    /// Y = a(Z), element by element.
-    Activation(Activation),
-}
-
-/// A fully connected layer Y = X·Wᵀ + b with W (out × in, row-major) and b (out): `nn.Linear`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Linear {
-    /// Columns of the output, at least 1.
-    pub out_features: usize,
-    /// Where the weights start. Default: [`Init::Default`].
-    #[serde(default)]
-    pub weight_init: Init,
-    /// Where the biases start. Default: [`Init::Default`].
-    #[serde(default)]
-    pub bias_init: Init,
-}
-
-impl Linear {
-    /// A layer with this many outputs and PyTorch's initial values.
-    #[must_use]
-    pub fn new(out_features: usize) -> Self {
-        Self { out_features, weight_init: Init::Default, bias_init: Init::Default }
-    }
-
-    /// Sets where the weights start.
-    #[must_use]
-    pub fn weight_init(self, weight_init: Init) -> Self {
-        Self { weight_init, ..self }
-    }
-
-    /// Sets where the biases start.
-    #[must_use]
-    pub fn bias_init(self, bias_init: Init) -> Self {
-        Self { bias_init, ..self }
-    }
 }
 
 impl Mlp {
@@ -110,6 +64,24 @@ impl Mlp {
         self.layer(Layer::Activation(activation))
     }
 
+    /// Appends batch normalisation with PyTorch's defaults.
+    #[must_use]
+    pub fn batch_norm(self) -> Self {
+        self.layer(Layer::BatchNorm(BatchNorm::default()))
+    }
+
+    /// Appends layer normalisation with PyTorch's defaults.
+    #[must_use]
+    pub fn layer_norm(self) -> Self {
+        self.layer(Layer::LayerNorm(LayerNorm::default()))
+    }
+
+    /// Appends dropout of a share `rate` of the elements, in 0.0..1.0.
+    #[must_use]
+    pub fn dropout(self, rate: f64) -> Self {
+        self.layer(Layer::Dropout(Dropout::new(rate)))
+    }
+
     /// Appends any layer.
     #[must_use]
     pub fn layer(mut self, layer: Layer) -> Self {
@@ -128,7 +100,7 @@ impl Mlp {
     pub fn out_features(&self) -> usize {
         let widths = self.layers.iter().rev().find_map(|layer| match layer {
             Layer::Linear(linear) => Some(linear.out_features),
-            Layer::Activation(_) => None,
+            _ => None,
         });
         widths.unwrap_or(self.in_features)
     }
@@ -139,77 +111,91 @@ impl Mlp {
         &self.layers
     }
 
-    /// The net as the engines run it: each linear layer with the activation behind it.
+    /// The net as the engines run it: each linear or norm layer with the activation and the dropout
+    /// behind it. What stands elsewhere gets a block of its own.
     ///
     /// # Errors
-    /// [`Error::Model`] if a size is 0, an activation doesn't stand behind a linear layer or a
-    /// parameter lies outside its range.
+    /// [`Error::Model`] if there is no linear layer, a size is 0 or a parameter lies outside its
+    /// range.
     pub(crate) fn blocks(&self) -> Result<Vec<Block>> {
-        let refuse = |layer, problem: &str| Err(Error::Model { layer, problem: problem.into() });
+        let refuse = |problem: &str| Err(Error::Model { layer: 0, problem: problem.into() });
         if self.in_features == 0 {
-            return refuse(0, "in_features is 0, but a net needs at least one input");
+            return refuse("in_features is 0, but a net needs at least one input");
+        }
+        if !self.layers.iter().any(|layer| matches!(layer, Layer::Linear(_))) {
+            return refuse("the net has no linear layer (add one with Mlp::linear)");
         }
         let mut blocks: Vec<Block> = Vec::new();
-        let mut in_features = self.in_features;
+        let mut columns = self.in_features;
         for (index, layer) in self.layers.iter().enumerate() {
+            layer.validate(index)?;
+            let mut block = Block {
+                index,
+                in_features: columns,
+                out_features: columns,
+                op: BlockOp::Pass,
+                activation: Activation::Identity,
+                dropout: None,
+            };
+            // The block that an activation or dropout may join.
+            let last = blocks.last_mut().filter(|last| last.dropout.is_none());
             match *layer {
                 Layer::Linear(linear) => {
-                    if linear.out_features == 0 {
-                        return refuse(index, "out_features is 0, but must be at least 1");
-                    }
-                    linear.weight_init.validate(index)?;
-                    linear.bias_init.validate(index)?;
-                    let activation = None;
-                    blocks.push(Block { index, in_features, linear, activation });
-                    in_features = linear.out_features;
+                    block.op = BlockOp::Linear;
+                    block.out_features = linear.out_features;
                 }
-                Layer::Activation(activation) => {
-                    activation.validate(index)?;
-                    match blocks.last_mut() {
-                        Some(block) if block.activation.is_none() => {
-                            block.activation = Some(activation);
-                        }
-                        Some(_) => {
-                            return refuse(
-                                index,
-                                "two activations in a row (put a linear layer between)",
-                            );
-                        }
-                        None => {
-                            return refuse(
-                                index,
-                                "an activation comes first (put a linear layer before it)",
-                            );
-                        }
+                Layer::BatchNorm(norm) => block.op = BlockOp::BatchNorm(norm),
+                Layer::LayerNorm(norm) => block.op = BlockOp::LayerNorm(norm),
+                Layer::Activation(activation) => match last {
+                    Some(last) if last.activation == Activation::Identity => {
+                        last.activation = activation;
+                        continue;
                     }
-                }
+                    _ => block.activation = activation,
+                },
+                Layer::Dropout(dropout) => match last {
+                    Some(last) => {
+                        last.dropout = Some((index, dropout));
+                        continue;
+                    }
+                    None => block.dropout = Some((index, dropout)),
+                },
             }
-        }
-        if blocks.is_empty() {
-            return refuse(0, "the net has no linear layer (add one with Mlp::linear)");
+            columns = block.out_features;
+            blocks.push(block);
         }
         Ok(blocks)
     }
 }
 
-/// A linear layer with the activation behind it: what one forward dispatch computes.
+/// A layer with the activation and the dropout behind it: what a stage of the plan computes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
-    /// Position of the linear layer in the [`Mlp`].
+    /// Position of its first layer in the [`Mlp`].
     pub index: usize,
     pub in_features: usize,
-    pub linear: Linear,
-    pub activation: Option<Activation>,
+    pub out_features: usize,
+    pub op: BlockOp,
+    pub activation: Activation,
+    /// With its position in the [`Mlp`].
+    pub dropout: Option<(usize, Dropout)>,
+}
+
+/// What a block computes before its activation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BlockOp {
+    Linear,
+    BatchNorm(BatchNorm),
+    LayerNorm(LayerNorm),
+    /// Nothing.
+    Pass,
 }
 
 impl std::fmt::Display for Mlp {
-    /// Sizes and activations in order, as in `784-128-relu-10`.
+    /// The layers in order, as in `784-128-bn-relu-drop0.5-10`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.in_features)?;
-        self.layers.iter().try_for_each(|layer| match layer {
-            Layer::Linear(linear) => write!(f, "-{}", linear.out_features),
-            Layer::Activation(activation) => write!(f, "-{activation}"),
-        })
+        self.layers.iter().try_for_each(|layer| write!(f, "-{layer}"))
     }
 }
 
@@ -218,33 +204,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_pair_linear_layers_with_their_activations() {
-        let mlp = Mlp::new(3).linear(5).activation(Activation::Tanh).linear(4).linear(2);
+    fn blocks_take_in_the_activation_and_dropout_behind_them() {
+        let mlp = Mlp::new(3)
+            .dropout(0.25)
+            .linear(5)
+            .batch_norm()
+            .activation(Activation::Tanh)
+            .dropout(0.5)
+            .activation(Activation::Relu)
+            .linear(2);
+        assert_eq!(mlp.to_string(), "3-drop0.25-5-bn-tanh-drop0.5-relu-2");
         let blocks = mlp.blocks().unwrap();
         let seen: Vec<_> = blocks
             .iter()
-            .map(|b| (b.index, b.in_features, b.linear.out_features, b.activation))
+            .map(|b| (b.index, b.in_features, b.out_features, b.activation, b.dropout))
             .collect();
-        assert_eq!(seen, [(0, 3, 5, Some(Activation::Tanh)), (2, 5, 4, None), (3, 4, 2, None)]);
+        let drop = |layer, rate| Some((layer, Dropout::new(rate)));
+        assert_eq!(
+            seen,
+            [
+                (0, 3, 3, Activation::Identity, drop(0, 0.25)),
+                (1, 3, 5, Activation::Identity, None),
+                (2, 5, 5, Activation::Tanh, drop(4, 0.5)),
+                (5, 5, 5, Activation::Relu, None),
+                (6, 5, 2, Activation::Identity, None),
+            ]
+        );
     }
 
     #[test]
     fn impossible_nets_are_refused_by_layer() {
-        let relu = Activation::Relu;
         let refused = |mlp: Mlp| mlp.blocks().unwrap_err().to_string();
         assert!(refused(Mlp::new(0).linear(1)).contains("in_features is 0"));
         assert!(refused(Mlp::new(1)).contains("no linear layer"));
+        assert!(refused(Mlp::new(1).batch_norm()).contains("no linear layer"));
         assert!(refused(Mlp::new(1).linear(1).linear(0)).starts_with("layer 1: out_features is 0"));
-        assert!(refused(Mlp::new(1).activation(relu)).contains("comes first"));
-        let twice = Mlp::new(1).linear(1).activation(relu).activation(relu);
-        assert!(refused(twice).starts_with("layer 2: two activations"));
         let steep = Mlp::new(1).linear(1).activation(Activation::LeakyRelu { slope: f32::NAN });
         assert!(refused(steep).contains("slope is NaN"));
+        for rate in [1.0, -0.1, f64::NAN] {
+            let problem = refused(Mlp::new(1).linear(1).dropout(rate));
+            assert!(problem.starts_with("layer 1: dropout is "), "{problem}");
+        }
+        let flat = Layer::BatchNorm(BatchNorm::default().eps(0.0));
+        assert!(refused(Mlp::new(1).linear(1).layer(flat)).contains("eps is 0"));
+        let eager = Layer::BatchNorm(BatchNorm::default().momentum(1.5));
+        assert!(refused(Mlp::new(1).linear(1).layer(eager)).contains("momentum is 1.5"));
     }
 
     #[test]
     fn a_description_survives_json() {
-        let mlp = Mlp::with_hidden(2, &[3], Activation::SINE, 1);
+        let mlp = Mlp::with_hidden(2, &[3], Activation::SINE, 1).batch_norm().dropout(0.5);
         let json = serde_json::to_string(&mlp).unwrap();
         assert_eq!(serde_json::from_str::<Mlp>(&json).unwrap(), mlp);
     }

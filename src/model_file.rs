@@ -285,8 +285,9 @@ mod tests {
 
         // Another net in the description than in the tensors.
         let bytes = file().to_bytes(Path::new("m")).unwrap();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let at = text.find("\\\"out_features\\\":5").unwrap() + "\\\"out_features\\\":".len();
+        let key = b"\\\"out_features\\\":";
+        let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len();
+        assert_eq!(bytes[at], b'5');
         let mut other = bytes.clone();
         other[at] = b'6';
         let refused = load(&other).unwrap_err().to_string();

@@ -4,9 +4,12 @@
 //! file of the same name in `shaders/`.
 
 pub(crate) mod activation;
+pub(crate) mod epilogue;
+pub(crate) mod insight;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod metrics;
+pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod sample;
 pub(crate) mod step;
@@ -26,14 +29,23 @@ pub(crate) const WORKGROUP: u32 = 64;
 
 /// Every record, for the tests that hold for all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&crate::engine::kernel::Kernel; 9] = [
+pub(crate) const ALL: [&crate::engine::kernel::Kernel; 18] = [
     &sample::SAMPLE,
     &linear::LINEAR_FORWARD,
+    &norm::NORM_STATISTICS,
+    &norm::NORM_FORWARD,
+    &activation::ACTIVATION_FORWARD,
     &loss::LOSS_ELEMENTWISE,
     &loss::CROSS_ENTROPY,
     &metrics::METRICS,
     &activation::ACTIVATION_BACKWARD,
+    &norm::NORM_BACKWARD_COLUMNS,
+    &norm::NORM_BACKWARD_ROWS,
+    &norm::NORM_BACKWARD_INPUT,
     &linear::LINEAR_BACKWARD_INPUT,
     &linear::LINEAR_BACKWARD_WEIGHT,
+    &optimizer::GRADIENT_NORM,
     &optimizer::OPTIMIZER,
+    &insight::INSIGHT,
+    &insight::DEAD_UNITS,
 ];

@@ -1,9 +1,15 @@
 //! How a gradient becomes a step of the parameters.
 
+mod groups;
+mod update;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::real::Real;
+
+pub use groups::{Clip, ParameterGroup, Parameters};
+pub(crate) use groups::{GroupRates, MAX_GROUPS, group_of};
+pub(crate) use update::{GroupUpdate, Update, Updates};
 
 /// An update rule with its weight decay. Defaults are PyTorch's.
 ///
@@ -41,6 +47,25 @@ pub enum Rule {
         /// Look ahead along the momentum; needs momentum > 0.
         nesterov: bool,
     },
+    /// v ← v + g²; w ← w − η g/(√v + ε) (Duchi, Hazan and Singer 2011; `optim.Adagrad`).
+    Adagrad {
+        /// ε, positive; PyTorch: 1e-10.
+        eps: f64,
+    },
+    /// v ← α v + (1−α)g²; w ← w − η g/(√v + ε) (Hinton 2012; `optim.RMSprop`).
+    ///
+    /// Centred, the mean ḡ ← α ḡ + (1−α)g is taken off: √(v − ḡ²) in place of √v. With momentum μ > 0
+    /// the step goes through m ← μ m + g/(√v + ε), w ← w − η m.
+    Rmsprop {
+        /// α in 0.0..1.0; PyTorch: 0.99.
+        alpha: f64,
+        /// ε, positive; PyTorch: 1e-8.
+        eps: f64,
+        /// μ in 0.0..1.0; PyTorch: 0.
+        momentum: f64,
+        /// Estimate the variance in place of the mean square; PyTorch: no.
+        centred: bool,
+    },
     /// m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; w ← w − η m̂/(√v̂ + ε) with
     /// m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ) (Kingma and Ba 2015; `optim.Adam`).
     Adam {
@@ -50,6 +75,29 @@ pub enum Rule {
         beta2: f64,
         /// ε, positive; PyTorch: 1e-8.
         eps: f64,
+        /// AMSGrad: the largest v so far in place of v (Reddi, Kale and Kumar 2018); PyTorch: no.
+        #[serde(default)]
+        amsgrad: bool,
+    },
+    /// Adam with Nesterov's look-ahead (Dozat 2016; `optim.NAdam`):
+    /// w ← w − η (μₜ₊₁ m/(1−Πᵗ⁺¹μ) + (1−μₜ) g/(1−Πᵗμ))/(√v̂ + ε), μₜ = β₁(1 − 0.96^(tψ)/2).
+    Nadam {
+        /// β₁ in 0.0..1.0; PyTorch: 0.9.
+        beta1: f64,
+        /// β₂ in 0.0..1.0; PyTorch: 0.999.
+        beta2: f64,
+        /// ε, positive; PyTorch: 1e-8.
+        eps: f64,
+        /// ψ, not negative; PyTorch: 0.004.
+        momentum_decay: f64,
+    },
+    /// w ← w − η sgn(β₁m + (1−β₁)g); m ← β₂m + (1−β₂)g (Chen et al. 2023). PyTorch has none; its
+    /// authors advise a learning rate three to ten times smaller than Adam's.
+    Lion {
+        /// β₁ in 0.0..1.0; the paper's: 0.9.
+        beta1: f64,
+        /// β₂ in 0.0..1.0; the paper's: 0.99.
+        beta2: f64,
     },
 }
 
@@ -65,34 +113,51 @@ pub enum Decay {
 }
 
 impl Rule {
+    /// AdaGrad with PyTorch's ε.
+    pub const ADAGRAD: Self = Self::Adagrad { eps: 1e-10 };
+    /// RMSProp with PyTorch's α and ε, neither centred nor with momentum.
+    pub const RMSPROP: Self =
+        Self::Rmsprop { alpha: 0.99, eps: 1e-8, momentum: 0.0, centred: false };
     /// Adam with PyTorch's β₁, β₂ and ε.
-    pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+    pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: false };
+    /// AMSGrad with PyTorch's β₁, β₂ and ε.
+    pub const AMSGRAD: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: true };
+    /// `NAdam` with PyTorch's β₁, β₂, ε and ψ.
+    pub const NADAM: Self =
+        Self::Nadam { beta1: 0.9, beta2: 0.999, eps: 1e-8, momentum_decay: 0.004 };
+    /// Lion with the paper's β₁ and β₂.
+    pub const LION: Self = Self::Lion { beta1: 0.9, beta2: 0.99 };
 }
 
 impl Optimizer {
+    /// A rule without weight decay.
+    #[must_use]
+    pub fn new(rule: Rule, lr: f64) -> Self {
+        Self { rule, lr, weight_decay: 0.0, decay: Decay::L2 }
+    }
+
     /// Plain SGD. Momentum, weight decay and the rest are 0 as in PyTorch.
     #[must_use]
     pub fn sgd(lr: f64) -> Self {
-        let rule = Rule::Sgd { momentum: 0.0, nesterov: false };
-        Self { rule, lr, weight_decay: 0.0, decay: Decay::L2 }
+        Self::new(Rule::Sgd { momentum: 0.0, nesterov: false }, lr)
     }
 
     /// SGD with momentum μ, with or without Nesterov's look-ahead.
     #[must_use]
     pub fn momentum(lr: f64, momentum: f64, nesterov: bool) -> Self {
-        Self { rule: Rule::Sgd { momentum, nesterov }, ..Self::sgd(lr) }
+        Self::new(Rule::Sgd { momentum, nesterov }, lr)
     }
 
     /// Adam without weight decay.
     #[must_use]
     pub fn adam(lr: f64) -> Self {
-        Self { rule: Rule::ADAM, ..Self::sgd(lr) }
+        Self::new(Rule::ADAM, lr)
     }
 
     /// Adam with decoupled weight decay of 0.01.
     #[must_use]
     pub fn adamw(lr: f64) -> Self {
-        Self { weight_decay: 0.01, decay: Decay::Decoupled, ..Self::adam(lr) }
+        Self::adam(lr).weight_decay(0.01, Decay::Decoupled)
     }
 
     /// Sets the weight decay λ and where it enters.
@@ -101,12 +166,17 @@ impl Optimizer {
         Self { weight_decay, decay, ..self }
     }
 
-    /// How many numbers the rule remembers per parameter.
+    /// How many numbers the rule remembers per parameter: 0 to 3.
     #[must_use]
     pub fn moments(&self) -> usize {
         match self.rule {
             Rule::Sgd { momentum, .. } => usize::from(momentum > 0.0),
-            Rule::Adam { .. } => 2,
+            Rule::Adagrad { .. } | Rule::Lion { .. } => 1,
+            Rule::Rmsprop { momentum, centred, .. } => {
+                1 + usize::from(centred) + usize::from(momentum > 0.0)
+            }
+            Rule::Adam { amsgrad, .. } => 2 + usize::from(amsgrad),
+            Rule::Nadam { .. } => 2,
         }
     }
 
@@ -115,116 +185,39 @@ impl Optimizer {
     /// # Errors
     /// [`Error::Option`] names the first value outside its range.
     pub(crate) fn validate(&self) -> Result<()> {
-        let unit = |x: f64| (0.0..1.0).contains(&x);
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        let decay_fits = self.weight_decay >= 0.0 && self.weight_decay.is_finite();
-        let mut ranges = vec![
-            ("lr", self.lr, positive(self.lr), "finite and positive"),
-            ("weight_decay", self.weight_decay, decay_fits, "finite and not negative"),
-        ];
+        let unit = |name, x: f64| (name, x, (0.0..1.0).contains(&x), "in 0..1");
+        let positive = |name, x: f64| (name, x, x > 0.0 && x.is_finite(), "finite and positive");
+        let not_negative =
+            |name, x: f64| (name, x, x >= 0.0 && x.is_finite(), "finite and not negative");
+        let mut ranges =
+            vec![positive("lr", self.lr), not_negative("weight_decay", self.weight_decay)];
         match self.rule {
             Rule::Sgd { momentum, nesterov } => {
-                ranges.push(("momentum", momentum, unit(momentum), "in 0..1"));
+                ranges.push(unit("momentum", momentum));
                 let fits = !nesterov || momentum > 0.0;
                 ranges.push(("momentum", momentum, fits, "positive with nesterov"));
             }
-            Rule::Adam { beta1, beta2, eps } => ranges.extend([
-                ("beta1", beta1, unit(beta1), "in 0..1"),
-                ("beta2", beta2, unit(beta2), "in 0..1"),
-                ("eps", eps, positive(eps), "finite and positive"),
-            ]),
+            Rule::Adagrad { eps } => ranges.push(positive("eps", eps)),
+            Rule::Rmsprop { alpha, eps, momentum, .. } => {
+                ranges.extend([unit("alpha", alpha), positive("eps", eps)]);
+                ranges.push(unit("momentum", momentum));
+            }
+            Rule::Adam { beta1, beta2, eps, .. } => {
+                ranges.extend([unit("beta1", beta1), unit("beta2", beta2), positive("eps", eps)]);
+            }
+            Rule::Nadam { beta1, beta2, eps, momentum_decay } => {
+                ranges.extend([unit("beta1", beta1), unit("beta2", beta2), positive("eps", eps)]);
+                ranges.push(not_negative("momentum_decay", momentum_decay));
+            }
+            Rule::Lion { beta1, beta2 } => {
+                ranges.extend([unit("beta1", beta1), unit("beta2", beta2)]);
+            }
         }
         match ranges.into_iter().find(|&(_, _, fits, _)| !fits) {
             Some((name, value, _, expected)) => {
                 Err(Error::Option { name, value: value.to_string(), expected })
             }
             None => Ok(()),
-        }
-    }
-
-    /// The numbers that step `t` (counted from 1) needs at learning rate `lr`, bias corrections
-    /// included: powers like β₂ᵗ are exact enough only in f64, so the host computes them.
-    pub(crate) fn update(&self, t: u64, lr: f64) -> Update<f64> {
-        let (l2, keep) = match self.decay {
-            Decay::L2 => (self.weight_decay, 1.0),
-            Decay::Decoupled => (0.0, 1.0 - lr * self.weight_decay),
-        };
-        match self.rule {
-            Rule::Sgd { momentum, .. } => Update {
-                step_size: lr,
-                beta1: momentum,
-                one_minus_beta1: 1.0 - momentum,
-                beta2: 0.0,
-                one_minus_beta2: 1.0,
-                eps: 0.0,
-                inv_root_correction2: 1.0,
-                l2,
-                keep,
-            },
-            Rule::Adam { beta1, beta2, eps } => Update {
-                step_size: lr / one_minus_power(beta1, t),
-                beta1,
-                one_minus_beta1: 1.0 - beta1,
-                beta2,
-                one_minus_beta2: 1.0 - beta2,
-                eps,
-                inv_root_correction2: one_minus_power(beta2, t).sqrt().recip(),
-                l2,
-                keep,
-            },
-        }
-    }
-
-    /// The value of `RULE` in `shaders/optimizer.wgsl`.
-    pub(crate) fn code(&self) -> u32 {
-        match self.rule {
-            Rule::Sgd { momentum: 0.0, .. } => 0,
-            Rule::Sgd { nesterov: false, .. } => 1,
-            Rule::Sgd { nesterov: true, .. } => 2,
-            Rule::Adam { .. } => 3,
-        }
-    }
-}
-
-/// 1 − βᵗ.
-#[expect(clippy::cast_precision_loss, reason = "steps stay far below 2⁵²")]
-fn one_minus_power(beta: f64, t: u64) -> f64 {
-    1.0 - beta.powf(t as f64)
-}
-
-/// The scalars of one optimizer step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Update<T> {
-    /// η, for Adam already divided by 1 − β₁ᵗ.
-    pub step_size: T,
-    /// β₁, or SGD's momentum μ.
-    pub beta1: T,
-    /// 1 − β₁, rounded once; in f32, subtracting the rounded β₂ would cost five digits.
-    pub one_minus_beta1: T,
-    pub beta2: T,
-    pub one_minus_beta2: T,
-    pub eps: T,
-    /// 1/√(1 − β₂ᵗ).
-    pub inv_root_correction2: T,
-    /// λ where decay is part of the gradient, else 0.
-    pub l2: T,
-    /// 1 − ηλ where decay is decoupled, else 1.
-    pub keep: T,
-}
-
-impl Update<f64> {
-    /// The same numbers, rounded to `T`.
-    pub(crate) fn cast<T: Real>(&self) -> Update<T> {
-        Update {
-            step_size: T::from_f64(self.step_size),
-            beta1: T::from_f64(self.beta1),
-            one_minus_beta1: T::from_f64(self.one_minus_beta1),
-            beta2: T::from_f64(self.beta2),
-            one_minus_beta2: T::from_f64(self.one_minus_beta2),
-            eps: T::from_f64(self.eps),
-            inv_root_correction2: T::from_f64(self.inv_root_correction2),
-            l2: T::from_f64(self.l2),
-            keep: T::from_f64(self.keep),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::early_stopping::EarlyStopping;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Clip, Optimizer, ParameterGroup};
 use crate::sampler::Sampling;
 use crate::schedule::Schedule;
 
@@ -25,8 +26,24 @@ pub struct TrainOptions {
     /// Factor on the learning rate by step. Default: constant.
     #[serde(default)]
     pub schedule: Schedule,
+    /// Parameters with a learning rate or weight decay of their own, at most 7 groups. Default: none.
+    #[serde(default)]
+    pub groups: Vec<ParameterGroup>,
+    /// Bound on the gradient. Default: none.
+    #[serde(default)]
+    pub clip: Option<Clip>,
+    /// Average the weights over the steps, a ← d·a + (1 − d)·w with this d in 0.0..1.0, and evaluate
+    /// and predict with the average (`AveragedModel` with `get_ema_multi_avg_fn`; a starts as the
+    /// weights after the first step). Default: no.
+    #[serde(default)]
+    pub ema: Option<f64>,
     /// Rows per step, at least 1. Default: 64.
     pub batch_size: usize,
+    /// Rows that go through the net at once, at least 1: a step then adds up the gradients of several
+    /// such parts of its batch, which takes less memory and comes to the same, but that batch norm
+    /// sees the parts. Default: the whole batch.
+    #[serde(default)]
+    pub micro_batch: Option<usize>,
     /// Passes over the training rows, at least 1. Default: 10. A trainer may be run for fewer or
     /// more; schedules end here.
     pub epochs: u64,
@@ -37,6 +54,13 @@ pub struct TrainOptions {
     /// the last batch is then smaller, and its loss is the mean over its own rows.
     #[serde(default)]
     pub drop_last: bool,
+    /// End when the validation rows show no improvement any more. Default: no.
+    #[serde(default)]
+    pub early_stopping: Option<EarlyStopping>,
+    /// Measure norms, update ratios and effective steps of every parameter tensor each so many
+    /// steps, at least 1. Default: never.
+    #[serde(default)]
+    pub insight_every: Option<u64>,
     /// Seed of everything random. Default: 0.
     pub seed: u64,
 }
@@ -49,27 +73,55 @@ impl TrainOptions {
             loss,
             optimizer,
             schedule: Schedule::Constant,
+            groups: Vec::new(),
+            clip: None,
+            ema: None,
             batch_size: 64,
+            micro_batch: None,
             epochs: 10,
             sampling: Sampling::Shuffled,
             drop_last: false,
+            early_stopping: None,
+            insight_every: None,
             seed: 0,
         }
     }
 
     /// Checks every range for a net with `outputs` outputs.
     pub(crate) fn validate(&self, outputs: usize) -> Result<()> {
-        let at_least_one = |name, value: u64| {
+        let at_least_one = |name: &'static str, value: u64| {
             if value > 0 {
                 return Ok(());
             }
             Err(Error::Option { name, value: "0".into(), expected: "at least 1" })
         };
         at_least_one("batch_size", self.batch_size as u64)?;
+        at_least_one("micro_batch", self.micro_batch() as u64)?;
         at_least_one("epochs", self.epochs)?;
+        at_least_one("insight_every", self.insight_every.unwrap_or(1))?;
+        match self.ema {
+            Some(decay) if !(0.0..1.0).contains(&decay) => {
+                return Err(Error::Option {
+                    name: "ema",
+                    value: decay.to_string(),
+                    expected: "in 0..1",
+                });
+            }
+            _ => {}
+        }
+        if let Some(stopping) = &self.early_stopping {
+            stopping.validate()?;
+        }
+        ParameterGroup::validate(&self.groups)?;
+        self.clip.map_or(Ok(()), Clip::validate)?;
         self.loss.validate(outputs)?;
         self.optimizer.validate()?;
         self.schedule.validate()
+    }
+
+    /// Rows that go through the net at once: [`micro_batch`](Self::micro_batch), at most a batch.
+    pub(crate) fn micro_batch(&self) -> usize {
+        self.micro_batch.map_or(self.batch_size, |rows| rows.min(self.batch_size))
     }
 
     /// Optimizer steps per epoch over `rows` training rows.

@@ -1,20 +1,25 @@
 //! Every size of a training run, before anything is allocated.
 //!
 //! The arenas for parameters, gradients and moments share one layout: each tensor starts at a
-//! multiple of [`TENSOR_ALIGN`] elements, so that it can be bound as a range of its arena.
+//! multiple of [`TENSOR_ALIGN`] elements, so that it can be bound as a range of its arena. Trained
+//! tensors come first, sorted by parameter group; the parameter arena goes on with the running
+//! statistics of batch norms, so that whatever copies it copies the whole state of the net.
 
 mod check;
+mod stage;
 mod table;
-
-use std::ops::Range;
 
 use crate::activation::Activation;
 use crate::error::{Error, Result};
 use crate::init::Place;
+use crate::layer::Layer;
 use crate::loss::Loss;
-use crate::model::{Layer, Mlp};
+use crate::model::{Block, BlockOp, Mlp};
+use crate::optimizer::{GroupRates, Updates, group_of};
 use crate::options::TrainOptions;
 use crate::rng::{Purpose, Stream};
+
+pub use stage::{Norm, Stage, StageOp, Tensor, TensorKind};
 
 /// Elements that a tensor's offset is a multiple of: 256 bytes of f32, WebGPU's default
 /// `min_storage_buffer_offset_alignment`.
@@ -34,88 +39,6 @@ pub(crate) use table::bytes;
 /// Bytes of one number on the device.
 const F32: u64 = 4;
 
-/// A parameter tensor: its name in the model file, shape and place in the arenas.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tensor {
-    /// Name as in PyTorch's `state_dict` of the same `nn.Sequential`, for example `0.weight`.
-    pub name: String,
-    /// Rows and columns of a weight (out × in), length of a bias.
-    pub shape: Vec<usize>,
-    /// First element in each arena, a multiple of [`TENSOR_ALIGN`].
-    pub offset: usize,
-}
-
-impl Tensor {
-    /// Elements.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// Whether it has no elements, which a planned tensor never is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The elements it takes of an arena.
-    #[must_use]
-    pub fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.len()
-    }
-}
-
-/// One linear layer with its activation: what one forward dispatch computes.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Stage {
-    /// Position of the linear layer in the [`Mlp`].
-    pub layer: usize,
-    /// Columns of the input.
-    pub in_features: usize,
-    /// Columns of the output.
-    pub out_features: usize,
-    /// The activation behind the linear layer; identity if there is none.
-    pub activation: Activation,
-    /// W, out × in.
-    pub weight: Tensor,
-    /// b, length out.
-    pub bias: Tensor,
-}
-
-impl Stage {
-    /// Elements of the stage's activation buffer for `rows` rows: Y, and behind it Z at
-    /// [`preactivation_offset`](Self::preactivation_offset) where the derivative needs it.
-    #[must_use]
-    pub fn activation_len(&self, rows: usize) -> usize {
-        if self.activation.keeps_preactivation() {
-            self.preactivation_offset(rows) + rows * self.out_features
-        } else {
-            rows * self.out_features
-        }
-    }
-
-    /// First element of Z in an activation buffer for `rows` rows, aligned so that it can be bound.
-    #[must_use]
-    pub fn preactivation_offset(&self, rows: usize) -> usize {
-        (rows * self.out_features).next_multiple_of(TENSOR_ALIGN)
-    }
-
-    /// What the derivative of this stage's activation is computed from: a range of its activation
-    /// buffer (Z where kept, else Y).
-    #[must_use]
-    pub fn kept(&self, rows: usize) -> Range<usize> {
-        let start =
-            if self.activation.keeps_preactivation() { self.preactivation_offset(rows) } else { 0 };
-        start..start + rows * self.out_features
-    }
-
-    /// Multiply-adds of the forward product for one row.
-    const fn products(&self) -> u64 {
-        self.in_features as u64 * self.out_features as u64
-    }
-}
-
 /// Every shape, offset, length, byte and FLOP count of a net and its training.
 ///
 /// ```
@@ -131,6 +54,8 @@ pub struct Plan {
     mlp: Mlp,
     options: TrainOptions,
     stages: Vec<Stage>,
+    /// Last element of each parameter group, plus one; the default group comes first.
+    group_ends: Vec<usize>,
     arena_len: usize,
     capacity: usize,
 }
@@ -144,43 +69,34 @@ impl Plan {
     pub fn new(mlp: &Mlp, options: &TrainOptions) -> Result<Self> {
         let blocks = mlp.blocks()?;
         options.validate(mlp.out_features())?;
-        let mut end: usize = 0;
-        let mut stages = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            let (layer, out, columns) = (block.index, block.linear.out_features, block.in_features);
-            let mut tensor = |name: &str, shape: Vec<usize>| {
-                let offset = end;
-                let next = shape
-                    .iter()
-                    .try_fold(1_usize, |product, &n| product.checked_mul(n))
-                    .and_then(|len| len.checked_add(offset)?.checked_next_multiple_of(TENSOR_ALIGN))
-                    .filter(|&next| next as u64 <= MAX_ELEMENTS);
-                end = next.ok_or_else(|| Error::Limit {
-                    what: format!("layer {layer}: {name} ({})", join(&shape, " × ")),
-                    needed: "more elements than can be counted".into(),
-                    limit_name: "32-bit element index",
-                    limit: format!("{MAX_ELEMENTS} parameters in all"),
-                    remedy: ": make the layers narrower".into(),
-                })?;
-                Ok(Tensor { name: format!("{layer}.{name}"), shape, offset })
-            };
-            stages.push(Stage {
-                layer,
-                in_features: columns,
-                out_features: out,
-                activation: block.activation.unwrap_or(Activation::Identity),
-                weight: tensor("weight", vec![out, columns])?,
-                bias: tensor("bias", vec![out])?,
-            });
+        let mut stages: Vec<Stage> = blocks.iter().map(stage).collect();
+        let mut end = 0;
+        // The running statistics come last, whatever group may name their layer.
+        let groups = options.groups.len() + 1;
+        let mut group_ends = Vec::with_capacity(groups);
+        for group in 0..=groups {
+            let tensors = stages.iter_mut().flat_map(Stage::tensors_mut);
+            for tensor in tensors {
+                let trained = tensor.kind.is_trained();
+                let its_group = if trained { group_of(&options.groups, tensor) } else { groups };
+                if its_group == group {
+                    end = place(tensor, end)?;
+                }
+            }
+            group_ends.push(end);
         }
+        group_ends.truncate(groups);
         let mut plan = Self {
             mlp: mlp.clone(),
             options: options.clone(),
             stages,
+            group_ends,
             arena_len: end,
             capacity: 0,
         };
-        plan.capacity = options.batch_size.max(MIN_CAPACITY.min(SMALL / plan.widest()));
+        let rows = options.micro_batch();
+        plan.capacity = rows.max(MIN_CAPACITY.min(SMALL / plan.widest()));
+        plan.check_groups()?;
         plan.check_capacity()?;
         Ok(plan)
     }
@@ -208,19 +124,49 @@ impl Plan {
         &self.stages[self.stages.len() - 1]
     }
 
-    /// Parameter tensors in the order of the model file.
+    /// Tensors in the order of the model file: by layer, running statistics included.
     pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        self.stages.iter().flat_map(|stage| [&stage.weight, &stage.bias])
+        self.stages.iter().flat_map(Stage::tensors)
     }
 
-    /// Elements of each arena, padding between tensors included.
+    /// Elements of the parameter arena, padding between tensors and running statistics included.
     #[must_use]
     pub fn arena_len(&self) -> usize {
         self.arena_len
     }
 
-    /// Rows that the buffers hold: the batch size, and for rows of moderate width no fewer than 256,
-    /// so that evaluation is quick after training with small batches.
+    /// Elements of the arenas of gradients and moments: the trained part of the parameter arena,
+    /// which comes first.
+    #[must_use]
+    pub fn trained_len(&self) -> usize {
+        self.group_ends[self.group_ends.len() - 1]
+    }
+
+    /// Where each parameter group ends in the arenas, the default one first.
+    pub(crate) fn group_ends(&self) -> &[usize] {
+        &self.group_ends
+    }
+
+    /// The first stage with something to train: no gradient is needed before it.
+    pub(crate) fn first_trained(&self) -> usize {
+        let trained = |stage: &Stage| stage.tensors().any(|tensor| tensor.kind.is_trained());
+        self.stages.iter().position(trained).unwrap_or(0)
+    }
+
+    /// What makes the scalars of the optimizer's steps.
+    pub(crate) fn updates(&self) -> Updates {
+        let TrainOptions { optimizer, groups, clip, ema, .. } = &self.options;
+        let default = GroupRates { lr: optimizer.lr, weight_decay: optimizer.weight_decay };
+        let rates = groups.iter().map(|group| GroupRates {
+            lr: group.lr.unwrap_or(default.lr),
+            weight_decay: group.weight_decay.unwrap_or(default.weight_decay),
+        });
+        let rates = std::iter::once(default).chain(rates).collect();
+        Updates::new(*optimizer, rates, clip.map_or(0.0, |c| c.bound()), ema.unwrap_or(0.0))
+    }
+
+    /// Rows that the buffers hold: those that go through the net at once, and for rows of moderate
+    /// width no fewer than 256, so that evaluation is quick after training with small batches.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -249,10 +195,10 @@ impl Plan {
         }
     }
 
-    /// Parameters of the net, padding not counted.
+    /// Trained parameters of the net, padding not counted.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.tensors().map(Tensor::len).sum()
+        self.tensors().filter(|t| t.kind.is_trained()).map(Tensor::len).sum()
     }
 
     /// Initial values of the parameter arena; padding is 0. Every tensor has a stream of its own,
@@ -263,14 +209,23 @@ impl Plan {
         let seed = self.options.seed;
         let mut streams = (0..).map(|tensor| Stream::new(seed, Purpose::Init, tensor));
         for (position, stage) in self.stages.iter().enumerate() {
-            let Layer::Linear(linear) = self.mlp.layers()[stage.layer] else { continue };
+            for tensor in stage.tensors() {
+                if matches!(tensor.kind, TensorKind::NormWeight | TensorKind::RunningVar) {
+                    arena[tensor.range()].fill(1.0);
+                }
+            }
+            let (StageOp::Linear { tensors: [weight, bias] }, Layer::Linear(linear)) =
+                (&stage.op, self.mlp.layers()[stage.layer])
+            else {
+                continue;
+            };
             let place = Place {
                 fan_in: stage.in_features,
                 fan_out: stage.out_features,
-                gain: stage.activation.gain(),
+                gain: self.activation_behind(position).gain(),
                 first: position == 0,
             };
-            let tensors = [(linear.weight_init, &stage.weight), (linear.bias_init, &stage.bias)];
+            let tensors = [(linear.weight_init, weight), (linear.bias_init, bias)];
             for ((init, tensor), mut stream) in tensors.into_iter().zip(&mut streams) {
                 init.fill(&place, &mut stream, &mut arena[tensor.range()]);
             }
@@ -278,13 +233,26 @@ impl Plan {
         arena
     }
 
+    /// The first activation behind a stage's linear layer, norms in between passed over.
+    fn activation_behind(&self, position: usize) -> Activation {
+        let until_next = self.stages[position + 1..]
+            .iter()
+            .take_while(|stage| !matches!(stage.op, StageOp::Linear { .. }));
+        std::iter::once(&self.stages[position])
+            .chain(until_next)
+            .map(|stage| stage.activation)
+            .find(|&activation| activation != Activation::Identity)
+            .unwrap_or(Activation::Identity)
+    }
+
     /// FLOPs of one training step on a full batch: 2 per multiply-add of the three products
-    /// (forward, to the input, to the weight; the first layer has no input gradient). Biases,
-    /// activations, loss and optimizer are not counted, as is usual.
+    /// (forward, to the input, to the weight; the first trained layer has no input gradient). Biases,
+    /// norms, activations, loss and optimizer are not counted, as is usual.
     #[must_use]
     pub fn flops_per_step(&self) -> u64 {
         let products: u64 = self.stages.iter().map(Stage::products).sum();
-        2 * self.options.batch_size as u64 * (3 * products - self.stages[0].products())
+        let first = self.stages[self.first_trained()].products();
+        2 * self.options.batch_size as u64 * (3 * products - first)
     }
 
     /// FLOPs of the forward pass of one row.
@@ -293,12 +261,20 @@ impl Plan {
         2 * self.stages.iter().map(Stage::products).sum::<u64>()
     }
 
-    /// Bytes of parameters, gradients and optimizer state.
+    /// Bytes of parameters, gradients, optimizer state, averages and the copies of all this that are
+    /// kept.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
-        // Parameters, gradients and the copy that is kept as the last good one.
-        let arenas = 3 + self.options.optimizer.moments() as u64;
-        arenas * self.arena_len as u64 * F32
+        let TrainOptions { optimizer, ema, early_stopping, insight_every, .. } = &self.options;
+        let kept = 1 + u64::from(early_stopping.is_some());
+        let averages = u64::from(ema.is_some());
+        let parameters = 1 + kept;
+        let trained = 1
+            + optimizer.moments() as u64
+            + averages * (2 + kept)
+            + u64::from(insight_every.is_some());
+        let elements = parameters * self.arena_len as u64 + trained * self.trained_len() as u64;
+        elements * F32
     }
 
     /// Bytes of the activations and their gradients for [`capacity`](Self::capacity) rows, the
@@ -307,10 +283,12 @@ impl Plan {
     pub fn activation_bytes(&self) -> u64 {
         let rows = self.capacity;
         let forward: u64 = self.stages.iter().map(|s| s.activation_len(rows) as u64).sum();
-        let batch = rows as u64 * (self.mlp.in_features() + self.target_width()) as u64;
+        // One more column for the rows' weights.
+        let batch = rows as u64 * (self.mlp.in_features() + self.target_width() + 1) as u64;
         // Two buffers for dL/dZ take turns; each row also has its loss and score.
         let backward = 2 * rows as u64 * self.widest_output() as u64 + 4 * rows as u64;
-        (forward + batch + backward) * F32
+        let norms: u64 = self.stages.iter().map(|s| 5 * s.norm_groups(rows) as u64).sum();
+        (forward + batch + backward + norms) * F32
     }
 
     /// Bytes of a data set of `rows` rows, resident on the device.
@@ -324,6 +302,72 @@ impl Plan {
     pub fn total_bytes(&self) -> u64 {
         self.state_bytes() + self.activation_bytes()
     }
+}
+
+/// A block with its tensors, not placed yet.
+fn stage(block: &Block) -> Stage {
+    let (layer, columns) = (block.index, block.out_features);
+    let tensor = |name: &str, kind, shape: &[usize]| Tensor {
+        name: format!("{layer}.{name}"),
+        layer,
+        kind,
+        shape: shape.to_vec(),
+        offset: 0,
+    };
+    let norm = |per_row, eps, momentum, affine: bool, running: bool| {
+        let pair = |[first, second]: [(&str, TensorKind); 2]| {
+            [tensor(first.0, first.1, &[columns]), tensor(second.0, second.1, &[columns])]
+        };
+        StageOp::Norm(Norm {
+            per_row,
+            eps,
+            momentum,
+            affine: affine.then(|| {
+                pair([("weight", TensorKind::NormWeight), ("bias", TensorKind::NormBias)])
+            }),
+            running: running.then(|| {
+                let mean = ("running_mean", TensorKind::RunningMean);
+                pair([mean, ("running_var", TensorKind::RunningVar)])
+            }),
+        })
+    };
+    let op = match block.op {
+        BlockOp::Linear => StageOp::Linear {
+            tensors: [
+                tensor("weight", TensorKind::Weight, &[columns, block.in_features]),
+                tensor("bias", TensorKind::Bias, &[columns]),
+            ],
+        },
+        BlockOp::BatchNorm(b) => norm(false, b.eps, b.momentum, b.affine, b.track_running_stats),
+        BlockOp::LayerNorm(l) => norm(true, l.eps, 0.0, l.affine, false),
+        BlockOp::Pass => StageOp::Pass,
+    };
+    Stage {
+        layer,
+        in_features: block.in_features,
+        out_features: columns,
+        op,
+        activation: block.activation,
+        dropout: block.dropout.filter(|(_, dropout)| dropout.rate > 0.0),
+    }
+}
+
+/// Places a tensor at `end` of the arenas and returns the new end.
+fn place(tensor: &mut Tensor, end: usize) -> Result<usize> {
+    tensor.offset = end;
+    let next = tensor
+        .shape
+        .iter()
+        .try_fold(1_usize, |product, &n| product.checked_mul(n))
+        .and_then(|len| len.checked_add(end)?.checked_next_multiple_of(TENSOR_ALIGN))
+        .filter(|&next| next as u64 <= MAX_ELEMENTS);
+    next.ok_or_else(|| Error::Limit {
+        what: format!("tensor {} ({})", tensor.name, join(&tensor.shape, " × ")),
+        needed: "more elements than can be counted".into(),
+        limit_name: "32-bit element index",
+        limit: format!("{MAX_ELEMENTS} parameters in all"),
+        remedy: ": make the layers narrower".into(),
+    })
 }
 
 fn join(numbers: &[usize], separator: &str) -> String {

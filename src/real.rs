@@ -78,6 +78,8 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
+    #[cfg(test)]
+    impl Sealed for crate::testing::tracked::Tracked {}
 }
 
 macro_rules! impl_real {

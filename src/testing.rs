@@ -1,5 +1,7 @@
 //! How tests compare numbers: within a derived bound, element by element, and NaN never passes.
 
+pub(crate) mod tracked;
+
 /// Fails unless every `got` is within its own bound of `want`.
 #[track_caller]
 pub(crate) fn assert_within(got: &[f32], want: &[f64], bound: impl Fn(usize) -> f64) {

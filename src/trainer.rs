@@ -3,9 +3,14 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::data::Dataset;
-use crate::engine::{Engine, Metrics, Report, Step};
+use crate::data::{Dataset, Targets};
+use crate::early_stopping::{Best, Verdict};
+use crate::engine::{Engine, Keep, Metrics, Report, Step};
 use crate::error::{Error, Result};
+use crate::insight::Insight;
+use crate::loss::Loss;
+use crate::optimizer::Updates;
+use crate::plan::Plan;
 use crate::sampler::Order;
 
 /// Trains a net on an engine, epoch by epoch.
@@ -36,6 +41,8 @@ pub struct Trainer<E: Engine> {
     step: u64,
     /// Epochs done.
     epoch: u64,
+    updates: Updates,
+    best: Best,
     /// Reused by every epoch.
     steps: Vec<Step>,
     reports: Vec<Report>,
@@ -46,6 +53,8 @@ pub struct Trainer<E: Engine> {
 struct Resident<D> {
     data: D,
     rows: u32,
+    /// What each row counts in the loss, with its class; `None` if all count 1.
+    row_weights: Option<Vec<f32>>,
     /// Σ (t − mean t)² over rows and outputs, for R².
     target_squares: f64,
 }
@@ -53,7 +62,7 @@ struct Resident<D> {
 /// How far an epoch is, told for every step as its report comes in.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct Progress<'a> {
     /// Epoch, counted from 1.
     pub epoch: u64,
     /// The step that has reported, counted from 1 over the whole run.
@@ -66,6 +75,8 @@ pub struct Progress {
     pub step_loss: f64,
     /// Learning rate of the step.
     pub lr: f64,
+    /// What the step did, if it was measured.
+    pub insight: Option<&'a Insight>,
 }
 
 /// What an epoch came to.
@@ -85,6 +96,13 @@ pub struct EpochReport {
     pub seconds: f64,
     /// Whether the observer broke off.
     pub interrupted: bool,
+    /// The best epoch so far by what early stopping watches, counted from 1; `None` without.
+    pub best_epoch: Option<u64>,
+    /// Whether early stopping says that training should end here.
+    pub stop: bool,
+    /// Whether the parameters are those of the best epoch again: training ended here, by itself, by
+    /// early stopping or by the observer, and early stopping restores the best.
+    pub restored: bool,
 }
 
 /// Loss and score on a data set.
@@ -123,11 +141,24 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::Shape`] if the data don't fit the net or the loss, [`Error::Limit`] if they are too
-    /// large for the device, [`Error::Data`] if `drop_last` leaves no full batch.
+    /// large for the device, [`Error::Data`] if `drop_last` leaves no full batch or early stopping has
+    /// no validation rows, [`Error::Model`] if batch norm would see a batch of one row.
     pub fn new(mut engine: E, train: &Dataset, validation: Option<&Dataset>) -> Result<Self> {
         let train = upload(&mut engine, train)?;
         let validation = validation.map(|data| upload(&mut engine, data)).transpose()?;
+        if let Some(validation) = &validation {
+            engine.plan().check_evaluation(validation.rows as usize)?;
+        }
+        engine.plan().check_norms(train.rows)?;
         let options = engine.plan().options();
+        if options.early_stopping.is_some() && validation.is_none() {
+            return Err(Error::Data {
+                source_name: "validation rows".into(),
+                problem: "early stopping watches them, but there are none \
+                          (give some, or leave early stopping off)"
+                    .into(),
+            });
+        }
         if options.steps_per_epoch(train.rows) == 0 {
             return Err(Error::Data {
                 source_name: "training rows".into(),
@@ -138,9 +169,18 @@ impl<E: Engine> Trainer<E> {
             });
         }
         // Whatever the engine starts from, perhaps a loaded model, is the first good state.
-        engine.keep();
-        let (steps, reports) = (Vec::new(), Vec::new());
-        Ok(Self { engine, train, validation, step: 0, epoch: 0, steps, reports })
+        engine.keep(Keep::LastGood);
+        Ok(Self {
+            updates: engine.plan().updates(),
+            engine,
+            train,
+            validation,
+            step: 0,
+            epoch: 0,
+            best: Best::default(),
+            steps: Vec::new(),
+            reports: Vec::new(),
+        })
     }
 
     /// The engine.
@@ -165,14 +205,14 @@ impl<E: Engine> Trainer<E> {
         self.step
     }
 
-    /// Trains until the epochs of the options are done, one at least, and returns the last one's
-    /// report.
+    /// Trains until the epochs of the options are done, one at least, or early stopping ends it, and
+    /// returns the last one's report.
     ///
     /// # Errors
     /// As [`train_epoch`](Self::train_epoch).
     pub fn train(&mut self) -> Result<EpochReport> {
         let mut report = self.train_epoch(|_| ControlFlow::Continue(()))?;
-        while self.epoch < self.engine.plan().options().epochs {
+        while self.epoch < self.engine.plan().options().epochs && !report.stop {
             report = self.train_epoch(|_| ControlFlow::Continue(()))?;
         }
         Ok(report)
@@ -190,7 +230,7 @@ impl<E: Engine> Trainer<E> {
     /// the end of the epoch before, the optimizer's moments 0. [`Error::Device`] if the device fails.
     pub fn train_epoch(
         &mut self,
-        mut observe: impl FnMut(&Progress) -> ControlFlow<()>,
+        mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
         let start = Instant::now();
         let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
@@ -202,7 +242,8 @@ impl<E: Engine> Trainer<E> {
             let count = left.min(self.engine.steps_at_once() as u64);
             self.steps.clear();
             for number in self.step + 1..=self.step + count {
-                self.steps.push(self.make_step(number, number - 1 - first_step));
+                let step = self.make_step(number, number - 1 - first_step);
+                self.steps.push(step);
             }
             self.engine.train(&self.train.data, &self.steps)?;
             self.step += count;
@@ -216,7 +257,10 @@ impl<E: Engine> Trainer<E> {
         let batch = u32::try_from(self.engine.plan().options().batch_size).unwrap_or(u32::MAX);
         let rows = if validation.is_some() { shown.rows } else { shown.rows.min(batch) };
         let target_squares = validation.map(|validation| validation.target_squares);
-        self.engine.evaluate(&shown.data, rows)?;
+        self.engine.swap_average();
+        let given = self.engine.evaluate(&shown.data, rows);
+        self.engine.swap_average();
+        given?;
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
         interrupted |= self.take_training_reports(first_step, &mut sum, &mut observe)?;
@@ -224,17 +268,63 @@ impl<E: Engine> Trainer<E> {
         if !shown.is_finite() {
             return Err(self.go_back(first_step, self.step, shown.loss()));
         }
-        self.engine.keep();
+        self.engine.keep(Keep::LastGood);
         self.epoch += 1;
+        let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
+        let stop = self.stops(validation);
+        let ends = stop || interrupted || self.epoch == self.engine.plan().options().epochs;
         Ok(EpochReport {
             epoch: self.epoch,
             step: self.step,
             lr: self.lr(self.step.max(1) - 1),
             train: sum,
-            validation: target_squares.map(|squares| evaluation(&self.engine, shown, squares)),
+            validation,
             seconds: start.elapsed().as_secs_f64(),
             interrupted,
+            best_epoch: self.best.epoch(),
+            stop,
+            restored: ends && self.restore_best(),
         })
+    }
+
+    /// Whether early stopping ends the training here. Keeps the parameters of an improvement.
+    fn stops(&mut self, validation: Option<Evaluation>) -> bool {
+        let options = self.engine.plan().options().early_stopping;
+        let (Some(options), Some(validation)) = (options, validation) else { return false };
+        let Evaluation { loss, score, .. } = validation;
+        let verdict = self.best.observe(&options, self.epoch, loss, score.value());
+        if verdict == Verdict::Improved {
+            self.engine.keep(Keep::Best);
+        }
+        verdict == Verdict::Stop
+    }
+
+    /// Goes back to the parameters of the best epoch, if early stopping is to do so.
+    fn restore_best(&mut self) -> bool {
+        let options = self.engine.plan().options().early_stopping;
+        let restores = options.is_some_and(|options| options.restore_best);
+        let restored = restores && self.best.epoch().is_some();
+        if restored {
+            self.engine.restore(Keep::Best);
+        }
+        restored
+    }
+
+    /// The parameters that [`evaluate`](Self::evaluate) and [`predict`](Self::predict) use, laid out
+    /// as the plan says: the average of the weights where one is kept. Waits for them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn parameters(&mut self) -> Result<Vec<f32>> {
+        self.with_average(E::parameters)
+    }
+
+    /// Does something with the averaged weights in place of the trained ones, where there are any.
+    fn with_average<R>(&mut self, run: impl FnOnce(&mut E) -> Result<R>) -> Result<R> {
+        self.engine.swap_average();
+        let result = run(&mut self.engine);
+        self.engine.swap_average();
+        result
     }
 
     /// Evaluates loss and score on any data set. Waits for the result.
@@ -242,7 +332,7 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
-        evaluate(&mut self.engine, data)
+        self.with_average(|engine| evaluate(engine, data))
     }
 
     /// Outputs of the net (rows × `out_features`) for inputs (rows × `in_features`), row-major:
@@ -252,29 +342,49 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Shape`] if the inputs don't divide into rows, [`Error::Device`] if the device
     /// fails.
     pub fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
-        self.engine.predict(inputs)
+        self.with_average(|engine| engine.predict(inputs))
     }
 
     /// Step `number`, at `position` of the epoch under way.
     #[expect(clippy::cast_possible_truncation, reason = "both are below the number of rows")]
-    fn make_step(&self, number: u64, position: u64) -> Step {
+    fn make_step(&mut self, number: u64, position: u64) -> Step {
+        let factor = self.factor(number - 1);
         let options = self.engine.plan().options();
+        let rows = self.train.rows;
         let first = position * options.batch_size as u64;
-        let batch = (u64::from(self.train.rows) - first).min(options.batch_size as u64);
+        let batch = (u64::from(rows) - first).min(options.batch_size as u64) as u32;
+        let first = first as u32;
+        let order = Order::new(options.sampling, options.seed, self.epoch, number);
+        // What the batch's rows count.
+        let count: f64 = match &self.train.row_weights {
+            Some(weights) => (0..batch)
+                .map(|index| f64::from(weights[order.row(rows, first, index) as usize]))
+                .sum(),
+            None => f64::from(batch),
+        };
         Step {
             number,
-            batch: batch as u32,
-            first: first as u32,
-            order: Order::new(options.sampling, options.seed, self.epoch, number),
-            update: options.optimizer.update(number, self.lr(number - 1)),
+            batch,
+            first,
+            order,
+            // Without a row that counts there is nothing to learn: no gradient, instead of 0/0.
+            loss_scale: if count > 0.0 { count.recip() } else { 0.0 },
+            dropout_key: Step::dropout_key(options.seed, number),
+            update: self.updates.at(number, factor),
+            insight: options.insight_every.is_some_and(|every| number.is_multiple_of(every)),
         }
     }
 
     /// Learning rate of the step that has `done` steps before it.
     fn lr(&self, done: u64) -> f64 {
+        self.engine.plan().options().optimizer.lr * self.factor(done)
+    }
+
+    /// What the learning rate of that step is multiplied with.
+    fn factor(&self, done: u64) -> f64 {
         let options = self.engine.plan().options();
         let total = options.epochs.saturating_mul(options.steps_per_epoch(self.train.rows));
-        options.optimizer.lr * options.schedule.factor(done, total)
+        options.schedule.factor(done, total)
     }
 
     /// Adds the training reports that have arrived to `sum`, tells `observe` of each, and leaves the
@@ -283,7 +393,7 @@ impl<E: Engine> Trainer<E> {
         &mut self,
         first_step: u64,
         sum: &mut Metrics,
-        observe: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<bool> {
         let mut broke = false;
         let mut diverged = None;
@@ -302,6 +412,7 @@ impl<E: Engine> Trainer<E> {
                 loss: sum.loss(),
                 step_loss,
                 lr: self.lr(step - 1),
+                insight: report.insight.as_deref(),
             })
             .is_break();
         }
@@ -317,7 +428,7 @@ impl<E: Engine> Trainer<E> {
 
     /// Goes back to the beginning of the epoch, and says at which step the loss went bad.
     fn go_back(&mut self, first_step: u64, step: u64, loss: f64) -> Error {
-        self.engine.restore();
+        self.engine.restore(Keep::LastGood);
         self.step = first_step;
         Error::Diverged { step, epoch: self.epoch + 1, loss }
     }
@@ -328,6 +439,7 @@ impl<E: Engine> Trainer<E> {
 /// # Errors
 /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
 pub fn evaluate<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Evaluation> {
+    engine.plan().check_evaluation(data.rows())?;
     let resident = upload(engine, data)?;
     let mut reports = Vec::new();
     engine.evaluate(&resident.data, resident.rows)?;
@@ -356,11 +468,30 @@ fn evaluation<E: Engine>(engine: &E, sum: Metrics, target_squares: f64) -> Evalu
 #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
 fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
     let width = data.targets().width();
+    let row_weights = row_weights(engine.plan(), data);
     Ok(Resident {
+        row_weights,
         data: engine.upload(data)?,
         rows: data.rows() as u32,
         target_squares: squares_about_the_mean(&data.targets().to_f32(), width),
     })
+}
+
+/// What each row counts in the loss: its own weight times its class's; `None` if all count 1.
+fn row_weights(plan: &Plan, data: &Dataset) -> Option<Vec<f32>> {
+    let class_weights = match &plan.options().loss {
+        Loss::CrossEntropy { class_weights, .. } => class_weights.as_slice(),
+        _ => &[],
+    };
+    let own = data.weights();
+    if own.is_empty() && class_weights.is_empty() {
+        return None;
+    }
+    let mut weights = if own.is_empty() { vec![1.0; data.rows()] } else { own.to_vec() };
+    if let (Targets::Classes { labels, .. }, false) = (data.targets(), class_weights.is_empty()) {
+        weights.iter_mut().zip(labels).for_each(|(w, &label)| *w *= class_weights[label as usize]);
+    }
+    Some(weights)
 }
 
 /// Σ (t − t̄)² over rows × `width` numbers, t̄ the mean of each column.

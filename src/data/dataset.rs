@@ -24,6 +24,7 @@ pub struct Dataset {
     inputs: Vec<f32>,
     in_features: usize,
     targets: Targets,
+    weights: Vec<f32>,
 }
 
 /// What a net is to answer for each row.
@@ -130,7 +131,37 @@ impl Dataset {
         }
         check_finite("input", &inputs, in_features)?;
         targets.check()?;
-        Ok(Self { inputs, in_features, targets })
+        Ok(Self { inputs, in_features, targets, weights: Vec::new() })
+    }
+
+    /// Lets each row count so much in the loss: a mean over rows becomes Σ ω l / Σ ω, as scikit-learn's
+    /// `sample_weight`. Scores count every row once.
+    ///
+    /// # Errors
+    /// If there isn't one weight per row, or one is negative or not finite, or all are 0.
+    pub fn with_weights(self, weights: Vec<f32>) -> Result<Self> {
+        let problem = if weights.len() != self.rows() {
+            Some((format!("{}, one per row", self.rows()), weights.len().to_string()))
+        } else if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+            let got = format!("{} in row {row}", weights[row]);
+            Some(("finite numbers that aren't negative".into(), got))
+        } else if weights.iter().all(|&w| w == 0.0) {
+            Some(("a row that counts".into(), "only zeros".into()))
+        } else {
+            None
+        };
+        match problem {
+            Some((expected, got)) => {
+                Err(Error::Shape { what: "weights of the data set's rows".into(), expected, got })
+            }
+            None => Ok(Self { weights, ..self }),
+        }
+    }
+
+    /// What each row counts; empty if all count 1.
+    #[must_use]
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     /// Number of rows, from 1 to 2³² − 1.

@@ -1,11 +1,16 @@
 //! The engine that runs the twins on the CPU.
 
-use super::{Engine, Metrics, Report, Step, check_arena, check_data, rows_of};
+use super::{Engine, Keep, Metrics, Part, Report, Step, check_arena, check_data, rows_of};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::ops::loss::RowMetrics;
-use crate::ops::{activation, linear, loss, metrics, optimizer, sample};
-use crate::plan::Plan;
+use crate::insight::{self, Insight};
+use crate::ops::epilogue::{Draw, Epilogue};
+use crate::ops::loss::{LossInput, RowMetrics};
+use crate::ops::norm::{Affine, Statistics};
+use crate::ops::optimizer::Arenas;
+use crate::ops::{self, linear, loss, metrics, norm, optimizer, sample};
+use crate::optimizer::{Update, group_of};
+use crate::plan::{Norm, Plan, StageOp, Tensor};
 use crate::real::Real;
 
 /// Trains and evaluates on the CPU: in `f32` the reference and the fallback where there is no GPU,
@@ -24,16 +29,26 @@ pub struct CpuEngine<T> {
     plan: Plan,
     parameters: Vec<T>,
     gradients: Vec<T>,
-    moments: [Vec<T>; 2],
-    kept: Vec<T>,
-    /// Y of each stage, and Z behind it where it is kept.
+    moments: [Vec<T>; 3],
+    /// Averaged weights, where they are kept.
+    averages: Vec<T>,
+    /// The last good parameters and averages, and the best.
+    kept: [[Vec<T>; 2]; 2],
+    /// Y of each stage, and behind it what else its derivative needs.
     activations: Vec<Vec<T>>,
+    /// Of each norm stage's groups.
+    statistics: Vec<Vec<Statistics<T>>>,
+    /// Sums over each norm stage's groups, on the way back.
+    sums: Vec<Vec<[T; 2]>>,
     /// dL/dZ of the stage at hand and of the one before it.
     errors: [Vec<T>; 2],
     batch_inputs: Vec<T>,
     batch_targets: Vec<T>,
+    batch_weights: Vec<T>,
     loss_weights: Vec<T>,
     row_metrics: Vec<RowMetrics<T>>,
+    /// Directions and denominators of the optimizer, where insights are wanted.
+    measured: Vec<[T; 2]>,
     reports: Vec<Report>,
 }
 
@@ -42,6 +57,8 @@ pub struct CpuEngine<T> {
 pub struct CpuData<T> {
     inputs: Vec<T>,
     targets: Vec<T>,
+    /// What each row counts; empty if all count 1.
+    weights: Vec<T>,
     rows: usize,
 }
 
@@ -50,23 +67,37 @@ impl<T: Real> CpuEngine<T> {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let rows = plan.capacity();
+        let options = plan.options();
         let zeros = |len: usize| vec![T::ZERO; len];
-        let moment = |index| {
-            let has = index < plan.options().optimizer.moments();
-            zeros(if has { plan.arena_len() } else { 0 })
-        };
-        let parameters = cast(&plan.initial_parameters());
+        let trained = plan.trained_len();
+        let moment = |index| zeros(if index < options.optimizer.moments() { trained } else { 0 });
+        let parameters: Vec<T> = cast(&plan.initial_parameters());
+        let averages =
+            if options.ema.is_some() { parameters[..trained].to_vec() } else { Vec::new() };
+        let kept = [parameters.clone(), averages.clone()];
+        let best = if options.early_stopping.is_some() { kept.clone() } else { Default::default() };
+        let measured = if options.insight_every.is_some() { trained } else { 0 };
+        let groups = |stage: &crate::plan::Stage| stage.norm_groups(rows);
         Self {
-            kept: parameters.clone(),
             parameters,
-            gradients: zeros(plan.arena_len()),
-            moments: [moment(0), moment(1)],
+            gradients: zeros(trained),
+            moments: [moment(0), moment(1), moment(2)],
+            averages,
+            kept: [kept, best],
             activations: plan.stages().iter().map(|s| zeros(s.activation_len(rows))).collect(),
+            statistics: plan
+                .stages()
+                .iter()
+                .map(|s| vec![Statistics::default(); groups(s)])
+                .collect(),
+            sums: plan.stages().iter().map(|s| vec![[T::ZERO; 2]; groups(s)]).collect(),
             errors: std::array::from_fn(|_| zeros(rows * plan.widest_output())),
             batch_inputs: zeros(rows * plan.mlp().in_features()),
             batch_targets: zeros(rows * plan.target_width()),
-            loss_weights: cast(&plan.options().loss.weights(plan.mlp().out_features())),
+            batch_weights: zeros(rows),
+            loss_weights: cast(&options.loss.weights(plan.mlp().out_features())),
             row_metrics: vec![RowMetrics::default(); rows],
+            measured: vec![[T::ZERO; 2]; measured],
             reports: Vec::new(),
             plan,
         }
@@ -93,13 +124,30 @@ impl<T: Real> CpuEngine<T> {
     pub fn loss_of(&mut self, data: &CpuData<T>) -> Metrics {
         let mut sum = Metrics::default();
         for step in evaluation_steps(&self.plan, data.rows) {
-            sum += self.forward_and_loss(data, &step);
+            for part in step.parts(self.plan.capacity()) {
+                sum += self.forward_and_loss(data, &step, part);
+            }
         }
         sum
     }
 
-    /// Gathers the batch and computes the activations of all stages.
-    fn forward(&mut self, rows: usize) {
+    /// [`loss_of`](Self::loss_of) one batch of all rows as training sees it: norms take the batch's
+    /// statistics, and dropout draws the masks of step `number` (counted from 1).
+    pub fn training_loss_of(&mut self, data: &CpuData<T>, number: u64) -> Metrics {
+        let mut sum = Metrics::default();
+        for evaluation in evaluation_steps(&self.plan, data.rows) {
+            let dropout_key = Step::dropout_key(self.plan.options().seed, number);
+            let step = Step { number, dropout_key, ..evaluation };
+            for part in step.parts(self.plan.options().micro_batch()) {
+                sum += self.forward_and_loss(data, &step, part);
+            }
+        }
+        sum
+    }
+
+    /// Computes the activations of all stages for the rows in `batch_inputs`; `draw` is there in
+    /// training only.
+    fn forward(&mut self, rows: usize, draw: Option<&Draw>) {
         let capacity = self.plan.capacity();
         for (index, stage) in self.plan.stages().iter().enumerate() {
             let (before, rest) = self.activations.split_at_mut(index);
@@ -108,85 +156,265 @@ impl<T: Real> CpuEngine<T> {
                 None => &self.batch_inputs[..rows * stage.in_features],
             };
             let len = rows * stage.out_features;
-            let offset = stage.preactivation_offset(capacity).min(rest[0].len());
-            let (output, preactivation) = rest[0].split_at_mut(offset);
-            let kept = if preactivation.is_empty() { 0 } else { len };
-            linear::linear_forward(
-                stage.activation,
-                input,
-                &self.parameters[stage.weight.range()],
-                &self.parameters[stage.bias.range()],
-                &mut output[..len],
-                &mut preactivation[..kept],
-            );
+            let offset = stage.kept_offset(capacity).min(rest[0].len());
+            let (output, kept) = rest[0].split_at_mut(offset);
+            let output = &mut output[..len];
+            let kept_len = if kept.is_empty() { 0 } else { len };
+            let kept = &mut kept[..kept_len];
+            let epilogue = Epilogue::of(stage);
+            match &stage.op {
+                StageOp::Linear { tensors: [weight, bias] } => {
+                    let [weight, bias] =
+                        [weight, bias].map(|tensor| &self.parameters[tensor.range()]);
+                    linear::linear_forward(&epilogue, draw, input, weight, bias, output, kept);
+                }
+                StageOp::Norm(norm) => {
+                    let columns = stage.in_features;
+                    let groups = norm.groups(rows, columns);
+                    let statistics = &mut self.statistics[index][..groups];
+                    statistics_of(norm, draw, columns, input, statistics, &mut self.parameters);
+                    let affine = affine(norm, &self.parameters);
+                    norm::norm_forward(
+                        norm, columns, &epilogue, draw, input, statistics, affine, output, kept,
+                    );
+                }
+                StageOp::Pass => {
+                    output.copy_from_slice(input);
+                    epilogue.forward(draw, stage.out_features, output, kept);
+                }
+            }
         }
     }
 
-    fn forward_and_loss(&mut self, data: &CpuData<T>, step: &Step) -> Metrics {
-        let rows = step.batch as usize;
+    fn forward_and_loss(&mut self, data: &CpuData<T>, step: &Step, part: Part) -> Metrics {
+        let rows = part.rows as usize;
         let (inputs, targets) = (self.plan.mlp().in_features(), self.plan.target_width());
         let outputs = self.plan.mlp().out_features();
         let gather = |columns: usize, from: &[T], into: &mut [T]| {
-            sample::sample(&step.order, step.first, columns, from, &mut into[..rows * columns]);
+            sample::sample(&step.order, step.first, part.row0, columns, from, into);
         };
-        gather(inputs, &data.inputs, &mut self.batch_inputs);
-        gather(targets, &data.targets, &mut self.batch_targets);
-        self.forward(rows);
+        gather(inputs, &data.inputs, &mut self.batch_inputs[..rows * inputs]);
+        gather(targets, &data.targets, &mut self.batch_targets[..rows * targets]);
+        let weighted = if data.weights.is_empty() { 0 } else { rows };
+        gather(1, &data.weights, &mut self.batch_weights[..weighted]);
+        self.forward(rows, draw_of(step, part).as_ref());
         let last = &self.activations[self.activations.len() - 1];
-        loss::loss(
-            &self.plan.options().loss,
-            &last[..rows * outputs],
-            &self.batch_targets[..rows * targets],
-            &self.loss_weights,
-            &mut self.errors[0][..rows * outputs],
-            &mut self.row_metrics[..rows],
-        );
-        Metrics::new(step.batch, metrics::metrics(&self.row_metrics[..rows]))
+        let input = LossInput {
+            prediction: &last[..rows * outputs],
+            target: &self.batch_targets[..rows * targets],
+            weight: &self.loss_weights,
+            sample_weight: &self.batch_weights[..weighted],
+            scale: T::from_f64(step.loss_scale),
+        };
+        let gradient = &mut self.errors[0][..rows * outputs];
+        let row_metrics = &mut self.row_metrics[..rows];
+        loss::loss(&self.plan.options().loss, &input, gradient, row_metrics);
+        Metrics::new(part.rows, metrics::metrics(&self.row_metrics[..rows]))
     }
 
     /// Gradients of all parameters from dL/dY of the last stage in `errors[0]`.
-    fn backward(&mut self, rows: usize) {
-        let capacity = self.plan.capacity();
+    fn backward(&mut self, step: &Step, part: Part) {
+        let (capacity, rows) = (self.plan.capacity(), part.rows as usize);
+        let draw = draw_of(step, part);
+        let draw = draw.as_ref();
+        let accumulate = !part.is_first;
+        let stages = self.plan.stages();
         let kept = |index: usize| {
-            let stage = &self.plan.stages()[index];
-            let start = stage.kept(capacity).start;
-            &self.activations[index][start..start + rows * stage.out_features]
+            let start = stages[index].kept(capacity).start;
+            &self.activations[index][start..start + rows * stages[index].out_features]
         };
         let [current, previous] = &mut self.errors;
         let last = self.plan.last_stage();
-        let last_index = self.plan.stages().len() - 1;
-        activation::activation_backward(
-            last.activation,
-            kept(last_index),
-            &mut current[..rows * last.out_features],
-        );
-        for (index, stage) in self.plan.stages().iter().enumerate().rev() {
-            let gradient_output = &current[..rows * stage.out_features];
+        let gradient = &mut current[..rows * last.out_features];
+        Epilogue::of(last).backward(draw, last.out_features, kept(stages.len() - 1), gradient);
+        let first = self.plan.first_trained();
+        for (index, stage) in stages.iter().enumerate().skip(first).rev() {
+            let gradient_output = &mut current[..rows * stage.out_features];
             let input = match index {
                 0 => &self.batch_inputs[..rows * stage.in_features],
                 _ => &self.activations[index - 1][..rows * stage.in_features],
             };
-            // The bias lies behind the weight in the arena.
-            let (weight, bias) = self.gradients.split_at_mut(stage.bias.offset);
-            linear::linear_backward_weight(
-                gradient_output,
-                input,
-                &mut weight[stage.weight.range()],
-                &mut bias[..stage.bias.len()],
-            );
-            if index > 0 {
-                linear::linear_backward_input(
-                    self.plan.stages()[index - 1].activation,
-                    gradient_output,
-                    &self.parameters[stage.weight.range()],
-                    stage.out_features,
-                    kept(index - 1),
-                    &mut previous[..rows * stage.in_features],
-                );
-                std::mem::swap(current, previous);
+            // Where the gradient goes on to, with the epilogue that it passes.
+            let into = &mut previous[..rows * stage.in_features];
+            let below =
+                (index > first).then(|| (Epilogue::of(&stages[index - 1]), kept(index - 1)));
+            match &stage.op {
+                StageOp::Linear { tensors: [weight, bias] } => {
+                    let [gradient_weight, gradient_bias] =
+                        disjoint(&mut self.gradients, [weight, bias]);
+                    linear::linear_backward_weight(
+                        accumulate,
+                        gradient_output,
+                        input,
+                        gradient_weight,
+                        gradient_bias,
+                    );
+                    if let Some((epilogue, kept)) = below {
+                        linear::linear_backward_input(
+                            &epilogue,
+                            draw,
+                            gradient_output,
+                            &self.parameters[weight.range()],
+                            stage.out_features,
+                            kept,
+                            into,
+                        );
+                    }
+                }
+                StageOp::Norm(norm) => {
+                    let columns = stage.in_features;
+                    let groups = norm.groups(rows, columns);
+                    let statistics = &self.statistics[index][..groups];
+                    let sums = &mut self.sums[index][..groups];
+                    let affine = affine(norm, &self.parameters);
+                    let [gradient_weight, gradient_bias] = match &norm.affine {
+                        Some([weight, bias]) => disjoint(&mut self.gradients, [weight, bias]),
+                        None => [&mut [] as &mut [T], &mut []],
+                    };
+                    norm::norm_backward_columns(
+                        norm,
+                        columns,
+                        accumulate,
+                        input,
+                        statistics,
+                        gradient_output,
+                        sums,
+                        gradient_weight,
+                        gradient_bias,
+                    );
+                    if norm.per_row {
+                        norm::norm_backward_rows(
+                            columns,
+                            input,
+                            statistics,
+                            affine,
+                            gradient_output,
+                            sums,
+                        );
+                    }
+                    if let Some((epilogue, kept)) = below {
+                        norm::norm_backward_input(
+                            norm,
+                            columns,
+                            &epilogue,
+                            draw,
+                            input,
+                            statistics,
+                            sums,
+                            affine,
+                            gradient_output,
+                            kept,
+                            into,
+                        );
+                    }
+                }
+                StageOp::Pass => {
+                    if let Some((epilogue, kept)) = below {
+                        into.copy_from_slice(gradient_output);
+                        epilogue.backward(draw, stage.in_features, kept, into);
+                    }
+                }
             }
+            std::mem::swap(current, previous);
         }
     }
+
+    /// The optimizer's step from the gradients of its whole batch.
+    fn update(&mut self, step: &Step) {
+        let trained = self.plan.trained_len();
+        let [moment1, moment2, moment3] = &mut self.moments;
+        let options = self.plan.options();
+        optimizer::optimizer(
+            &options.optimizer.rule,
+            options.clip,
+            self.plan.group_ends(),
+            &step.update.cast(),
+            Arenas {
+                gradients: &self.gradients,
+                parameters: &mut self.parameters[..trained],
+                moments: [moment1, moment2, moment3],
+                averages: &mut self.averages,
+                measured: if step.insight { &mut self.measured } else { &mut [] },
+            },
+        );
+    }
+
+    /// What the step just done did.
+    fn insight(&self, step: &Step, part: Part) -> Insight {
+        let plan = &self.plan;
+        let update: Update<T> = step.update.cast();
+        let tensors: Vec<_> = insight::measured_tensors(plan)
+            .map(|tensor| {
+                let range = tensor.range();
+                let group = group_of(&plan.options().groups, tensor);
+                ops::insight::insight(
+                    &update.groups[group],
+                    &self.gradients[range.clone()],
+                    &self.parameters[range.clone()],
+                    &self.measured[range],
+                )
+            })
+            .collect();
+        let dead: Vec<u32> = insight::relu_stages(plan)
+            .map(|(index, stage)| {
+                let start = stage.kept(plan.capacity()).start;
+                let len = part.rows as usize * stage.out_features;
+                let kept = &self.activations[index][start..start + len];
+                ops::insight::dead_units(stage.out_features, kept)
+            })
+            .collect();
+        insight::assemble(plan, step.number, &step.update, &tensors, &dead)
+    }
+}
+
+/// The statistics that a norm takes: of the batch, or in evaluation the running ones, if there are
+/// any. In training these move.
+fn statistics_of<T: Real>(
+    norm: &Norm,
+    draw: Option<&Draw>,
+    columns: usize,
+    input: &[T],
+    statistics: &mut [Statistics<T>],
+    parameters: &mut [T],
+) {
+    match (&norm.running, draw) {
+        (Some([mean, var]), Some(_)) => {
+            let running = disjoint(parameters, [mean, var]);
+            norm::norm_statistics(norm, columns, input, statistics, running);
+        }
+        (Some(running), None) => {
+            let running = running.each_ref().map(|tensor| &parameters[tensor.range()]);
+            norm::running_statistics(norm, running, statistics);
+        }
+        (None, _) => {
+            norm::norm_statistics(norm, columns, input, statistics, [&mut [], &mut []]);
+        }
+    }
+}
+
+fn affine<'a, T: Real>(norm: &Norm, parameters: &'a [T]) -> Affine<'a, T> {
+    match &norm.affine {
+        Some([weight, bias]) => {
+            Affine { weight: &parameters[weight.range()], bias: &parameters[bias.range()] }
+        }
+        None => Affine { weight: &[], bias: &[] },
+    }
+}
+
+/// Two tensors of an arena.
+///
+/// # Panics
+/// If they overlap, which planned tensors never do.
+fn disjoint<'a, T>(arena: &'a mut [T], [a, b]: [&Tensor; 2]) -> [&'a mut [T]; 2] {
+    match arena.get_disjoint_mut([a.range(), b.range()]) {
+        Ok(tensors) => tensors,
+        Err(e) => panic!("tensors {} and {}: {e}", a.name, b.name),
+    }
+}
+
+/// What dropout draws in a part of a step; nothing in an evaluation.
+fn draw_of(step: &Step, part: Part) -> Option<Draw> {
+    step.is_training().then_some(Draw { key: step.dropout_key, row0: part.row0 })
 }
 
 impl<T: Real> Engine for CpuEngine<T> {
@@ -202,8 +430,12 @@ impl<T: Real> Engine for CpuEngine<T> {
 
     fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
         check_data(&self.plan, data)?;
-        let targets = cast(&data.targets().to_f32());
-        Ok(CpuData { inputs: cast(data.inputs()), targets, rows: data.rows() })
+        Ok(CpuData {
+            inputs: cast(data.inputs()),
+            targets: cast(&data.targets().to_f32()),
+            weights: cast(data.weights()),
+            rows: data.rows(),
+        })
     }
 
     fn steps_at_once(&self) -> usize {
@@ -212,26 +444,27 @@ impl<T: Real> Engine for CpuEngine<T> {
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
         for step in steps {
-            let metrics = self.forward_and_loss(data, step);
-            self.backward(step.batch as usize);
-            let [moment1, moment2] = &mut self.moments;
-            optimizer::optimizer(
-                &self.plan.options().optimizer,
-                &step.update.cast(),
-                &self.gradients,
-                &mut self.parameters,
-                moment1,
-                moment2,
-            );
-            self.reports.push(Report { step: Some(step.number), metrics });
+            let mut metrics = Metrics::default();
+            let mut insight = None;
+            for part in step.parts(self.plan.options().micro_batch()) {
+                metrics += self.forward_and_loss(data, step, part);
+                self.backward(step, part);
+                if part.is_last {
+                    self.update(step);
+                    insight = step.insight.then(|| Box::new(self.insight(step, part)));
+                }
+            }
+            self.reports.push(Report { step: Some(step.number), metrics, insight });
         }
         Ok(())
     }
 
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
         for step in evaluation_steps(&self.plan, data.rows.min(rows as usize)) {
-            let metrics = self.forward_and_loss(data, &step);
-            self.reports.push(Report { step: None, metrics });
+            for part in step.parts(self.plan.capacity()) {
+                let metrics = self.forward_and_loss(data, &step, part);
+                self.reports.push(Report { step: None, metrics, insight: None });
+            }
         }
         Ok(())
     }
@@ -248,11 +481,13 @@ impl<T: Real> Engine for CpuEngine<T> {
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
         let (in_features, outputs) =
             (self.plan.mlp().in_features(), self.plan.mlp().out_features());
-        let mut predictions = Vec::with_capacity(rows_of(inputs, in_features)? * outputs);
-        for batch in inputs.chunks(self.plan.capacity() * in_features) {
+        let rows = rows_of(&self.plan, inputs)?;
+        let mut predictions = Vec::with_capacity(rows * outputs);
+        for step in evaluation_steps(&self.plan, rows) {
+            let (first, rows) = (step.first as usize, step.batch as usize);
+            let batch = &inputs[first * in_features..(first + rows) * in_features];
             self.batch_inputs.iter_mut().zip(batch).for_each(|(x, &value)| *x = T::from_f32(value));
-            let rows = batch.len() / in_features;
-            self.forward(rows);
+            self.forward(rows, None);
             let last = &self.activations[self.activations.len() - 1];
             predictions.extend(last[..rows * outputs].iter().map(|y| y.to_f32()));
         }
@@ -269,12 +504,20 @@ impl<T: Real> Engine for CpuEngine<T> {
         Ok(())
     }
 
-    fn keep(&mut self) {
-        self.kept.copy_from_slice(&self.parameters);
+    fn swap_average(&mut self) {
+        self.averages.iter_mut().zip(&mut self.parameters).for_each(|(a, w)| std::mem::swap(a, w));
     }
 
-    fn restore(&mut self) {
-        self.parameters.copy_from_slice(&self.kept);
+    fn keep(&mut self, which: Keep) {
+        let [parameters, averages] = &mut self.kept[which as usize];
+        parameters.copy_from_slice(&self.parameters);
+        averages.copy_from_slice(&self.averages);
+    }
+
+    fn restore(&mut self, which: Keep) {
+        let [parameters, averages] = &self.kept[which as usize];
+        self.parameters.copy_from_slice(parameters);
+        self.averages.copy_from_slice(averages);
         self.moments.iter_mut().for_each(|moment| moment.fill(T::ZERO));
     }
 }
@@ -283,16 +526,13 @@ fn cast<T: Real>(numbers: &[f32]) -> Vec<T> {
     numbers.iter().map(|&x| T::from_f32(x)).collect()
 }
 
-/// Batches that cover `rows` rows in order, as full as the buffers allow.
+/// Batches that cover `rows` rows in order, as few as the buffers allow and of about the same size:
+/// a norm without running statistics needs more than a row at the end.
 #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
 pub(crate) fn evaluation_steps(plan: &Plan, rows: usize) -> impl Iterator<Item = Step> + use<> {
-    let capacity = plan.capacity();
-    let update = plan.options().optimizer.update(1, 0.0);
-    (0..rows).step_by(capacity).map(move |first| Step {
-        number: 0,
-        batch: capacity.min(rows - first) as u32,
-        first: first as u32,
-        order: crate::sampler::Order::Sequential,
-        update,
-    })
+    let batches = rows.div_ceil(plan.capacity()).max(1);
+    let size = rows.div_ceil(batches).max(1);
+    (0..rows)
+        .step_by(size)
+        .map(move |first| Step::evaluation(first as u32, size.min(rows - first) as u32))
 }

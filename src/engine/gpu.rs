@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cpu::evaluation_steps;
-use super::{Engine, Report, Step, check_arena, check_data, rows_of};
+use super::{Engine, Keep, Part, Report, Step, check_arena, check_data, rows_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::ops::sample::{SAMPLE, SampleShape};
 use crate::ops::step::StepUniform;
 use crate::plan::{Plan, bytes};
 use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage, whole};
-use flights::{Flights, MAX_STEPS};
+use flights::{Entry, Flights, MAX_PARTS, Measured};
 use pipeline::{Checks, Pipelines};
 use program::{Program, word};
 use scope::in_scope;
@@ -54,6 +54,8 @@ pub struct GpuEngine {
     head: u32,
     /// Scalars of one submission's steps, on their way to the ring.
     scratch: Vec<u8>,
+    /// Reused by every submission.
+    parts: Vec<(Step, Part)>,
     stats: GpuStats,
     /// Marks the data sets that were uploaded to this engine.
     identity: Arc<()>,
@@ -79,6 +81,8 @@ pub struct GpuStats {
 pub struct GpuData {
     sample: program::Dispatch,
     rows: usize,
+    /// Whether each row's targets are followed by its weight.
+    weighted: bool,
     /// The engine whose batch buffers `sample` writes.
     owner: Arc<()>,
 }
@@ -96,7 +100,11 @@ impl GpuEngine {
             let buffers = Buffers::new(device, queue, &plan);
             let mut pipelines = Pipelines::new(device, Checks::Off);
             let program = Program::new(&plan, &buffers, &mut pipelines);
-            (buffers, pipelines, program, Flights::new(device))
+            {
+                let insight_words = program.insight.as_ref().map(wgpu::Buffer::size);
+                let flights = Flights::new(device, &plan, insight_words);
+                (buffers, pipelines, program, flights)
+            }
         })?;
         Ok(Self {
             device: device.clone(),
@@ -107,7 +115,8 @@ impl GpuEngine {
             program,
             flights,
             head: 0,
-            scratch: vec![0; MAX_STEPS * SLOT_STRIDE as usize],
+            scratch: vec![0; MAX_PARTS * SLOT_STRIDE as usize],
+            parts: Vec::with_capacity(MAX_PARTS),
             stats: GpuStats::default(),
             identity: Arc::new(()),
         })
@@ -129,8 +138,14 @@ impl GpuEngine {
     }
 
     /// Copies inputs (rows × `in_features`) and targets to the device. Targets may be empty where
-    /// only predictions are wanted.
-    fn upload_arrays(&mut self, inputs: &[f32], targets: &[f32], rows: usize) -> Result<GpuData> {
+    /// only predictions are wanted, and are followed by each row's weight if `weighted`.
+    fn upload_arrays(
+        &mut self,
+        inputs: &[f32],
+        targets: &[f32],
+        weighted: bool,
+        rows: usize,
+    ) -> Result<GpuData> {
         let limits = self.device.limits();
         let needed = bytes_of(inputs.len().max(targets.len()));
         let bounds = [
@@ -173,30 +188,33 @@ impl GpuEngine {
                 ],
             )
         })?;
-        Ok(GpuData { sample, rows, owner: Arc::clone(&self.identity) })
+        Ok(GpuData { sample, rows, weighted, owner: Arc::clone(&self.identity) })
     }
 
-    /// Writes the scalars of steps to the ring; their slots are those from the returned one on.
-    fn write_steps(&mut self, data: &GpuData, steps: &[Step]) -> u32 {
-        let count = word(steps.len());
+    /// Writes the scalars of parts of steps to the ring; their slots are those from the returned one
+    /// on.
+    fn write_steps(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> u32 {
+        let count = word(parts.len());
         if self.head + count > SLOTS {
             self.head = 0;
         }
         let first = self.head;
         let stride = SLOT_STRIDE as usize;
-        for ((slot, step), bytes) in (first..).zip(steps).zip(self.scratch.chunks_exact_mut(stride))
+        for ((slot, (step, part)), bytes) in
+            (first..).zip(parts).zip(self.scratch.chunks_exact_mut(stride))
         {
-            let uniform = StepUniform::new(step, word(data.rows), slot);
+            let uniform = StepUniform::new(step, *part, word(data.rows), data.weighted, slot);
             bytes[..size_of::<StepUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
         }
         let offset = u64::from(first * SLOT_STRIDE);
-        self.queue.write_buffer(&self.buffers.steps, offset, &self.scratch[..steps.len() * stride]);
+        self.queue.write_buffer(&self.buffers.steps, offset, &self.scratch[..parts.len() * stride]);
         self.head += count;
         first
     }
 
-    /// Submits at most [`MAX_STEPS`] batches: training steps if `train`, else an evaluation.
-    fn submit(&mut self, data: &GpuData, steps: &[Step], train: bool) -> Result<()> {
+    /// Submits at most [`MAX_PARTS`] parts of training steps or of an evaluation, of which the last
+    /// alone may be measured.
+    fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
         if !Arc::ptr_eq(&data.owner, &self.identity) {
             return Err(Error::Shape {
                 what: "data set".into(),
@@ -206,19 +224,31 @@ impl GpuEngine {
         }
         let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
-        let first = self.write_steps(data, steps);
+        let first = self.write_steps(data, parts);
         let mut encoder = self.encoder("wgrad.steps");
         let mut pass = compute_pass(&mut encoder);
-        for (slot, step) in (first..).zip(steps) {
-            let Program { forward, loss, backward } = &self.program;
-            let backward = if train { backward.as_slice() } else { &[] };
-            let dispatches =
-                std::iter::once(&data.sample).chain(forward).chain(loss).chain(backward);
+        for (slot, (step, part)) in (first..).zip(parts) {
+            let program = &self.program;
+            let backward = if step.is_training() { program.backward.as_slice() } else { &[] };
+            let update = match (step.is_training() && part.is_last, step.insight) {
+                (false, _) => &[],
+                (true, false) => program.update.as_slice(),
+                (true, true) => program.measured_update.as_slice(),
+            };
+            let dispatches = std::iter::once(&data.sample)
+                .chain(&program.forward)
+                .chain(&program.loss)
+                .chain(backward)
+                .chain(update);
             for dispatch in dispatches {
-                dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
+                dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
             }
-            luggage.batches.push((train.then_some(step.number), step.batch));
+            luggage.entries.push(Entry {
+                step: step.reported(),
+                rows: part.rows,
+                ends: part.is_last,
+            });
         }
         drop(pass);
         encoder.copy_buffer_to_buffer(
@@ -226,8 +256,14 @@ impl GpuEngine {
             u64::from(first) * METRICS_BYTES,
             &luggage.staging,
             0,
-            steps.len() as u64 * METRICS_BYTES,
+            parts.len() as u64 * METRICS_BYTES,
         );
+        let measured = parts.last().filter(|(step, part)| step.insight && part.is_last);
+        if let (Some((step, _)), Some(from)) = (measured, &self.program.insight) {
+            let offset = flights::METRICS_STAGED;
+            encoder.copy_buffer_to_buffer(from, 0, &luggage.staging, offset, from.size());
+            luggage.measured = Some(Measured { step: step.number, update: step.update });
+        }
         let submission = self.queue.submit([encoder.finish()]);
         self.stats.submissions += 1;
         self.flights.push(luggage, submission);
@@ -237,24 +273,27 @@ impl GpuEngine {
     /// Predicts one submission's worth of rows.
     fn predict_block(&mut self, inputs: &[f32], rows: usize) -> Result<Vec<f32>> {
         let start = Instant::now();
-        let data = self.upload_arrays(inputs, &[], rows)?;
+        let data = self.upload_arrays(inputs, &[], false, rows)?;
         let outputs = self.plan.mlp().out_features();
         let predictions = in_scope(&self.device, "predicting", || {
             storage(&self.device, "predictions", rows * outputs)
         })?;
-        let steps: Vec<Step> = evaluation_steps(&self.plan, rows).collect();
-        let first_slot = self.write_steps(&data, &steps);
+        let capacity = self.plan.capacity();
+        let parts: Vec<(Step, Part)> = evaluation_steps(&self.plan, rows)
+            .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
+            .collect();
+        let first_slot = self.write_steps(&data, &parts);
         let output = &self.buffers.activations[self.buffers.activations.len() - 1];
         let mut encoder = self.encoder("wgrad.predict");
         let mut first = 0;
-        for (slot, step) in (first_slot..).zip(&steps) {
+        for (slot, (_, part)) in (first_slot..).zip(&parts) {
             let mut pass = compute_pass(&mut encoder);
             for dispatch in std::iter::once(&data.sample).chain(&self.program.forward) {
-                dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
+                dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
             }
             drop(pass);
-            let len = step.batch as usize * outputs;
+            let len = part.rows as usize * outputs;
             encoder.copy_buffer_to_buffer(output, 0, &predictions, bytes_of(first), bytes_of(len));
             first += len;
         }
@@ -262,7 +301,7 @@ impl GpuEngine {
         self.stats.submissions += 1;
         self.stats.waits += 1;
         let predictions = readback::download(&self.device, &self.queue, &predictions)?;
-        self.flights.adapt(start.elapsed().as_secs_f64(), steps.len());
+        self.flights.adapt(start.elapsed().as_secs_f64(), parts.len());
         Ok(predictions)
     }
 
@@ -284,25 +323,54 @@ impl Engine for GpuEngine {
 
     fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
         check_data(&self.plan, data)?;
-        self.upload_arrays(data.inputs(), &data.targets().to_f32(), data.rows())
+        let targets = data.targets().to_f32();
+        if data.weights().is_empty() {
+            return self.upload_arrays(data.inputs(), &targets, false, data.rows());
+        }
+        // Each row's weight behind its targets.
+        let rows = targets.chunks_exact(data.targets().width()).zip(data.weights());
+        let targets: Vec<f32> =
+            rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect();
+        self.upload_arrays(data.inputs(), &targets, true, data.rows())
     }
 
     fn steps_at_once(&self) -> usize {
-        self.flights.steps_at_once()
+        let options = self.plan.options();
+        let parts = options.batch_size.div_ceil(options.micro_batch());
+        (self.flights.parts_at_once() / parts).max(1)
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
-        steps.chunks(MAX_STEPS).try_for_each(|steps| self.submit(data, steps, true))
+        let micro_batch = self.plan.options().micro_batch();
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.clear();
+        for step in steps {
+            for part in step.parts(micro_batch) {
+                parts.push((*step, part));
+                // What is measured leaves with the submission that made it.
+                if parts.len() == MAX_PARTS || step.insight && part.is_last {
+                    self.submit(data, &parts)?;
+                    parts.clear();
+                }
+            }
+        }
+        if !parts.is_empty() {
+            self.submit(data, &parts)?;
+        }
+        self.parts = parts;
+        Ok(())
     }
 
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
-        let mut steps = evaluation_steps(&self.plan, data.rows.min(rows as usize));
+        let capacity = self.plan.capacity();
+        let mut parts = evaluation_steps(&self.plan, data.rows.min(rows as usize))
+            .flat_map(|step| step.parts(capacity).map(move |part| (step, part)));
         loop {
-            let batch: Vec<Step> = steps.by_ref().take(self.flights.steps_at_once()).collect();
+            let batch: Vec<_> = parts.by_ref().take(self.flights.parts_at_once()).collect();
             if batch.is_empty() {
                 return Ok(());
             }
-            self.submit(data, &batch, false)?;
+            self.submit(data, &batch)?;
         }
     }
 
@@ -319,17 +387,17 @@ impl Engine for GpuEngine {
 
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
         let in_features = self.plan.mlp().in_features();
-        let rows = rows_of(inputs, in_features)?;
+        let rows = rows_of(&self.plan, inputs)?;
         let mut predictions = Vec::with_capacity(rows * self.plan.mlp().out_features());
         let limits = self.device.limits();
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         // The plan has checked that one batch fits.
         let batches_that_fit = limit / bytes_of(self.plan.capacity() * self.plan.widest());
-        let most = usize::try_from(batches_that_fit).unwrap_or(MAX_STEPS).max(1);
+        let most = usize::try_from(batches_that_fit).unwrap_or(MAX_PARTS).max(1);
         let mut left = inputs;
         while !left.is_empty() {
             // As much as one submission should take.
-            let block = self.plan.capacity() * self.flights.steps_at_once().min(most);
+            let block = self.plan.capacity() * self.flights.parts_at_once().min(most);
             let (now, later) = left.split_at(left.len().min(block * in_features));
             predictions.extend(self.predict_block(now, now.len() / in_features)?);
             left = later;
@@ -348,22 +416,47 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    fn keep(&mut self) {
-        let Buffers { parameters, kept, .. } = &self.buffers;
-        let mut encoder = self.encoder("wgrad.keep");
-        encoder.copy_buffer_to_buffer(parameters, 0, kept, 0, parameters.size());
+    fn swap_average(&mut self) {
+        let Buffers { parameters, averages: Some([averages, swap]), .. } = &self.buffers else {
+            return;
+        };
+        let mut encoder = self.encoder("wgrad.swap_average");
+        copy(&mut encoder, parameters, swap);
+        copy(&mut encoder, averages, parameters);
+        copy(&mut encoder, swap, averages);
         self.queue.submit([encoder.finish()]);
         self.stats.submissions += 1;
     }
 
-    fn restore(&mut self) {
-        let Buffers { parameters, kept, moments, .. } = &self.buffers;
+    fn keep(&mut self, which: Keep) {
+        let Buffers { parameters, averages, kept, .. } = &self.buffers;
+        let kept = &kept[which as usize];
+        let mut encoder = self.encoder("wgrad.keep");
+        copy(&mut encoder, parameters, &kept.parameters);
+        if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
+            copy(&mut encoder, averages, kept);
+        }
+        self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
+    }
+
+    fn restore(&mut self, which: Keep) {
+        let Buffers { parameters, averages, kept, moments, .. } = &self.buffers;
+        let kept = &kept[which as usize];
         let mut encoder = self.encoder("wgrad.restore");
-        encoder.copy_buffer_to_buffer(kept, 0, parameters, 0, parameters.size());
+        copy(&mut encoder, &kept.parameters, parameters);
+        if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
+            copy(&mut encoder, kept, averages);
+        }
         moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
         self.queue.submit([encoder.finish()]);
         self.stats.submissions += 1;
     }
+}
+
+/// Copies as much as both buffers hold.
+fn copy(encoder: &mut wgpu::CommandEncoder, from: &wgpu::Buffer, to: &wgpu::Buffer) {
+    encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size().min(to.size()));
 }
 
 fn compute_pass(encoder: &mut wgpu::CommandEncoder) -> wgpu::ComputePass<'_> {

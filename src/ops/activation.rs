@@ -1,43 +1,62 @@
-//! The derivative of the net's last activation.
+//! Activation and dropout as passes of their own: where no layer's kernel can apply them on the way.
 
+use super::epilogue::{Epilogue, EpilogueUniform};
 use super::step::StepUniform;
 use super::{WORKGROUP, wgsl};
-use crate::activation::Activation;
 use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
-use crate::real::Real;
 
-pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
-    name: "activation_backward",
-    wgsl: wgsl!("step", "activation", "activation_backward"),
+pub(crate) const ACTIVATION_FORWARD: Kernel = Kernel {
+    name: "activation_forward",
+    wgsl: wgsl!(
+        "step",
+        "activation",
+        "philox",
+        "epilogue",
+        "epilogue_output",
+        "activation_forward"
+    ),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<ActivationShape>("shape"),
+        uniform::<EpilogueUniform>("epilogue"),
+        read("input"),
+        read_write("output"),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    choices: Epilogue::CHOICES,
+};
+
+pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
+    name: "activation_backward",
+    wgsl: wgsl!("step", "activation", "philox", "epilogue", "activation_backward"),
+    bindings: &[
+        step::<StepUniform>("step"),
+        uniform::<ActivationShape>("shape"),
+        uniform::<EpilogueUniform>("epilogue"),
         read("kept"),
         read_write("gradient"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
-    choices: &["ACTIVATION"],
+    choices: Epilogue::CHOICES,
 };
 
 uniform_struct! {
-    /// Columns of the layer and the activation's parameter.
-    ActivationShape { columns: u32, parameter: f32, } pad 2
+    /// Columns of the stage.
+    ActivationShape { columns: u32, } pad 3
 }
 
 impl ActivationShape {
-    pub(crate) fn new(columns: u32, activation: Activation) -> Self {
-        Self { columns, parameter: activation.parameter(), ..Self::default() }
+    pub(crate) fn new(columns: u32) -> Self {
+        Self { columns, ..Self::default() }
     }
 
     /// Workgroups that cover every element of the batch.
     pub(crate) const fn grid(&self) -> Grid {
-        Grid::rows_y(self.columns.div_ceil(WORKGROUP), 1)
+        elementwise(self.columns)
     }
 }
 
-/// Twin of `shaders/activation_backward.wgsl`: dZ = dY ⊙ a′(kept), in place.
-pub(crate) fn activation_backward<T: Real>(activation: Activation, kept: &[T], gradient: &mut [T]) {
-    if activation != Activation::Identity {
-        gradient.iter_mut().zip(kept).for_each(|(g, &k)| *g *= activation.derivative(k));
-    }
+/// Workgroups that cover every element of a batch of so many columns.
+pub(crate) const fn elementwise(columns: u32) -> Grid {
+    Grid::rows_y(columns.div_ceil(WORKGROUP), 1)
 }

@@ -1,11 +1,10 @@
-//! The linear layer with its activation: forward, and backward to input, weight and bias.
+//! The linear layer with its epilogue: forward, and backward to input, weight and bias.
 
+use super::epilogue::{Draw, Epilogue, EpilogueUniform};
 use super::step::StepUniform;
 use super::wgsl;
-use crate::activation::Activation;
 use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
-use crate::matmul::{Matrix, matmul};
-use crate::plan::Stage;
+use crate::matmul::{Matrix, matmul, matmul_add};
 use crate::real::Real;
 
 /// Invocations along each edge of a workgroup of the products.
@@ -19,32 +18,51 @@ const MATMUL: &[(&str, f64)] = &[("SIDE", SIDE as f64), ("DEPTH", DEPTH as f64)]
 
 pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
     name: "linear_forward",
-    wgsl: wgsl!("step", "activation", "matmul", "linear_shape", "linear_forward"),
+    wgsl: wgsl!(
+        "step",
+        "activation",
+        "philox",
+        "epilogue",
+        "epilogue_output",
+        "matmul",
+        "linear_shape",
+        "linear_forward"
+    ),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
+        uniform::<EpilogueUniform>("epilogue"),
         read("input"),
         read("weight"),
         read("bias"),
         read_write("output"),
     ],
     constants: MATMUL,
-    choices: &["ACTIVATION"],
+    choices: Epilogue::CHOICES,
 };
 
 pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
     name: "linear_backward_input",
-    wgsl: wgsl!("step", "activation", "matmul", "linear_shape", "linear_backward_input"),
+    wgsl: wgsl!(
+        "step",
+        "activation",
+        "philox",
+        "epilogue",
+        "matmul",
+        "linear_shape",
+        "linear_backward_input"
+    ),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
+        uniform::<EpilogueUniform>("epilogue"),
         read("gradient_output"),
         read("weight"),
         read("kept"),
         read_write("gradient_input"),
     ],
     constants: MATMUL,
-    choices: &["ACTIVATION"],
+    choices: Epilogue::CHOICES,
 };
 
 pub(crate) const LINEAR_BACKWARD_WEIGHT: Kernel = Kernel {
@@ -63,28 +81,17 @@ pub(crate) const LINEAR_BACKWARD_WEIGHT: Kernel = Kernel {
 };
 
 uniform_struct! {
-    /// Shape of one linear layer, where its output keeps Z, and the parameter of the activation
-    /// that the kernel applies or differentiates.
-    LinearShape {
-        in_features: u32,
-        out_features: u32,
-        preactivation: u32,
-        parameter: f32,
-    }
+    /// Shape of one linear layer.
+    LinearShape { in_features: u32, out_features: u32, } pad 2
 }
 
 impl LinearShape {
-    /// The shape of a stage whose buffers hold `capacity` rows.
-    ///
-    /// `activation` is what the kernel applies (forward: the stage's own) or differentiates
-    /// (backward to the input: the one before the stage).
     #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
-    pub(crate) fn new(stage: &Stage, capacity: usize, activation: Activation) -> Self {
+    pub(crate) fn new(in_features: usize, out_features: usize) -> Self {
         Self {
-            in_features: stage.in_features as u32,
-            out_features: stage.out_features as u32,
-            preactivation: stage.preactivation_offset(capacity) as u32,
-            parameter: activation.parameter(),
+            in_features: in_features as u32,
+            out_features: out_features as u32,
+            ..Self::default()
         }
     }
 
@@ -104,16 +111,17 @@ impl LinearShape {
     }
 }
 
-/// Twin of `shaders/linear_forward.wgsl`: Z = X·Wᵀ + b, Y = a(Z).
+/// Twin of `shaders/linear_forward.wgsl`: Z = X·Wᵀ + b, Y = dropout(a(Z)).
 ///
-/// `preactivation` is empty where the derivative doesn't need Z.
+/// `kept` is empty where the derivative needs nothing but Y.
 pub(crate) fn linear_forward<T: Real>(
-    activation: Activation,
+    epilogue: &Epilogue,
+    draw: Option<&Draw>,
     input: &[T],
     weight: &[T],
     bias: &[T],
     output: &mut [T],
-    preactivation: &mut [T],
+    kept: &mut [T],
 ) {
     let (in_features, out_features) = (weight.len() / bias.len(), bias.len());
     let weight = Matrix::new(weight, in_features);
@@ -121,30 +129,30 @@ pub(crate) fn linear_forward<T: Real>(
     for row in output.chunks_exact_mut(out_features) {
         row.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
     }
-    if !preactivation.is_empty() {
-        preactivation.copy_from_slice(output);
-    }
-    if activation != Activation::Identity {
-        output.iter_mut().for_each(|y| *y = activation.apply(*y));
-    }
+    epilogue.forward(draw, out_features, output, kept);
 }
 
-/// Twin of `shaders/linear_backward_input.wgsl`: dX = (dZ·W) ⊙ a′(kept).
+/// Twin of `shaders/linear_backward_input.wgsl`: dX = (dZ·W) ⊙ the derivative of the epilogue that
+/// made X.
 pub(crate) fn linear_backward_input<T: Real>(
-    activation: Activation,
+    epilogue: &Epilogue,
+    draw: Option<&Draw>,
     gradient_output: &[T],
     weight: &[T],
     out_features: usize,
     kept: &[T],
     gradient_input: &mut [T],
 ) {
-    let weight = Matrix::new(weight, weight.len() / out_features);
+    let in_features = weight.len() / out_features;
+    let weight = Matrix::new(weight, in_features);
     matmul(gradient_input, Matrix::new(gradient_output, out_features), weight);
-    super::activation::activation_backward(activation, kept, gradient_input);
+    epilogue.backward(draw, in_features, kept, gradient_input);
 }
 
-/// Twin of `shaders/linear_backward_weight.wgsl`: dW = dZᵀ·X, db = Σ dZ over the rows.
+/// Twin of `shaders/linear_backward_weight.wgsl`: dW = dZᵀ·X, db = Σ dZ over the rows; added to what
+/// is there if `accumulate`.
 pub(crate) fn linear_backward_weight<T: Real>(
+    accumulate: bool,
     gradient_output: &[T],
     input: &[T],
     gradient_weight: &mut [T],
@@ -152,9 +160,14 @@ pub(crate) fn linear_backward_weight<T: Real>(
 ) {
     let out_features = gradient_bias.len();
     let in_features = gradient_weight.len() / out_features;
-    let gradients = Matrix::new(gradient_output, out_features);
-    matmul(gradient_weight, gradients.transposed(), Matrix::new(input, in_features));
-    gradient_bias.fill(T::ZERO);
+    let gradients = Matrix::new(gradient_output, out_features).transposed();
+    let input = Matrix::new(input, in_features);
+    if accumulate {
+        matmul_add(gradient_weight, gradients, input);
+    } else {
+        matmul(gradient_weight, gradients, input);
+        gradient_bias.fill(T::ZERO);
+    }
     for row in gradient_output.chunks_exact(out_features) {
         gradient_bias.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
     }

@@ -28,17 +28,17 @@ pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     wgsl: wgsl!("step", "loss", "cross_entropy"),
     bindings: LOSS_ELEMENTWISE.bindings,
     constants: &[("WORKGROUP", WORKGROUP as f64)],
-    choices: &["WEIGHTED"],
+    choices: &[],
 };
 
 uniform_struct! {
-    /// Outputs of the net, and the loss's δ or ε.
-    LossShape { outputs: u32, parameter: f32, } pad 2
+    /// Outputs of the net, the loss's δ or ε, and columns of the targets without the row's weight.
+    LossShape { outputs: u32, parameter: f32, target_width: u32, } pad 1
 }
 
 impl LossShape {
-    pub(crate) fn new(outputs: u32, loss: &Loss) -> Self {
-        Self { outputs, parameter: loss.parameter(), ..Self::default() }
+    pub(crate) fn new(outputs: u32, target_width: u32, loss: &Loss) -> Self {
+        Self { outputs, parameter: loss.parameter(), target_width, ..Self::default() }
     }
 
     /// One invocation per row.
@@ -47,16 +47,14 @@ impl LossShape {
     }
 }
 
-/// The kernel that computes a loss, and the value of its choice.
-pub(crate) fn kernel(loss: &Loss) -> (&'static Kernel, f64) {
+/// The kernel that computes a loss, and the values of its choices.
+pub(crate) fn kernel(loss: &Loss) -> (&'static Kernel, &'static [f64]) {
     match loss {
-        Loss::Mse => (&LOSS_ELEMENTWISE, 0.0),
-        Loss::Mae => (&LOSS_ELEMENTWISE, 1.0),
-        Loss::Huber { .. } => (&LOSS_ELEMENTWISE, 2.0),
-        Loss::BceWithLogits { .. } => (&LOSS_ELEMENTWISE, 3.0),
-        Loss::CrossEntropy { class_weights, .. } => {
-            (&CROSS_ENTROPY, f64::from(u8::from(!class_weights.is_empty())))
-        }
+        Loss::Mse => (&LOSS_ELEMENTWISE, &[0.0]),
+        Loss::Mae => (&LOSS_ELEMENTWISE, &[1.0]),
+        Loss::Huber { .. } => (&LOSS_ELEMENTWISE, &[2.0]),
+        Loss::BceWithLogits { .. } => (&LOSS_ELEMENTWISE, &[3.0]),
+        Loss::CrossEntropy { .. } => (&CROSS_ENTROPY, &[]),
     }
 }
 
@@ -79,43 +77,59 @@ impl<T: Real> RowMetrics<T> {
     }
 }
 
-/// Twin of `shaders/loss_elementwise.wgsl` and `shaders/cross_entropy.wgsl`.
-///
-/// `prediction` and `gradient` are batch × outputs, `weight` has one number per output.
+/// What the losses compare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LossInput<'a, T> {
+    /// batch × outputs.
+    pub prediction: &'a [T],
+    /// batch × columns of the targets.
+    pub target: &'a [T],
+    /// One number per output: class weights, positive weights or 1.
+    pub weight: &'a [T],
+    /// What each row counts, or empty for 1.
+    pub sample_weight: &'a [T],
+    /// 1/Σω over the step's batch, ω what a row counts with its class.
+    pub scale: T,
+}
+
+impl<T: Real> LossInput<'_, T> {
+    fn sample_weight(&self, row: usize) -> T {
+        self.sample_weight.get(row).copied().unwrap_or(T::ONE)
+    }
+}
+
+/// Twin of `shaders/loss_elementwise.wgsl` and `shaders/cross_entropy.wgsl`; `gradient` is
+/// batch × outputs.
 pub(crate) fn loss<T: Real>(
     loss: &Loss,
-    prediction: &[T],
-    target: &[T],
-    weight: &[T],
+    input: &LossInput<'_, T>,
     gradient: &mut [T],
     row_metrics: &mut [RowMetrics<T>],
 ) {
     match *loss {
         Loss::CrossEntropy { label_smoothing, .. } => {
-            let smoothing = T::from_f32(label_smoothing);
-            cross_entropy(smoothing, prediction, target, weight, gradient, row_metrics);
+            cross_entropy(T::from_f32(label_smoothing), input, gradient, row_metrics);
         }
-        ref elementwise => {
-            loss_elementwise(elementwise, prediction, target, weight, gradient, row_metrics);
-        }
+        ref elementwise => loss_elementwise(elementwise, input, gradient, row_metrics),
     }
 }
 
 fn loss_elementwise<T: Real>(
     loss: &Loss,
-    prediction: &[T],
-    target: &[T],
-    weight: &[T],
+    input: &LossInput<'_, T>,
     gradient: &mut [T],
     row_metrics: &mut [RowMetrics<T>],
 ) {
+    let weight = input.weight;
     let outputs = count::<T>(weight.len());
-    let scale = T::ONE / (count::<T>(row_metrics.len()) * outputs);
-    let rows = prediction
+    let rows = input
+        .prediction
         .chunks_exact(weight.len())
-        .zip(target.chunks_exact(weight.len()))
+        .zip(input.target.chunks_exact(weight.len()))
         .zip(gradient.chunks_exact_mut(weight.len()));
-    for (((p, t), g), report) in rows.zip(row_metrics) {
+    for (row, (((p, t), g), report)) in rows.zip(row_metrics).enumerate() {
+        let row_weight = input.sample_weight(row);
+        let scale = row_weight * input.scale / outputs;
         let (mut sum, mut squares, mut right) = (T::ZERO, T::ZERO, true);
         for (((&p, &t), g), &w) in p.iter().zip(t).zip(g).zip(weight) {
             let (value, slope) = loss_and_slope(loss, p, t, w);
@@ -126,7 +140,7 @@ fn loss_elementwise<T: Real>(
         }
         let hit = if right { T::ONE } else { T::ZERO };
         let score = if loss.is_classification() { hit } else { squares };
-        *report = RowMetrics::new(sum / outputs, T::ONE, score);
+        *report = RowMetrics::new(row_weight * sum / outputs, row_weight, score);
     }
 }
 
@@ -159,23 +173,22 @@ fn loss_and_slope<T: Real>(loss: &Loss, p: T, t: T, w: T) -> (T, T) {
 
 fn cross_entropy<T: Real>(
     smoothing: T,
-    prediction: &[T],
-    target: &[T],
-    weight: &[T],
+    input: &LossInput<'_, T>,
     gradient: &mut [T],
     row_metrics: &mut [RowMetrics<T>],
 ) {
-    let normaliser: T = target.iter().map(|&t| weight[label(t)]).sum();
-    // Without a row that counts there is nothing to learn: no gradient, instead of 0/0.
-    let scale = if normaliser == T::ZERO { T::ZERO } else { T::ONE / normaliser };
+    let weight = input.weight;
     let weights: T = weight.iter().copied().sum();
     let spread = smoothing / count::<T>(weight.len());
-    let rows = prediction
+    let rows = input
+        .prediction
         .chunks_exact(weight.len())
-        .zip(target)
+        .zip(input.target)
         .zip(gradient.chunks_exact_mut(weight.len()));
-    for (((p, &t), g), report) in rows.zip(row_metrics) {
+    for (row, (((p, t), g), report)) in rows.zip(row_metrics).enumerate() {
         let t = label(t);
+        let row_weight = input.sample_weight(row);
+        let scale = row_weight * input.scale;
         let predicted = (1..p.len()).fold(0, |best, k| if p[k] > p[best] { k } else { best });
         let largest = p[predicted];
         let sum: T = p.iter().map(|&p| (p - largest).exp()).sum();
@@ -189,7 +202,7 @@ fn cross_entropy<T: Real>(
             *g = (focus * (softmax - hit) + spread * (softmax * weights - w)) * scale;
         }
         let score = if predicted == t { T::ONE } else { T::ZERO };
-        *report = RowMetrics::new(value, weight[t], score);
+        *report = RowMetrics::new(row_weight * value, row_weight * weight[t], score);
     }
 }
 
@@ -200,6 +213,6 @@ fn count<T: Real>(n: usize) -> T {
 
 /// The class index that a target column holds as a number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by Dataset")]
-fn label<T: Real>(target: T) -> usize {
+fn label<T: Real>(target: &T) -> usize {
     target.to_f64() as usize
 }

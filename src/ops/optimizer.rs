@@ -3,14 +3,31 @@
 use super::step::StepUniform;
 use super::wgsl;
 use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
-use crate::optimizer::{Optimizer, Rule, Update};
+use crate::optimizer::{Clip, GroupUpdate, MAX_GROUPS, Rule, Update};
+use crate::options::TrainOptions;
+use crate::plan::Plan;
 use crate::real::Real;
 
 const WORKGROUP: u32 = 256;
+/// Partial sums of the gradient's norm.
+pub(crate) const PARTIAL_SUMS: usize = WORKGROUP as usize;
+
+pub(crate) const GRADIENT_NORM: Kernel = Kernel {
+    name: "gradient_norm",
+    wgsl: wgsl!("step", "gradient_norm", "arena"),
+    bindings: &[
+        step::<StepUniform>("step"),
+        uniform::<ArenaShape>("shape"),
+        read("gradients"),
+        read_write("partial_sums"),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    choices: &[],
+};
 
 pub(crate) const OPTIMIZER: Kernel = Kernel {
     name: "optimizer",
-    wgsl: wgsl!("step", "optimizer"),
+    wgsl: wgsl!("step", "optimizer", "arena"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<ArenaShape>("shape"),
@@ -18,20 +35,34 @@ pub(crate) const OPTIMIZER: Kernel = Kernel {
         read_write("parameters"),
         read_write("moment1"),
         read_write("moment2"),
+        read_write("moment3"),
+        read_write("averages"),
+        read("partial_sums"),
+        read_write("measured"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
-    choices: &["RULE"],
+    choices: &["RULE", "MOMENTUM", "VARIANT", "CLIP", "AVERAGED", "MEASURED"],
 };
 
 uniform_struct! {
-    /// Elements of the arenas.
-    ArenaShape { len: u32, } pad 3
+    /// Mirror of `ArenaShape` in `shaders/arena.wgsl`.
+    ArenaShape { ends0: [u32; 4], ends1: [u32; 4], len: u32, } pad 3
 }
 
 impl ArenaShape {
+    /// The trained part of a plan's arenas.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self::new(plan.group_ends())
+    }
+
+    /// Arenas whose parameter groups end there.
     #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
-    pub(crate) fn new(arena_len: usize) -> Self {
-        Self { len: arena_len as u32, ..Self::default() }
+    pub(crate) fn new(group_ends: &[usize]) -> Self {
+        let len = group_ends.last().map_or(0, |&end| end as u32);
+        let mut ends = [len; MAX_GROUPS];
+        ends.iter_mut().zip(group_ends).for_each(|(end, &group)| *end = group as u32);
+        let [a, b, c, d, e, f, g, h] = ends;
+        Self { ends0: [a, b, c, d], ends1: [e, f, g, h], len, ..Self::default() }
     }
 
     /// One invocation per element.
@@ -40,37 +71,201 @@ impl ArenaShape {
     }
 }
 
-/// Twin of `shaders/optimizer.wgsl`. Moments that the rule hasn't are empty.
+/// One workgroup per partial sum.
+pub(crate) const fn norm_grid() -> Grid {
+    Grid::fixed(WORKGROUP, 1)
+}
+
+/// Values of the optimizer kernel's choices.
+pub(crate) fn choices(options: &TrainOptions, measured: bool) -> [f64; 6] {
+    let (rule, momentum, variant) = match options.optimizer.rule {
+        Rule::Sgd { momentum, nesterov } => (0, momentum > 0.0, nesterov),
+        Rule::Adagrad { .. } => (1, false, false),
+        Rule::Rmsprop { momentum, centred, .. } => (2, momentum > 0.0, centred),
+        Rule::Adam { amsgrad, .. } => (3, false, amsgrad),
+        Rule::Nadam { .. } => (4, false, false),
+        Rule::Lion { .. } => (5, false, false),
+    };
+    let clip = match options.clip {
+        None => 0,
+        Some(Clip::Value(_)) => 1,
+        Some(Clip::Norm(_)) => 2,
+    };
+    let averaged = u8::from(options.ema.is_some());
+    [rule, u8::from(momentum), u8::from(variant), clip, averaged, u8::from(measured)].map(f64::from)
+}
+
+/// Everything that a step of the optimizer reads and writes, trained elements only. Moments and
+/// averages that there aren't are empty.
+#[derive(Debug)]
+pub(crate) struct Arenas<'a, T> {
+    pub gradients: &'a [T],
+    pub parameters: &'a mut [T],
+    pub moments: [&'a mut [T]; 3],
+    pub averages: &'a mut [T],
+    /// (d, denominator) of each element, where it is wanted, else empty.
+    pub measured: &'a mut [[T; 2]],
+}
+
+/// Twin of `shaders/optimizer.wgsl` and `shaders/gradient_norm.wgsl`.
 pub(crate) fn optimizer<T: Real>(
-    optimizer: &Optimizer,
+    rule: &Rule,
+    clip: Option<Clip>,
+    group_ends: &[usize],
     update: &Update<T>,
-    gradients: &[T],
-    parameters: &mut [T],
-    moment1: &mut [T],
-    moment2: &mut [T],
+    arenas: Arenas<'_, T>,
+) {
+    let Arenas { gradients, parameters, mut moments, averages, measured } = arenas;
+    let factor = match clip {
+        Some(Clip::Norm(_)) => clip_factor(update.clip, gradients),
+        _ => T::ONE,
+    };
+    let mut start = 0;
+    for (scalars, &end) in update.groups.iter().zip(group_ends) {
+        let pass = Pass {
+            scalars,
+            clip: clip.map(|clip| (clip, update.clip, factor)),
+            gradients: &gradients[start..end],
+            parameters: &mut parameters[start..end],
+            measured: part(measured, start, end),
+        };
+        let moments = moments.each_mut().map(|moment| part(moment, start, end));
+        group_pass(rule, update, pass, moments);
+        start = end;
+    }
+    for (average, &w) in averages.iter_mut().zip(&*parameters) {
+        *average = update.average * *average + update.one_minus_average * w;
+    }
+}
+
+/// A part of an arena; what isn't there stays empty.
+fn part<T>(arena: &mut [T], start: usize, end: usize) -> &mut [T] {
+    let len = arena.len();
+    &mut arena[start.min(len)..end.min(len)]
+}
+
+/// min(1, c/(‖g‖ + 1e-6)).
+fn clip_factor<T: Real>(bound: T, gradients: &[T]) -> T {
+    let norm = gradients.iter().map(|g| g.to_f64().powi(2)).sum::<f64>().sqrt();
+    let ratio = bound / (T::from_f64(norm) + T::from_f64(1e-6));
+    if ratio > T::ONE { T::ONE } else { ratio }
+}
+
+/// One parameter group's part of the arenas.
+struct Pass<'a, T> {
+    scalars: &'a GroupUpdate<T>,
+    /// With its bound and factor.
+    clip: Option<(Clip, T, T)>,
+    gradients: &'a [T],
+    parameters: &'a mut [T],
+    measured: &'a mut [[T; 2]],
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// Runs a formula over the elements: (g, moments) to ((d, denominator), moments).
+    fn run<const N: usize>(
+        self,
+        moments: [&mut [T]; N],
+        formula: impl Fn(T, [T; N]) -> ([T; 2], [T; N]),
+    ) {
+        let Self { scalars, clip, gradients, parameters, measured } = self;
+        let mut moments = moments.map(|moment| &mut moment[..parameters.len()]);
+        for (i, (w, &g)) in parameters.iter_mut().zip(gradients).enumerate() {
+            let g = match clip {
+                None => g,
+                Some((Clip::Norm(_), _, factor)) => g * factor,
+                Some((Clip::Value(_), bound, _)) if g > bound => bound,
+                Some((Clip::Value(_), bound, _)) if g < -bound => -bound,
+                Some((Clip::Value(_), ..)) => g,
+            };
+            let before = std::array::from_fn(|k| moments[k][i]);
+            let (d, after) = formula(g + scalars.l2 * *w, before);
+            for (moment, after) in moments.iter_mut().zip(after) {
+                moment[i] = after;
+            }
+            *w = scalars.keep * *w - scalars.step_size * d[0];
+            if let Some(measured) = measured.get_mut(i) {
+                *measured = d;
+            }
+        }
+    }
+}
+
+fn group_pass<T: Real>(
+    rule: &Rule,
+    update: &Update<T>,
+    pass: Pass<'_, T>,
+    [moment1, moment2, moment3]: [&mut [T]; 3],
 ) {
     let u = update;
-    let decayed = |w: T, g: T| g + u.l2 * w;
-    let step = |w: &mut T, direction: T| *w = u.keep * *w - u.step_size * direction;
-    let steps = parameters.iter_mut().zip(gradients);
-    match optimizer.rule {
-        Rule::Sgd { momentum: 0.0, .. } => {
-            steps.for_each(|(w, &g)| step(w, decayed(*w, g)));
-        }
-        Rule::Sgd { nesterov, .. } => {
-            for ((w, &g), m) in steps.zip(moment1) {
-                let g = decayed(*w, g);
-                *m = u.beta1 * *m + g;
-                step(w, if nesterov { g + u.beta1 * *m } else { *m });
+    let mean1 = |m: T, g: T| u.beta1 * m + u.one_minus_beta1 * g;
+    let mean2 = |m: T, g: T| u.beta2 * m + u.one_minus_beta2 * g;
+    let square2 = |v: T, g: T| u.beta2 * v + u.one_minus_beta2 * g * g;
+    let corrected = |v: T| v.sqrt() * u.inv_root_correction2 + u.eps;
+    match *rule {
+        Rule::Sgd { momentum: 0.0, .. } => pass.run([], |g, []| ([g, T::ZERO], [])),
+        Rule::Sgd { nesterov, .. } => pass.run([moment1], |g, [m]| {
+            let m = u.beta1 * m + g;
+            ([if nesterov { g + u.beta1 * m } else { m }, T::ZERO], [m])
+        }),
+        Rule::Adagrad { .. } => pass.run([moment1], |g, [v]| {
+            let v = v + g * g;
+            let denominator = v.sqrt() + u.eps;
+            ([g / denominator, denominator], [v])
+        }),
+        Rule::Rmsprop { momentum, centred, .. } => {
+            let plain = |v: T| v.sqrt() + u.eps;
+            match (centred, momentum > 0.0) {
+                (false, false) => pass.run([moment1], |g, [v]| {
+                    let v = square2(v, g);
+                    ([g / plain(v), plain(v)], [v])
+                }),
+                (false, true) => pass.run([moment1, moment2], |g, [v, m]| {
+                    let v = square2(v, g);
+                    let m = u.beta1 * m + g / plain(v);
+                    ([m, plain(v)], [v, m])
+                }),
+                (true, false) => pass.run([moment1, moment2], |g, [v, mean]| {
+                    let (v, mean) = (square2(v, g), mean2(mean, g));
+                    let denominator = plain(v - mean * mean);
+                    ([g / denominator, denominator], [v, mean])
+                }),
+                (true, true) => pass.run([moment1, moment2, moment3], |g, [v, mean, m]| {
+                    let (v, mean) = (square2(v, g), mean2(mean, g));
+                    let denominator = plain(v - mean * mean);
+                    let m = u.beta1 * m + g / denominator;
+                    ([m, denominator], [v, mean, m])
+                }),
             }
         }
-        Rule::Adam { .. } => {
-            for (((w, &g), m), v) in steps.zip(moment1).zip(moment2) {
-                let g = decayed(*w, g);
-                *m = u.beta1 * *m + u.one_minus_beta1 * g;
-                *v = u.beta2 * *v + u.one_minus_beta2 * g * g;
-                step(w, *m / (v.sqrt() * u.inv_root_correction2 + u.eps));
-            }
+        Rule::Adam { amsgrad: false, .. } => pass.run([moment1, moment2], |g, [m, v]| {
+            let (m, v) = (mean1(m, g), square2(v, g));
+            ([m / corrected(v), corrected(v)], [m, v])
+        }),
+        Rule::Adam { amsgrad: true, .. } => {
+            pass.run([moment1, moment2, moment3], |g, [m, v, largest]| {
+                let (m, v) = (mean1(m, g), square2(v, g));
+                let largest = if largest > v { largest } else { v };
+                ([m / corrected(largest), corrected(largest)], [m, v, largest])
+            });
         }
+        Rule::Nadam { .. } => pass.run([moment1, moment2], |g, [m, v]| {
+            let (m, v) = (mean1(m, g), square2(v, g));
+            ([(m + u.mix * g) / corrected(v), corrected(v)], [m, v])
+        }),
+        Rule::Lion { .. } => {
+            pass.run([moment1], |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]))
+        }
+    }
+}
+
+/// −1, 0 or 1; NaN stays.
+fn sign<T: Real>(x: T) -> T {
+    if x > T::ZERO {
+        T::ONE
+    } else if x < T::ZERO {
+        -T::ONE
+    } else {
+        x
     }
 }

@@ -22,7 +22,7 @@ pub(crate) const SAMPLE: Kernel = Kernel {
 };
 
 uniform_struct! {
-    /// Columns of the data set.
+    /// Columns of the data set; those of the targets with the rows' weights, if there are any.
     SampleShape { in_features: u32, target_width: u32, } pad 2
 }
 
@@ -37,17 +37,18 @@ impl SampleShape {
     }
 }
 
-/// Twin of `shaders/sample.wgsl` for one array: row b of `batch` ← row π(first + b) of `data`.
+/// Twin of `shaders/sample.wgsl` for one array: row b of `batch` ← row π(first + row0 + b) of `data`.
 pub(crate) fn sample<T: Real>(
     order: &Order,
     first: u32,
+    row0: u32,
     columns: usize,
     data: &[T],
     batch: &mut [T],
 ) {
     #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
     let rows = (data.len() / columns) as u32;
-    for (index, destination) in (0..).zip(batch.chunks_exact_mut(columns)) {
+    for (index, destination) in (row0..).zip(batch.chunks_exact_mut(columns)) {
         let start = order.row(rows, first, index) as usize * columns;
         destination.copy_from_slice(&data[start..start + columns]);
     }

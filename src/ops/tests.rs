@@ -6,7 +6,9 @@
 //! division: 2.5 ULP, sqrt: as 1/inverseSqrt, 2 ULP and a division.
 
 mod activations;
+mod dropout;
 mod losses;
+mod norms;
 mod records;
 mod updates;
 

@@ -1,7 +1,7 @@
 //! What a plan refuses, each with the numbers and what would fit.
 
 use super::table::bytes;
-use super::{F32, Plan, TENSOR_ALIGN};
+use super::{F32, Plan, Stage, StageOp, TENSOR_ALIGN};
 use crate::error::{Error, Result};
 
 impl Plan {
@@ -20,6 +20,80 @@ impl Plan {
             limit: format!("{} elements", u32::MAX),
             remedy: self.batch_that_fits(fits),
         })
+    }
+
+    /// Refuses parameter groups that name what isn't there.
+    pub(super) fn check_groups(&self) -> Result<()> {
+        use crate::optimizer::Parameters;
+        for parameters in self.options.groups.iter().flat_map(|group| &group.parameters) {
+            let mut trained = self.tensors().filter(|tensor| tensor.kind.is_trained());
+            let problem = match parameters {
+                Parameters::Layer(layer) if !trained.any(|t| t.layer == *layer) => {
+                    format!("a parameter group names layer {layer}")
+                }
+                Parameters::Tensor(name) if !trained.any(|t| t.name == *name) => {
+                    format!("a parameter group names tensor {name}")
+                }
+                _ => continue,
+            };
+            let trained = self.tensors().filter(|tensor| tensor.kind.is_trained());
+            let names: Vec<&str> = trained.map(|tensor| tensor.name.as_str()).collect();
+            return Err(Error::Shape {
+                what: problem,
+                expected: format!("one with parameters of {}", self.mlp),
+                got: format!("the net has {}", names.join(", ")),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses batches that a batch norm can't take the variance of: those of `rows` training rows.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the layer.
+    pub(crate) fn check_norms(&self, rows: u32) -> Result<()> {
+        let by_batch = |stage: &&Stage| matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row);
+        let Some(stage) = self.stages.iter().find(by_batch) else { return Ok(()) };
+        let (batch, micro) = (self.options.batch_size, self.options.micro_batch());
+        let rows = rows as usize;
+        let full = batch.min(rows);
+        let last = if self.options.drop_last { 0 } else { rows % batch };
+        // The parts of full batches, and those of the last one.
+        let single = |rows: usize| rows > 0 && (micro == 1 || rows % micro == 1);
+        if !single(full) && !single(last) {
+            return Ok(());
+        }
+        let remedy = if micro < batch { "micro_batch" } else { "batch_size" };
+        let why = if single(full) {
+            format!("got a batch of 1 (raise {remedy})")
+        } else {
+            format!(
+                "but {rows} rows in batches of {batch} leave a batch of 1 at the end of each epoch \
+                 (change {remedy}, or set drop_last)"
+            )
+        };
+        Err(Error::Model {
+            layer: stage.layer,
+            problem: format!("batch norm needs at least 2 rows at once in training, {why}"),
+        })
+    }
+
+    /// Refuses to evaluate one row with a batch norm that takes the batch's statistics.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the layer.
+    pub(crate) fn check_evaluation(&self, rows: usize) -> Result<()> {
+        let by_batch = |stage: &&Stage| matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row && norm.running.is_none());
+        match self.stages.iter().find(by_batch) {
+            Some(stage) if rows == 1 => Err(Error::Model {
+                layer: stage.layer,
+                problem:
+                    "batch norm without running statistics needs at least 2 rows, got 1 (give \
+                          more rows at once, or set track_running_stats)"
+                        .into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn batch_that_fits(&self, rows: u128) -> String {

@@ -2,34 +2,51 @@
 
 use std::fmt;
 
-use super::Plan;
+use super::{Plan, Stage, StageOp, Tensor};
 use crate::activation::Activation;
+
+impl Stage {
+    /// What it does, short: sizes of a linear layer, or the norm's name.
+    fn kind(&self) -> String {
+        match &self.op {
+            StageOp::Linear { .. } => format!("{} → {}", self.in_features, self.out_features),
+            StageOp::Norm(norm) if norm.per_row => "layer norm".into(),
+            StageOp::Norm(_) => "batch norm".into(),
+            StageOp::Pass => String::new(),
+        }
+    }
+
+    /// Activation and dropout, short.
+    fn epilogue(&self) -> String {
+        let activation =
+            (self.activation != Activation::Identity).then(|| self.activation.to_string());
+        let dropout = self.dropout.map(|(_, dropout)| format!("dropout {}", dropout.rate));
+        activation.into_iter().chain(dropout).collect::<Vec<_>>().join(", ")
+    }
+
+    fn trained(&self) -> usize {
+        self.tensors().filter(|t| t.kind.is_trained()).map(Tensor::len).sum()
+    }
+}
 
 impl fmt::Display for Plan {
     /// A table: layer, shape, parameters, activations and FLOPs per row; then the totals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |activation: Activation| match activation {
-            Activation::Identity => String::new(),
-            a => a.to_string(),
-        };
-        let width = self
-            .stages
-            .iter()
-            .map(|s| shown(s.activation).len())
-            .fold("activation".len(), usize::max);
+        let width =
+            self.stages.iter().map(|s| s.epilogue().len()).fold("activation".len(), usize::max);
         writeln!(
             f,
             "{:>5}  {:<13} {:<width$} {:>12} {:>13} {:>13}",
-            "layer", "linear", "activation", "parameters", "activations", "FLOPs / row"
+            "layer", "kind", "activation", "parameters", "activations", "FLOPs / row"
         )?;
         for stage in &self.stages {
             writeln!(
                 f,
                 "{:>5}  {:<13} {:<width$} {:>12} {:>13} {:>13}",
                 stage.layer,
-                format!("{} → {}", stage.in_features, stage.out_features),
-                shown(stage.activation),
-                thousands((stage.weight.len() + stage.bias.len()) as u64),
+                stage.kind(),
+                stage.epilogue(),
+                thousands(stage.trained() as u64),
                 thousands(stage.activation_len(1) as u64),
                 thousands(2 * stage.products()),
             )?;

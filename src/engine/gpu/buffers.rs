@@ -1,13 +1,15 @@
 //! Every buffer of a plan on the device.
 
 use crate::engine::kernel::Uniform;
-use crate::plan::{Plan, Tensor};
+use crate::ops::optimizer::PARTIAL_SUMS;
+use crate::plan::{Plan, Stage, Tensor};
 
 /// Slots of the step ring and of the metrics ring.
 pub(crate) const SLOTS: u32 = 256;
-/// Bytes from one slot of the step ring to the next: the largest offset alignment WebGPU has.
-pub(crate) const SLOT_STRIDE: u32 = 256;
-/// Bytes of one batch's metrics: four f32.
+/// Bytes from one slot of the step ring to the next: a multiple of the largest offset alignment that
+/// WebGPU has, 256.
+pub(crate) const SLOT_STRIDE: u32 = 512;
+/// Bytes of one part's metrics: four f32.
 pub(crate) const METRICS_BYTES: u64 = 16;
 
 const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
@@ -19,33 +21,69 @@ const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
 pub(crate) struct Buffers {
     pub device: wgpu::Device,
     queue: wgpu::Queue,
-    /// Scalars of [`SLOTS`] steps.
+    /// Scalars of [`SLOTS`] parts of steps.
     pub steps: wgpu::Buffer,
-    /// Metrics of [`SLOTS`] batches.
+    /// Metrics of [`SLOTS`] parts.
     pub ring: wgpu::Buffer,
     pub parameters: wgpu::Buffer,
     pub gradients: wgpu::Buffer,
-    pub moments: [wgpu::Buffer; 2],
-    pub kept: wgpu::Buffer,
-    /// Y of each stage, and Z behind it where it is kept.
+    pub moments: [wgpu::Buffer; 3],
+    /// Averaged weights, and room to exchange them with the parameters.
+    pub averages: Option<[wgpu::Buffer; 2]>,
+    /// Copies of parameters and averages: the last good ones, and the best.
+    pub kept: Vec<Kept>,
+    /// Partial sums of the gradient's norm.
+    pub partial_sums: wgpu::Buffer,
+    /// What the optimizer measures, where insights are wanted.
+    pub measured: Option<wgpu::Buffer>,
+    /// Y of each stage, and behind it what else its derivative needs.
     pub activations: Vec<wgpu::Buffer>,
+    /// Statistics and sums of each stage that is a norm.
+    pub norms: Vec<Option<NormBuffers>>,
     pub errors: [wgpu::Buffer; 2],
     pub batch_inputs: wgpu::Buffer,
     pub batch_targets: wgpu::Buffer,
     pub loss_weights: wgpu::Buffer,
     pub row_metrics: wgpu::Buffer,
-    /// Elements of Y per stage, without Z.
+    /// Elements of Y per stage, without what is kept behind it.
     output_lens: Vec<usize>,
+}
+
+/// One copy of the parameters and of their average, where there is one.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub parameters: wgpu::Buffer,
+    pub averages: Option<wgpu::Buffer>,
+}
+
+/// What the kernels of a norm share.
+#[derive(Debug)]
+pub(crate) struct NormBuffers {
+    /// [groups, 3]
+    pub statistics: wgpu::Buffer,
+    /// [groups, 2]
+    pub sums: wgpu::Buffer,
 }
 
 impl Buffers {
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: &Plan) -> Self {
         let storage = |name: &str, elements: usize| storage(device, name, elements);
-        let rows = plan.capacity();
-        let moment = |index: usize| {
-            let has = index < plan.options().optimizer.moments();
-            // Every binding needs a buffer; one the kernel never touches is as small as can be.
-            storage(["moment1", "moment2"][index], if has { plan.arena_len() } else { 1 })
+        let options = plan.options();
+        let (rows, trained) = (plan.capacity(), plan.trained_len());
+        // Every binding needs a buffer; one the kernel never touches is as small as can be.
+        let moment = |name: &str, index: usize| {
+            storage(name, if index < options.optimizer.moments() { trained } else { 1 })
+        };
+        let kept = || Kept {
+            parameters: storage("kept", plan.arena_len()),
+            averages: options.ema.map(|_| storage("kept_averages", trained)),
+        };
+        let norm = |stage: &Stage| {
+            let groups = stage.norm_groups(rows);
+            (groups > 0).then(|| NormBuffers {
+                statistics: storage(&format!("statistics[{}]", stage.layer), 3 * groups),
+                sums: storage(&format!("sums[{}]", stage.layer), 2 * groups),
+            })
         };
         let buffers = Self {
             device: device.clone(),
@@ -58,27 +96,43 @@ impl Buffers {
             }),
             ring: storage("metrics", SLOTS as usize * 4),
             parameters: storage("parameters", plan.arena_len()),
-            gradients: storage("gradients", plan.arena_len()),
-            moments: [moment(0), moment(1)],
-            kept: storage("kept", plan.arena_len()),
+            gradients: storage("gradients", trained),
+            moments: [moment("moment1", 0), moment("moment2", 1), moment("moment3", 2)],
+            averages: options.ema.map(|_| ["averages", "swap"].map(|name| storage(name, trained))),
+            kept: (0..1 + usize::from(options.early_stopping.is_some())).map(|_| kept()).collect(),
+            partial_sums: storage("partial_sums", PARTIAL_SUMS),
+            measured: options.insight_every.map(|_| storage("measured", 2 * trained)),
             activations: plan
                 .stages()
                 .iter()
                 .map(|s| storage(&format!("activations[{}]", s.layer), s.activation_len(rows)))
                 .collect(),
+            norms: plan.stages().iter().map(norm).collect(),
             errors: ["errors[0]", "errors[1]"]
                 .map(|name| storage(name, rows * plan.widest_output())),
             batch_inputs: storage("batch_inputs", rows * plan.mlp().in_features()),
-            batch_targets: storage("batch_targets", rows * plan.target_width()),
+            // With room for the rows' weights.
+            batch_targets: storage("batch_targets", rows * (plan.target_width() + 1)),
             loss_weights: storage("loss_weights", plan.mlp().out_features()),
             row_metrics: storage("row_metrics", rows * 4),
             output_lens: plan.stages().iter().map(|s| rows * s.out_features).collect(),
         };
-        let weights = plan.options().loss.weights(plan.mlp().out_features());
-        queue.write_buffer(&buffers.loss_weights, 0, bytemuck::cast_slice(&weights));
+        let weights = options.loss.weights(plan.mlp().out_features());
+        let write = |buffer: &wgpu::Buffer, content: &[f32]| {
+            queue.write_buffer(buffer, 0, bytemuck::cast_slice(content));
+        };
+        write(&buffers.loss_weights, &weights);
         let initial = plan.initial_parameters();
-        queue.write_buffer(&buffers.parameters, 0, bytemuck::cast_slice(&initial));
-        queue.write_buffer(&buffers.kept, 0, bytemuck::cast_slice(&initial));
+        write(&buffers.parameters, &initial);
+        if let Some([averages, _]) = &buffers.averages {
+            write(averages, &initial[..trained]);
+        }
+        for kept in &buffers.kept {
+            write(&kept.parameters, &initial);
+            if let Some(averages) = &kept.averages {
+                write(averages, &initial[..trained]);
+            }
+        }
         buffers
     }
 
@@ -91,6 +145,13 @@ impl Buffers {
             mapped_at_creation: false,
         });
         self.queue.write_buffer(&buffer, 0, bytemuck::bytes_of(content));
+        buffer
+    }
+
+    /// A storage buffer with this content.
+    pub(crate) fn filled(&self, name: &str, content: &[f32]) -> wgpu::Buffer {
+        let buffer = storage(&self.device, name, content.len());
+        self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
         buffer
     }
 
@@ -134,7 +195,7 @@ pub(crate) fn whole(buffer: &wgpu::Buffer) -> wgpu::BufferBinding<'_> {
 }
 
 /// `len` elements of a buffer from `start` on.
-fn part(buffer: &wgpu::Buffer, start: usize, len: usize) -> wgpu::BufferBinding<'_> {
+pub(crate) fn part(buffer: &wgpu::Buffer, start: usize, len: usize) -> wgpu::BufferBinding<'_> {
     let size = std::num::NonZeroU64::new(bytes_of(len));
     wgpu::BufferBinding { buffer, offset: bytes_of(start), size }
 }

@@ -7,14 +7,20 @@ use std::time::Instant;
 use super::buffers::METRICS_BYTES;
 use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
+use crate::insight::{assemble, measured_tensors};
+use crate::ops::insight::{TENSOR_WORDS, parse};
+use crate::optimizer::Update;
+use crate::plan::Plan;
 
 /// Submissions that may be under way at once: enough that the device never runs dry, few enough
 /// that stopping is quick.
 const MAX_FLIGHTS: usize = 4;
-/// Most steps of one submission.
-pub(crate) const MAX_STEPS: usize = 64;
-/// Steps of the first submission, before anything is measured.
-const FIRST_STEPS: usize = 4;
+/// Most parts of steps in one submission.
+pub(crate) const MAX_PARTS: usize = 64;
+/// Bytes of the metrics in a staging buffer; insights lie behind them.
+pub(crate) const METRICS_STAGED: u64 = MAX_PARTS as u64 * METRICS_BYTES;
+/// Parts of the first submission, before anything is measured.
+const FIRST_PARTS: usize = 4;
 /// What a submission should take. Desktops reset a GPU after about two seconds and feel sluggish
 /// after a few frames.
 const SUBMISSION_SECONDS: f64 = 0.02;
@@ -22,10 +28,28 @@ const SUBMISSION_SECONDS: f64 = 0.02;
 /// What a submission takes along: where its metrics arrive, and what they are of.
 #[derive(Debug)]
 pub(crate) struct Luggage {
-    /// Room for the metrics of [`MAX_STEPS`] batches.
+    /// Room for the metrics of [`MAX_PARTS`] parts, and behind them for the insights of a step.
     pub staging: wgpu::Buffer,
-    /// Number (`None` in an evaluation) and rows of each batch.
-    pub batches: Vec<(Option<u64>, u32)>,
+    pub entries: Vec<Entry>,
+    /// The step whose insights are there, if any.
+    pub measured: Option<Measured>,
+}
+
+/// A part of a step whose metrics are on their way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Number of the step; `None` in an evaluation.
+    pub step: Option<u64>,
+    pub rows: u32,
+    /// Whether it is the last part of its batch.
+    pub ends: bool,
+}
+
+/// A step whose insights are on their way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub step: u64,
+    pub update: Update<f64>,
 }
 
 /// One submission.
@@ -42,38 +66,44 @@ struct Flight {
 #[derive(Debug)]
 pub(crate) struct Flights {
     device: wgpu::Device,
+    plan: Plan,
     under_way: VecDeque<Flight>,
     idle: Vec<Luggage>,
     reports: Vec<Report>,
+    /// Of the parts so far of a batch that goes on.
+    unfinished: Metrics,
     /// When the last submission ended, as far as is known.
     last_end: Option<Instant>,
-    steps_at_once: usize,
+    parts_at_once: usize,
 }
 
 impl Flights {
-    pub(crate) fn new(device: &wgpu::Device) -> Self {
+    /// `insight_bytes` is what the insights of a step take, if any are wanted.
+    pub(crate) fn new(device: &wgpu::Device, plan: &Plan, insight_bytes: Option<u64>) -> Self {
         let luggage = |_| {
             let staging = device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("wgrad.metrics_staging"),
-                size: MAX_STEPS as u64 * METRICS_BYTES,
+                size: METRICS_STAGED + insight_bytes.unwrap_or(0),
                 usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             });
-            Luggage { staging, batches: Vec::with_capacity(MAX_STEPS) }
+            Luggage { staging, entries: Vec::with_capacity(MAX_PARTS), measured: None }
         };
         Self {
             device: device.clone(),
+            plan: plan.clone(),
             under_way: VecDeque::with_capacity(MAX_FLIGHTS),
             idle: (0..MAX_FLIGHTS).map(luggage).collect(),
             reports: Vec::new(),
+            unfinished: Metrics::default(),
             last_end: None,
-            steps_at_once: FIRST_STEPS,
+            parts_at_once: FIRST_PARTS,
         }
     }
 
-    /// How many steps the next submission should have.
-    pub(crate) fn steps_at_once(&self) -> usize {
-        self.steps_at_once
+    /// How many parts of steps the next submission should have.
+    pub(crate) fn parts_at_once(&self) -> usize {
+        self.parts_at_once
     }
 
     /// Luggage for the next submission. If all is under way, waits for the oldest, and says so; the
@@ -143,13 +173,13 @@ impl Flights {
     /// Reads the metrics of all submissions that have ended, oldest first.
     fn land(&mut self) -> Result<()> {
         let now = Instant::now();
-        let mut steps = 0;
+        let mut parts = 0;
         let mut start = None;
         while self.under_way.front().is_some_and(|flight| flight.mapped.get().is_some()) {
             let Some(flight) = self.under_way.pop_front() else { break };
             start = start.or(Some(flight.submitted));
             let mut luggage = flight.luggage;
-            steps += luggage.batches.len();
+            parts += luggage.entries.len();
             let read = match flight.mapped.get() {
                 Some(Err(e)) => Err(Error::Device {
                     during: "reading the metrics back",
@@ -160,14 +190,15 @@ impl Flights {
             if read.is_ok() {
                 luggage.staging.unmap();
             }
-            luggage.batches.clear();
+            luggage.entries.clear();
+            luggage.measured = None;
             self.idle.push(luggage);
             read?;
         }
         if let Some(submitted) = start {
             // Work of the first began when it was submitted or when the one before had ended.
             let began = self.last_end.map_or(submitted, |end| end.max(submitted));
-            self.adapt(now.duration_since(began).as_secs_f64(), steps);
+            self.adapt(now.duration_since(began).as_secs_f64(), parts);
             self.last_end = Some(now);
         }
         Ok(())
@@ -178,25 +209,37 @@ impl Flights {
             during: "reading the metrics back",
             reason: e.to_string(),
         })?;
-        let sums: &[[f32; 4]] = bytemuck::cast_slice(&view);
-        self.reports.extend(luggage.batches.iter().zip(sums).map(|(&(step, rows), sums)| Report {
-            step,
-            metrics: Metrics::new(rows, sums.map(f64::from)),
-        }));
+        let words: &[u32] = bytemuck::cast_slice(&view);
+        let (metrics, insights) = words.split_at(METRICS_STAGED as usize / size_of::<u32>());
+        let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
+        for (entry, sums) in luggage.entries.iter().zip(sums) {
+            self.unfinished += Metrics::new(entry.rows, sums.map(f64::from));
+            if entry.ends {
+                let metrics = std::mem::take(&mut self.unfinished);
+                self.reports.push(Report { step: entry.step, metrics, insight: None });
+            }
+        }
+        if let (Some(measured), Some(report)) = (luggage.measured, self.reports.last_mut()) {
+            let tensors = measured_tensors(&self.plan).count();
+            let (tensors, dead) = insights.split_at(tensors * TENSOR_WORDS);
+            let raw: Vec<_> = tensors.chunks_exact(TENSOR_WORDS).map(parse).collect();
+            let Measured { step, update } = measured;
+            report.insight = Some(Box::new(assemble(&self.plan, step, &update, &raw, dead)));
+        }
         Ok(())
     }
 
-    /// Aims the next submission at [`SUBMISSION_SECONDS`], at most doubling its steps.
+    /// Aims the next submission at [`SUBMISSION_SECONDS`], at most doubling its parts.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "between 1 and MAX_STEPS after clamping"
+        reason = "between 1 and MAX_PARTS after clamping"
     )]
-    pub(crate) fn adapt(&mut self, seconds: f64, steps: usize) {
-        let fitting = SUBMISSION_SECONDS * steps as f64 / seconds.max(1e-9);
-        let most = (2 * self.steps_at_once).min(MAX_STEPS);
-        self.steps_at_once = (fitting.min(most as f64) as usize).max(1);
+    pub(crate) fn adapt(&mut self, seconds: f64, parts: usize) {
+        let fitting = SUBMISSION_SECONDS * parts as f64 / seconds.max(1e-9);
+        let most = (2 * self.parts_at_once).min(MAX_PARTS);
+        self.parts_at_once = (fitting.min(most as f64) as usize).max(1);
     }
 }
 

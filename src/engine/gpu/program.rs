@@ -1,17 +1,25 @@
 //! The dispatches of a step, with their pipelines and bind groups, made once for a plan.
 
-use super::buffers::{Buffers, whole};
+use super::buffers::{Buffers, NormBuffers, part, storage, whole};
 use super::pipeline::{Pipeline, Pipelines};
 use crate::engine::kernel::{Grid, Kernel};
-use crate::ops::activation::{ACTIVATION_BACKWARD, ActivationShape};
+use crate::insight::{measured_tensors, relu_stages};
+use crate::ops::activation::{ACTIVATION_BACKWARD, ACTIVATION_FORWARD, ActivationShape};
+use crate::ops::epilogue::Epilogue;
+use crate::ops::insight::{DEAD_UNITS, DeadShape, INSIGHT, TENSOR_WORDS};
 use crate::ops::linear::{
     LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
 };
 use crate::ops::loss::LossShape;
 use crate::ops::metrics::METRICS;
-use crate::ops::optimizer::{ArenaShape, OPTIMIZER};
-use crate::ops::{loss, metrics};
-use crate::plan::Plan;
+use crate::ops::norm::{
+    NORM_BACKWARD_COLUMNS, NORM_BACKWARD_INPUT, NORM_BACKWARD_ROWS, NORM_FORWARD, NORM_STATISTICS,
+    NormShape,
+};
+use crate::ops::optimizer::{ArenaShape, GRADIENT_NORM, OPTIMIZER};
+use crate::ops::{insight, loss, metrics, norm, optimizer};
+use crate::optimizer::{Clip, group_of};
+use crate::plan::{Norm, Plan, Stage, StageOp, TENSOR_ALIGN};
 
 /// One dispatch, ready to record. Its bind group has the step's slot as its one dynamic offset.
 #[derive(Debug)]
@@ -44,22 +52,37 @@ impl Dispatch {
     }
 }
 
-/// What follows the sampling of a batch, in order.
+/// What follows the sampling of a part of a batch, in order.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// Activations of all stages.
     pub forward: Vec<Dispatch>,
-    /// Loss, its gradient, and the batch's metrics.
+    /// Loss, its gradient, and the part's metrics.
     pub loss: Vec<Dispatch>,
-    /// Gradients of all parameters, and the optimizer's step.
+    /// Gradients of all parameters.
     pub backward: Vec<Dispatch>,
+    /// The optimizer's step, once for all parts of a batch.
+    pub update: Vec<Dispatch>,
+    /// The step and its insights; empty where none are wanted.
+    pub measured_update: Vec<Dispatch>,
+    /// Where the insights arrive, if any are wanted.
+    pub insight: Option<wgpu::Buffer>,
 }
 
 impl Program {
     /// Makes every pipeline, uniform and bind group of the plan.
     pub(crate) fn new(plan: &Plan, buffers: &Buffers, pipelines: &mut Pipelines) -> Self {
-        let mut builder = Builder { plan, buffers, pipelines };
-        Self { forward: builder.forward(), loss: builder.loss(), backward: builder.backward() }
+        let nothing = storage(&buffers.device, "nothing", 2 * TENSOR_ALIGN);
+        let mut builder = Builder { plan, buffers, pipelines, nothing };
+        let (measured_update, insight) = builder.measured_update().unzip();
+        Self {
+            forward: builder.forward(),
+            loss: builder.loss(),
+            backward: builder.backward(),
+            update: builder.update(false),
+            measured_update: measured_update.unwrap_or_default(),
+            insight,
+        }
     }
 }
 
@@ -67,9 +90,11 @@ struct Builder<'a> {
     plan: &'a Plan,
     buffers: &'a Buffers,
     pipelines: &'a mut Pipelines,
+    /// Bound where a kernel's variant has no use for a binding.
+    nothing: wgpu::Buffer,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn dispatch(
         &mut self,
         kernel: &'static Kernel,
@@ -84,35 +109,132 @@ impl Builder<'_> {
         Dispatch::new(&self.buffers.device, pipeline, place, grid, &bindings)
     }
 
+    /// The epilogue's uniform for a kernel that applies it or differentiates it.
+    fn epilogue(&self, epilogue: &Epilogue, stage: Option<&Stage>) -> wgpu::Buffer {
+        let kept = stage.map_or(0, |stage| stage.kept_offset(self.plan.capacity()));
+        self.buffers.uniform(&epilogue.uniform(kept))
+    }
+
     fn forward(&mut self) -> Vec<Dispatch> {
         let (plan, buffers) = (self.plan, self.buffers);
-        let stages = plan.stages().iter().enumerate();
-        stages
-            .map(|(index, stage)| {
-                let shape = LinearShape::new(stage, plan.capacity(), stage.activation);
-                self.dispatch(
-                    &LINEAR_FORWARD,
-                    &[f64::from(stage.activation.code())],
-                    &stage.layer.to_string(),
-                    shape.forward_grid(),
-                    &[
-                        ("shape", whole(&buffers.uniform(&shape))),
-                        ("input", buffers.input_of(index)),
-                        ("weight", buffers.parameter(&stage.weight)),
-                        ("bias", buffers.parameter(&stage.bias)),
-                        ("output", whole(&buffers.activations[index])),
-                    ],
-                )
-            })
-            .collect()
+        let mut dispatches = Vec::new();
+        for (index, stage) in plan.stages().iter().enumerate() {
+            let epilogue = Epilogue::of(stage);
+            let [activation, dropout] = epilogue.choices();
+            let after = self.epilogue(&epilogue, Some(stage));
+            let place = stage.layer.to_string();
+            let input = buffers.input_of(index);
+            let output = whole(&buffers.activations[index]);
+            match &stage.op {
+                StageOp::Linear { tensors: [weight, bias] } => {
+                    let shape = LinearShape::new(stage.in_features, stage.out_features);
+                    let uniform = buffers.uniform(&shape);
+                    let bindings = [
+                        ("shape", whole(&uniform)),
+                        ("epilogue", whole(&after)),
+                        ("input", input),
+                        ("weight", buffers.parameter(weight)),
+                        ("bias", buffers.parameter(bias)),
+                        ("output", output),
+                    ];
+                    let (kernel, grid) = (&LINEAR_FORWARD, shape.forward_grid());
+                    dispatches.push(self.dispatch(
+                        kernel,
+                        &[activation, dropout],
+                        &place,
+                        grid,
+                        &bindings,
+                    ));
+                }
+                StageOp::Norm(norm) => {
+                    let shape = NormShape::new(norm, stage.in_features);
+                    let uniform = buffers.uniform(&shape);
+                    let statistics = whole(&self.norm_buffers(index).statistics);
+                    let [per_row, affine] = norm::choices(norm);
+                    let nothing = self.nothing.clone();
+                    let [running_mean, running_var] = match &norm.running {
+                        Some(running) => running.each_ref().map(|t| buffers.parameter(t)),
+                        // Not touched; apart, because both may be written.
+                        None => [0, 1].map(|at| part(&nothing, at * TENSOR_ALIGN, 1)),
+                    };
+                    let [weight, bias] = self.affine(norm, &nothing);
+                    let bindings = [
+                        ("shape", whole(&uniform)),
+                        ("input", input.clone()),
+                        ("statistics", statistics.clone()),
+                        ("running_mean", running_mean),
+                        ("running_var", running_var),
+                    ];
+                    let grid = shape.groups_grid(norm.per_row);
+                    let kernel = &NORM_STATISTICS;
+                    dispatches.push(self.dispatch(kernel, &[per_row], &place, grid, &bindings));
+                    let bindings = [
+                        ("shape", whole(&uniform)),
+                        ("epilogue", whole(&after)),
+                        ("input", input),
+                        ("statistics", statistics),
+                        ("weight", weight),
+                        ("bias", bias),
+                        ("output", output),
+                    ];
+                    let choices = [activation, dropout, per_row, affine];
+                    let grid = shape.elements_grid();
+                    dispatches.push(self.dispatch(
+                        &NORM_FORWARD,
+                        &choices,
+                        &place,
+                        grid,
+                        &bindings,
+                    ));
+                }
+                StageOp::Pass => {
+                    let shape = ActivationShape::new(word(stage.out_features));
+                    let uniform = buffers.uniform(&shape);
+                    let bindings = [
+                        ("shape", whole(&uniform)),
+                        ("epilogue", whole(&after)),
+                        ("input", input),
+                        ("output", output),
+                    ];
+                    let (kernel, grid) = (&ACTIVATION_FORWARD, shape.grid());
+                    dispatches.push(self.dispatch(
+                        kernel,
+                        &[activation, dropout],
+                        &place,
+                        grid,
+                        &bindings,
+                    ));
+                }
+            }
+        }
+        dispatches
+    }
+
+    fn norm_buffers(&self, index: usize) -> &'a NormBuffers {
+        match &self.buffers.norms[index] {
+            Some(buffers) => buffers,
+            None => unreachable!("stage {index} is no norm"),
+        }
+    }
+
+    /// γ and β of a norm, or a placeholder.
+    fn affine<'b>(&self, norm: &Norm, nothing: &'b wgpu::Buffer) -> [wgpu::BufferBinding<'b>; 2]
+    where
+        'a: 'b,
+    {
+        match &norm.affine {
+            Some(affine) => affine.each_ref().map(|tensor| self.buffers.parameter(tensor)),
+            None => [whole(nothing), whole(nothing)],
+        }
     }
 
     fn loss(&mut self) -> Vec<Dispatch> {
         let (plan, buffers) = (self.plan, self.buffers);
         let loss = &plan.options().loss;
-        let (kernel, choice) = loss::kernel(loss);
+        let (kernel, choices) = loss::kernel(loss);
         let stages = plan.stages().len();
-        let shape = LossShape::new(word(plan.mlp().out_features()), loss);
+        let (outputs, targets) = (word(plan.mlp().out_features()), word(plan.target_width()));
+        let shape = LossShape::new(outputs, targets, loss);
         let shape = buffers.uniform(&shape);
         let bindings = [
             ("shape", whole(&shape)),
@@ -124,7 +246,7 @@ impl Builder<'_> {
         ];
         let rows = [("row_metrics", whole(&buffers.row_metrics)), ("ring", whole(&buffers.ring))];
         vec![
-            self.dispatch(kernel, &[choice], loss.name(), LossShape::grid(), &bindings),
+            self.dispatch(kernel, choices, loss.name(), LossShape::grid(), &bindings),
             self.dispatch(&METRICS, &[], "batch", metrics::grid(), &rows),
         ]
     }
@@ -135,70 +257,222 @@ impl Builder<'_> {
         // The two gradient buffers take turns: one holds dL/dZ of the stage at hand, the other gets
         // that of the stage before.
         let [mut current, mut previous] = [&buffers.errors[0], &buffers.errors[1]];
-        let last = plan.last_stage();
-        if last.activation != crate::Activation::Identity {
-            let shape = ActivationShape::new(word(last.out_features), last.activation);
-            dispatches.push(self.dispatch(
-                &ACTIVATION_BACKWARD,
-                &[f64::from(last.activation.code())],
-                &last.layer.to_string(),
-                shape.grid(),
-                &[
-                    ("shape", whole(&buffers.uniform(&shape))),
-                    ("kept", buffers.kept(plan, plan.stages().len() - 1)),
-                    ("gradient", whole(current)),
-                ],
-            ));
+        let stages = plan.stages();
+        if plan.last_stage().has_epilogue() {
+            dispatches.push(self.epilogue_backward(stages.len() - 1, current));
         }
-        for (index, stage) in plan.stages().iter().enumerate().rev() {
-            let shape = LinearShape::new(stage, plan.capacity(), crate::Activation::Identity);
-            dispatches.push(self.dispatch(
-                &LINEAR_BACKWARD_WEIGHT,
-                &[],
-                &stage.layer.to_string(),
-                shape.backward_weight_grid(),
-                &[
-                    ("shape", whole(&buffers.uniform(&shape))),
-                    ("gradient_output", whole(current)),
-                    ("input", buffers.input_of(index)),
-                    ("gradient_weight", buffers.gradient(&stage.weight)),
-                    ("gradient_bias", buffers.gradient(&stage.bias)),
-                ],
-            ));
-            if index == 0 {
-                continue;
+        let first = plan.first_trained();
+        for (index, stage) in stages.iter().enumerate().skip(first).rev() {
+            match &stage.op {
+                StageOp::Linear { tensors: [weight, bias] } => {
+                    let shape = LinearShape::new(stage.in_features, stage.out_features);
+                    let uniform = buffers.uniform(&shape);
+                    let place = stage.layer.to_string();
+                    dispatches.push(self.dispatch(
+                        &LINEAR_BACKWARD_WEIGHT,
+                        &[],
+                        &place,
+                        shape.backward_weight_grid(),
+                        &[
+                            ("shape", whole(&uniform)),
+                            ("gradient_output", whole(current)),
+                            ("input", buffers.input_of(index)),
+                            ("gradient_weight", buffers.gradient(weight)),
+                            ("gradient_bias", buffers.gradient(bias)),
+                        ],
+                    ));
+                    if index > first {
+                        let below = Epilogue::of(&stages[index - 1]);
+                        let below_uniform = self.epilogue(&below, None);
+                        let bindings = [
+                            ("shape", whole(&uniform)),
+                            ("epilogue", whole(&below_uniform)),
+                            ("gradient_output", whole(current)),
+                            ("weight", buffers.parameter(weight)),
+                            ("kept", buffers.kept(plan, index - 1)),
+                            ("gradient_input", whole(previous)),
+                        ];
+                        let grid = shape.backward_input_grid();
+                        let choices = below.choices();
+                        let kernel = &LINEAR_BACKWARD_INPUT;
+                        dispatches.push(self.dispatch(kernel, &choices, &place, grid, &bindings));
+                    }
+                }
+                StageOp::Norm(norm) => {
+                    let into = (index > first).then_some(previous);
+                    dispatches.extend(self.norm_backward(index, norm, current, into));
+                }
+                StageOp::Pass => {
+                    // dX is dZ: it stays where it is, and passes the epilogue that made X.
+                    if index > first && stages[index - 1].has_epilogue() {
+                        dispatches.push(self.epilogue_backward(index - 1, current));
+                    }
+                    continue;
+                }
             }
-            let before = plan.stages()[index - 1].activation;
-            let shape = LinearShape::new(stage, plan.capacity(), before);
-            dispatches.push(self.dispatch(
-                &LINEAR_BACKWARD_INPUT,
-                &[f64::from(before.code())],
-                &stage.layer.to_string(),
-                shape.backward_input_grid(),
-                &[
-                    ("shape", whole(&buffers.uniform(&shape))),
-                    ("gradient_output", whole(current)),
-                    ("weight", buffers.parameter(&stage.weight)),
-                    ("kept", buffers.kept(plan, index - 1)),
-                    ("gradient_input", whole(previous)),
-                ],
-            ));
             std::mem::swap(&mut current, &mut previous);
         }
-        let shape = ArenaShape::new(plan.arena_len());
-        let rule = f64::from(plan.options().optimizer.code());
-        let grid = shape.grid();
-        let shape = buffers.uniform(&shape);
-        let bindings = [
-            ("shape", whole(&shape)),
-            ("gradients", whole(&buffers.gradients)),
-            ("parameters", whole(&buffers.parameters)),
-            ("moment1", whole(&buffers.moments[0])),
-            ("moment2", whole(&buffers.moments[1])),
-        ];
-        dispatches.push(self.dispatch(&OPTIMIZER, &[rule], "arena", grid, &bindings));
         dispatches
     }
+
+    /// Turns dL/dY of a stage into dL/dZ, in place.
+    fn epilogue_backward(&mut self, index: usize, gradient: &wgpu::Buffer) -> Dispatch {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let stage = &plan.stages()[index];
+        let epilogue = Epilogue::of(stage);
+        let shape = ActivationShape::new(word(stage.out_features));
+        let uniform = buffers.uniform(&shape);
+        let after = self.epilogue(&epilogue, None);
+        let bindings = [
+            ("shape", whole(&uniform)),
+            ("epilogue", whole(&after)),
+            ("kept", buffers.kept(plan, index)),
+            ("gradient", whole(gradient)),
+        ];
+        let place = stage.layer.to_string();
+        self.dispatch(&ACTIVATION_BACKWARD, &epilogue.choices(), &place, shape.grid(), &bindings)
+    }
+
+    /// The gradients of a norm's parameters and, if it goes on, of its input.
+    fn norm_backward(
+        &mut self,
+        index: usize,
+        norm: &Norm,
+        gradient_output: &wgpu::Buffer,
+        gradient_input: Option<&wgpu::Buffer>,
+    ) -> Vec<Dispatch> {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let stage = &plan.stages()[index];
+        let shape = NormShape::new(norm, stage.in_features);
+        let uniform = buffers.uniform(&shape);
+        let norm_buffers = self.norm_buffers(index);
+        let nothing = self.nothing.clone();
+        let [weight, _] = self.affine(norm, &nothing);
+        let [gradient_weight, gradient_bias] = match &norm.affine {
+            Some(affine) => affine.each_ref().map(|tensor| buffers.gradient(tensor)),
+            // Not touched; apart, because both may be written.
+            None => [0, 1].map(|at| part(&nothing, at * TENSOR_ALIGN, 1)),
+        };
+        let place = stage.layer.to_string();
+        let choices = norm::choices(norm);
+        let common = [
+            ("shape", whole(&uniform)),
+            ("input", buffers.input_of(index)),
+            ("statistics", whole(&norm_buffers.statistics)),
+            ("gradient_output", whole(gradient_output)),
+        ];
+        let mut dispatches = Vec::new();
+        let mut columns = common.to_vec();
+        columns.extend([
+            ("sums", whole(&norm_buffers.sums)),
+            ("gradient_weight", gradient_weight),
+            ("gradient_bias", gradient_bias),
+        ]);
+        let (kernel, grid) = (&NORM_BACKWARD_COLUMNS, shape.columns_grid());
+        dispatches.push(self.dispatch(kernel, &choices, &place, grid, &columns));
+        let Some(gradient_input) = gradient_input else { return dispatches };
+        if norm.per_row {
+            let mut rows = common.to_vec();
+            rows.extend([("weight", weight.clone()), ("sums", whole(&norm_buffers.sums))]);
+            let (kernel, grid) = (&NORM_BACKWARD_ROWS, shape.groups_grid(true));
+            dispatches.push(self.dispatch(kernel, &choices, &place, grid, &rows));
+        }
+        let below = Epilogue::of(&plan.stages()[index - 1]);
+        let below_uniform = self.epilogue(&below, None);
+        let mut elements = common.to_vec();
+        elements.extend([
+            ("epilogue", whole(&below_uniform)),
+            ("sums", whole(&norm_buffers.sums)),
+            ("weight", weight),
+            ("kept", buffers.kept(plan, index - 1)),
+            ("gradient_input", whole(gradient_input)),
+        ]);
+        let ([activation, dropout], [per_row, affine]) = (below.choices(), choices);
+        let choices = [activation, dropout, per_row, affine];
+        let (kernel, grid) = (&NORM_BACKWARD_INPUT, shape.elements_grid());
+        dispatches.push(self.dispatch(kernel, &choices, &place, grid, &elements));
+        dispatches
+    }
+
+    /// The optimizer's step, with the gradient's norm before it where that is clipped.
+    fn update(&mut self, measured: bool) -> Vec<Dispatch> {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let options = plan.options();
+        let shape = ArenaShape::of(plan);
+        let uniform = buffers.uniform(&shape);
+        let nothing = self.nothing.clone();
+        let mut dispatches = Vec::new();
+        if matches!(options.clip, Some(Clip::Norm(_))) {
+            let bindings = [
+                ("shape", whole(&uniform)),
+                ("gradients", whole(&buffers.gradients)),
+                ("partial_sums", whole(&buffers.partial_sums)),
+            ];
+            let grid = optimizer::norm_grid();
+            dispatches.push(self.dispatch(&GRADIENT_NORM, &[], "arena", grid, &bindings));
+        }
+        let [moment1, moment2, moment3] = &buffers.moments;
+        let averages = buffers.averages.as_ref().map_or(&nothing, |[averages, _]| averages);
+        let spare = storage(&buffers.device, "nothing", 2);
+        let bindings = [
+            ("shape", whole(&uniform)),
+            ("gradients", whole(&buffers.gradients)),
+            ("parameters", whole_trained(plan, &buffers.parameters)),
+            ("moment1", whole(moment1)),
+            ("moment2", whole(moment2)),
+            ("moment3", whole(moment3)),
+            ("averages", whole(averages)),
+            ("partial_sums", whole(&buffers.partial_sums)),
+            ("measured", whole(buffers.measured.as_ref().filter(|_| measured).unwrap_or(&spare))),
+        ];
+        let choices = optimizer::choices(options, measured);
+        dispatches.push(self.dispatch(&OPTIMIZER, &choices, "arena", shape.grid(), &bindings));
+        dispatches
+    }
+
+    /// The optimizer's step and what it did, with the buffer that tells; `None` where no insights are
+    /// wanted.
+    fn measured_update(&mut self) -> Option<(Vec<Dispatch>, wgpu::Buffer)> {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let measured = buffers.measured.as_ref()?;
+        let groups = &plan.options().groups;
+        let tensors: Vec<[u32; 4]> = measured_tensors(plan)
+            .map(|t| [word(t.offset), word(t.len()), word(group_of(groups, t)), 0])
+            .collect();
+        let relus = relu_stages(plan).count();
+        let words = tensors.len() * TENSOR_WORDS + relus;
+        let result = storage(&buffers.device, "insight", words);
+        let table = buffers.filled("tensors", bytemuck::cast_slice(&tensors));
+        let mut dispatches = self.update(true);
+        let shape = buffers.uniform(&ArenaShape::of(plan));
+        let bindings = [
+            ("shape", whole(&shape)),
+            ("tensors", whole(&table)),
+            ("gradients", whole(&buffers.gradients)),
+            ("parameters", whole_trained(plan, &buffers.parameters)),
+            ("measured", whole(measured)),
+            ("result", whole(&result)),
+        ];
+        let grid = insight::grid(word(tensors.len()));
+        dispatches.push(self.dispatch(&INSIGHT, &[], "arena", grid, &bindings));
+        for (place, (index, stage)) in relu_stages(plan).enumerate() {
+            let place = word(tensors.len() * TENSOR_WORDS + place);
+            let shape = buffers.uniform(&DeadShape::new(word(stage.out_features), place));
+            let bindings = [
+                ("shape", whole(&shape)),
+                ("kept", buffers.kept(plan, index)),
+                ("result", whole(&result)),
+            ];
+            let label = stage.layer.to_string();
+            dispatches.push(self.dispatch(&DEAD_UNITS, &[], &label, DeadShape::grid(), &bindings));
+        }
+        Some((dispatches, result))
+    }
+}
+
+/// The trained part of the parameter arena.
+fn whole_trained<'a>(plan: &Plan, parameters: &'a wgpu::Buffer) -> wgpu::BufferBinding<'a> {
+    part(parameters, 0, plan.trained_len())
 }
 
 /// A size that the plan has checked.

@@ -4,7 +4,8 @@ use std::sync::{Mutex, OnceLock};
 
 use super::buffers::{SLOT_STRIDE, storage, whole};
 use super::device::{AdapterChoice, Gpu};
-use super::pipeline::{Checks, Pipelines};
+pub(crate) use super::pipeline::Checks;
+use super::pipeline::Pipelines;
 use super::program::Dispatch;
 use super::readback::download;
 use crate::engine::kernel::{Grid, Kernel, Uniform};
@@ -59,16 +60,30 @@ impl Rig {
         choices: &[f64],
         grid: Grid,
         step: &StepUniform,
-        shape: Option<wgpu::Buffer>,
+        uniforms: &[(&str, wgpu::Buffer)],
         args: &[(&str, Arg<'_>)],
     ) -> [Vec<Vec<f32>>; 2] {
-        [0, 1].map(|mode| {
-            let mut pipelines =
-                self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let pipeline = pipelines[mode].get(kernel, choices).clone();
-            drop(pipelines);
-            self.run_once(&pipeline, grid, step, shape.as_ref(), args)
-        })
+        [Checks::On, Checks::Off]
+            .map(|checks| self.run_with(checks, kernel, choices, grid, step, uniforms, args))
+    }
+
+    /// [`run`](Self::run) in one of the two ways.
+    pub(crate) fn run_with(
+        &self,
+        checks: Checks,
+        kernel: &'static Kernel,
+        choices: &[f64],
+        grid: Grid,
+        step: &StepUniform,
+        uniforms: &[(&str, wgpu::Buffer)],
+        args: &[(&str, Arg<'_>)],
+    ) -> Vec<Vec<f32>> {
+        let mut pipelines =
+            self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mode = usize::from(checks == Checks::Off);
+        let pipeline = pipelines[mode].get(kernel, choices).clone();
+        drop(pipelines);
+        self.run_once(&pipeline, grid, step, uniforms, args)
     }
 
     fn run_once(
@@ -76,7 +91,7 @@ impl Rig {
         pipeline: &super::pipeline::Pipeline,
         grid: Grid,
         step: &StepUniform,
-        shape: Option<&wgpu::Buffer>,
+        uniforms: &[(&str, wgpu::Buffer)],
         args: &[(&str, Arg<'_>)],
     ) -> Vec<Vec<f32>> {
         let Gpu { device, queue, .. } = &self.gpu;
@@ -94,7 +109,7 @@ impl Rig {
             })
             .collect();
         let mut bindings = vec![("step", whole(&steps))];
-        bindings.extend(shape.map(|shape| ("shape", whole(shape))));
+        bindings.extend(uniforms.iter().map(|(name, buffer)| (*name, whole(buffer))));
         bindings
             .extend(args.iter().zip(&buffers).map(|((name, _), buffer)| (*name, whole(buffer))));
         let dispatch = Dispatch::new(device, pipeline, "rig", grid, &bindings);
@@ -125,9 +140,9 @@ impl Rig {
         outputs
     }
 
-    /// A uniform buffer for a kernel's shape.
-    pub(crate) fn shape<T: Uniform>(&self, shape: &T) -> Option<wgpu::Buffer> {
-        Some(self.uniform_bytes(bytemuck::bytes_of(shape)))
+    /// A uniform buffer for a kernel's shape or epilogue.
+    pub(crate) fn uniform<T: Uniform>(&self, content: &T) -> wgpu::Buffer {
+        self.uniform_bytes(bytemuck::bytes_of(content))
     }
 
     fn uniform_bytes(&self, content: &[u8]) -> wgpu::Buffer {
@@ -176,7 +191,7 @@ mod tests {
             };
             let step = StepUniform { batch: 3, ..StepUniform::default() };
             let args = [("from", Arg::Read(&[1.0, 2.0, 3.0])), ("to", Arg::Written(3))];
-            Rig::get().run(&KERNEL, &[], Grid::rows_x(1), &step, None, &args)
+            Rig::get().run(&KERNEL, &[], Grid::rows_x(1), &step, &[], &args)
         }};
     }
 

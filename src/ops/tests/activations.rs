@@ -3,11 +3,13 @@
 use super::{SHAPES, U, batch_of, magnitudes, random, widen};
 use crate::activation::Activation;
 use crate::engine::gpu::rig::{Arg, Rig};
-use crate::ops::activation::{ACTIVATION_BACKWARD, ActivationShape, activation_backward};
+use crate::ops::activation::{ACTIVATION_BACKWARD, ACTIVATION_FORWARD, ActivationShape};
+use crate::ops::epilogue::Epilogue;
 use crate::ops::linear::{
     LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
     linear_backward_input, linear_backward_weight, linear_forward,
 };
+use crate::ops::step::StepUniform;
 use crate::plan::TENSOR_ALIGN;
 use crate::testing::{assert_within, gamma};
 
@@ -89,6 +91,10 @@ fn lipschitz(a: Activation) -> f64 {
     }
 }
 
+fn plain(activation: Activation) -> Epilogue {
+    Epilogue { activation, dropout: None }
+}
+
 fn word(n: usize) -> u32 {
     u32::try_from(n).unwrap()
 }
@@ -107,21 +113,17 @@ fn linear_forward_matches_its_twin() {
             let len = rows * outputs;
             let offset = len.next_multiple_of(TENSOR_ALIGN);
             let keeps = a.keeps_preactivation();
-            let shape = LinearShape {
-                in_features: word(inputs),
-                out_features: word(outputs),
-                preactivation: word(offset),
-                parameter: a.parameter(),
-            };
+            let shape = LinearShape::new(inputs, outputs);
+            let epilogue = plain(a).uniform(offset);
             // Padding between Y and Z isn't written, so the buffer comes in two shapes.
             let zeros = vec![0.0; offset + len];
             let output = if keeps { Arg::Updated(&zeros) } else { Arg::Written(len) };
             let runs = rig.run(
                 &LINEAR_FORWARD,
-                &[f64::from(a.code())],
+                &plain(a).choices(),
                 shape.forward_grid(),
                 &batch_of(rows),
-                rig.shape(&shape),
+                &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
                 &[
                     ("input", Arg::Read(&x)),
                     ("weight", Arg::Read(&w)),
@@ -130,11 +132,17 @@ fn linear_forward_matches_its_twin() {
                 ],
             );
             let (mut y, mut z, mut size) = (vec![0.0; len], vec![0.0; len], vec![0.0; len]);
-            linear_forward(a, &widen(&x), &widen(&w), &widen(&b), &mut y, &mut z);
+            let epilogue = plain(a);
+            let kept = if keeps { z.as_mut_slice() } else { &mut [] };
+            linear_forward(&epilogue, None, &widen(&x), &widen(&w), &widen(&b), &mut y, kept);
+            if !keeps {
+                let none = plain(Activation::Identity);
+                linear_forward(&none, None, &widen(&x), &widen(&w), &widen(&b), &mut z, &mut []);
+            }
             // Fed magnitudes, the twin computes what rounding errors scale with (Higham, ch. 3).
-            let identity = Activation::Identity;
+            let identity = plain(Activation::Identity);
             let (x, w, b) = (magnitudes(&x), magnitudes(&w), magnitudes(&b));
-            linear_forward(identity, &x, &w, &b, &mut size, &mut []);
+            linear_forward(&identity, None, &x, &w, &b, &mut size, &mut []);
             let z_error = |i: usize| gamma(inputs + 1) * size[i];
             for run in runs {
                 assert_within(&run[0][..len], &y, |i| {
@@ -158,18 +166,14 @@ fn linear_backward_input_matches_its_twin() {
         for &a in if all { Activation::ALL } else { &some[..] } {
             let (dz, w) = (random(4, rows * outputs), random(5, outputs * inputs));
             let kept = kept_values(a, rows * inputs);
-            let shape = LinearShape {
-                in_features: word(inputs),
-                out_features: word(outputs),
-                preactivation: 0,
-                parameter: a.parameter(),
-            };
+            let shape = LinearShape::new(inputs, outputs);
+            let epilogue = plain(a).uniform(0);
             let runs = rig.run(
                 &LINEAR_BACKWARD_INPUT,
-                &[f64::from(a.code())],
+                &plain(a).choices(),
                 shape.backward_input_grid(),
                 &batch_of(rows),
-                rig.shape(&shape),
+                &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
                 &[
                     ("gradient_output", Arg::Read(&dz)),
                     ("weight", Arg::Read(&w)),
@@ -179,13 +183,14 @@ fn linear_backward_input_matches_its_twin() {
             );
             let product = |dz: &[f64], w: &[f64]| {
                 let mut dx = vec![0.0; rows * inputs];
-                linear_backward_input(Activation::Identity, dz, w, outputs, &dx.clone(), &mut dx);
+                let none = plain(Activation::Identity);
+                linear_backward_input(&none, None, dz, w, outputs, &[], &mut dx);
                 dx
             };
             let (sum, size) =
                 (product(&widen(&dz), &widen(&w)), product(&magnitudes(&dz), &magnitudes(&w)));
             let mut want = sum.clone();
-            activation_backward(a, &widen(&kept), &mut want);
+            plain(a).backward(None, inputs, &widen(&kept), &mut want);
             for run in runs {
                 assert_within(&run[0], &want, |i| {
                     let k = f64::from(kept[i]);
@@ -209,34 +214,37 @@ fn kept_values(a: Activation, len: usize) -> Vec<f32> {
 fn linear_backward_weight_matches_its_twin() {
     let rig = Rig::get();
     for (rows, inputs, outputs) in SHAPES {
-        let (dz, x) = (random(7, rows * outputs), random(8, rows * inputs));
-        let shape = LinearShape {
-            in_features: word(inputs),
-            out_features: word(outputs),
-            ..LinearShape::default()
-        };
-        let runs = rig.run(
-            &LINEAR_BACKWARD_WEIGHT,
-            &[],
-            shape.backward_weight_grid(),
-            &batch_of(rows),
-            rig.shape(&shape),
-            &[
-                ("gradient_output", Arg::Read(&dz)),
-                ("input", Arg::Read(&x)),
-                ("gradient_weight", Arg::Written(outputs * inputs)),
-                ("gradient_bias", Arg::Written(outputs)),
-            ],
-        );
-        let twin = |dz: &[f64], x: &[f64]| {
-            let (mut dw, mut db) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-            linear_backward_weight(dz, x, &mut dw, &mut db);
-            [dw, db]
-        };
-        let (want, size) = (twin(&widen(&dz), &widen(&x)), twin(&magnitudes(&dz), &magnitudes(&x)));
-        for run in runs {
-            for ((got, want), size) in run.iter().zip(&want).zip(&size) {
-                assert_within(got, want, |i| gamma(rows) * size[i]);
+        for accumulate in [false, true] {
+            let (dz, x) = (random(7, rows * outputs), random(8, rows * inputs));
+            let shape = LinearShape::new(inputs, outputs);
+            let before = random(10, outputs * inputs.max(1));
+            let prior = |content| {
+                if accumulate { Arg::Updated(content) } else { Arg::Written(<[f32]>::len(content)) }
+            };
+            let runs = rig.run(
+                &LINEAR_BACKWARD_WEIGHT,
+                &[],
+                shape.backward_weight_grid(),
+                &StepUniform { accumulate: u32::from(accumulate), ..batch_of(rows) },
+                &[("shape", rig.uniform(&shape))],
+                &[
+                    ("gradient_output", Arg::Read(&dz)),
+                    ("input", Arg::Read(&x)),
+                    ("gradient_weight", prior(&before)),
+                    ("gradient_bias", prior(&before[..outputs])),
+                ],
+            );
+            let twin = |dz: &[f64], x: &[f64], before: &[f64]| {
+                let (mut dw, mut db) = (before.to_vec(), before[..outputs].to_vec());
+                linear_backward_weight(accumulate, dz, x, &mut dw, &mut db);
+                [dw, db]
+            };
+            let want = twin(&widen(&dz), &widen(&x), &widen(&before));
+            let size = twin(&magnitudes(&dz), &magnitudes(&x), &magnitudes(&before));
+            for run in runs {
+                for ((got, want), size) in run.iter().zip(&want).zip(&size) {
+                    assert_within(got, want, |i| gamma(rows + 1) * size[i]);
+                }
             }
         }
     }
@@ -249,22 +257,59 @@ fn activation_backward_matches_its_twin() {
     for &a in Activation::ALL {
         for (rows, columns) in [(1, 1), (7, 9), (64, 65)] {
             let (kept, dy) = (kept_values(a, rows * columns), random(9, rows * columns));
-            let shape = ActivationShape::new(word(columns), a);
+            let shape = ActivationShape::new(word(columns));
+            let epilogue = plain(a).uniform(0);
             let runs = rig.run(
                 &ACTIVATION_BACKWARD,
-                &[f64::from(a.code())],
+                &plain(a).choices(),
                 shape.grid(),
                 &batch_of(rows),
-                rig.shape(&shape),
+                &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
                 &[("kept", Arg::Read(&kept)), ("gradient", Arg::Updated(&dy))],
             );
             let mut want = widen(&dy);
-            activation_backward(a, &widen(&kept), &mut want);
+            plain(a).backward(None, columns, &widen(&kept), &mut want);
             for run in runs {
                 assert_within(&run[0], &want, |i| {
                     f64::from(dy[i].abs()) * derivative_error(a, f64::from(kept[i]))
                         + U * want[i].abs()
                 });
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn activation_forward_matches_its_twin() {
+    let rig = Rig::get();
+    for &a in Activation::ALL {
+        for (rows, columns) in [(1, 1), (7, 9), (64, 65)] {
+            let x: Vec<f32> = random(9, rows * columns).iter().map(|x| 3.0 * x).collect();
+            let shape = ActivationShape::new(word(columns));
+            let len = rows * columns;
+            let offset = len.next_multiple_of(TENSOR_ALIGN);
+            let epilogue = plain(a).uniform(offset);
+            let zeros = vec![0.0; offset + len];
+            let keeps = a.keeps_preactivation();
+            let runs = rig.run(
+                &ACTIVATION_FORWARD,
+                &plain(a).choices(),
+                shape.grid(),
+                &batch_of(rows),
+                &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
+                &[
+                    ("input", Arg::Read(&x)),
+                    ("output", if keeps { Arg::Updated(&zeros) } else { Arg::Written(len) }),
+                ],
+            );
+            let mut want = widen(&x);
+            plain(a).forward(None, columns, &mut want, &mut []);
+            for run in runs {
+                assert_within(&run[0][..len], &want, |i| activation_error(a, f64::from(x[i])));
+                if keeps {
+                    assert_eq!(run[0][offset..], x, "{a}");
+                }
             }
         }
     }
@@ -281,19 +326,15 @@ fn activations_hold_their_bound_over_the_whole_range() {
     for &a in Activation::ALL {
         let keeps = a.keeps_preactivation();
         let offset = len.next_multiple_of(TENSOR_ALIGN);
-        let shape = LinearShape {
-            in_features: 1,
-            out_features: 1,
-            preactivation: word(offset),
-            parameter: a.parameter(),
-        };
+        let shape = LinearShape::new(1, 1);
+        let epilogue = plain(a).uniform(offset);
         let zeros = vec![0.0; offset + len];
         let runs = rig.run(
             &LINEAR_FORWARD,
-            &[f64::from(a.code())],
+            &plain(a).choices(),
             shape.forward_grid(),
             &batch_of(len),
-            rig.shape(&shape),
+            &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
             &[
                 ("input", Arg::Read(&z)),
                 ("weight", Arg::Read(&[1.0])),
@@ -313,16 +354,17 @@ fn activations_hold_their_bound_over_the_whole_range() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn activations_let_nan_through() {
     let rig = Rig::get();
-    let shape = LinearShape { in_features: 1, out_features: 1, preactivation: 64, parameter: 0.01 };
+    let shape = LinearShape::new(1, 1);
     // Y, padding and Z: those that keep Z write both.
     let zeros = [0.0; 65];
     for &a in Activation::ALL {
+        let epilogue = plain(a).uniform(64);
         let runs = rig.run(
             &LINEAR_FORWARD,
-            &[f64::from(a.code())],
+            &plain(a).choices(),
             shape.forward_grid(),
             &batch_of(1),
-            rig.shape(&shape),
+            &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
             &[
                 ("input", Arg::Read(&[f32::NAN])),
                 ("weight", Arg::Read(&[1.0])),

@@ -3,7 +3,7 @@
 use super::{U, batch_of, random, widen};
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::loss::Loss;
-use crate::ops::loss::{LossShape, RowMetrics, kernel, loss};
+use crate::ops::loss::{LossInput, LossShape, RowMetrics, kernel, loss};
 use crate::ops::metrics::{METRICS, grid};
 use crate::ops::step::StepUniform;
 use crate::testing::{assert_within, gamma};
@@ -14,7 +14,10 @@ struct Case {
     rows: usize,
     outputs: usize,
     prediction: Vec<f32>,
+    /// Each row's followed by its weight, if there are weights.
     target: Vec<f32>,
+    sample_weight: Vec<f32>,
+    scale: f32,
 }
 
 impl Case {
@@ -31,7 +34,29 @@ impl Case {
                 .collect(),
             _ => raw.iter().map(|t| 4.0 * t).collect(),
         };
-        Self { loss, rows, outputs, prediction, target }
+        let scale = 1.0 / rows as f32;
+        Self { loss, rows, outputs, prediction, target, sample_weight: Vec::new(), scale }
+    }
+
+    /// The same with rows that count from 0 to 2.
+    fn weighted(mut self) -> Self {
+        self.sample_weight = random(24, self.rows).iter().map(|w| 1.0 + w).collect();
+        self.scale = 1.0 / self.sample_weight.iter().sum::<f32>();
+        self
+    }
+
+    /// Columns of the targets.
+    fn width(&self) -> usize {
+        self.target.len() / self.rows
+    }
+
+    /// The targets as the device has them.
+    fn device_targets(&self) -> Vec<f32> {
+        if self.sample_weight.is_empty() {
+            return self.target.clone();
+        }
+        let rows = self.target.chunks_exact(self.width()).zip(&self.sample_weight);
+        rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect()
     }
 
     fn weights(&self) -> Vec<f32> {
@@ -41,17 +66,23 @@ impl Case {
     /// Gradient and row metrics of the kernel, checked and unchecked.
     fn run(&self) -> [Vec<Vec<f32>>; 2] {
         let rig = Rig::get();
-        let (record, choice) = kernel(&self.loss);
-        let shape = LossShape::new(u32::try_from(self.outputs).unwrap(), &self.loss);
+        let (record, choices) = kernel(&self.loss);
+        let word = |n: usize| u32::try_from(n).unwrap();
+        let shape = LossShape::new(word(self.outputs), word(self.width()), &self.loss);
+        let step = StepUniform {
+            loss_scale: self.scale,
+            weighted: u32::from(!self.sample_weight.is_empty()),
+            ..batch_of(self.rows)
+        };
         rig.run(
             record,
-            &[choice],
+            choices,
             LossShape::grid(),
-            &batch_of(self.rows),
-            rig.shape(&shape),
+            &step,
+            &[("shape", rig.uniform(&shape))],
             &[
                 ("prediction", Arg::Read(&self.prediction)),
-                ("target_values", Arg::Read(&self.target)),
+                ("target_values", Arg::Read(&self.device_targets())),
                 ("weight", Arg::Read(&self.weights())),
                 ("gradient", Arg::Written(self.rows * self.outputs)),
                 ("row_metrics", Arg::Written(self.rows * 4)),
@@ -62,14 +93,14 @@ impl Case {
     fn twin(&self) -> (Vec<f64>, Vec<RowMetrics<f64>>) {
         let mut gradient = vec![0.0; self.rows * self.outputs];
         let mut rows = vec![RowMetrics::default(); self.rows];
-        loss(
-            &self.loss,
-            &widen(&self.prediction),
-            &widen(&self.target),
-            &widen(&self.weights()),
-            &mut gradient,
-            &mut rows,
-        );
+        let input = LossInput {
+            prediction: &widen(&self.prediction),
+            target: &widen(&self.target),
+            weight: &widen(&self.weights()),
+            sample_weight: &widen(&self.sample_weight),
+            scale: f64::from(self.scale),
+        };
+        loss(&self.loss, &input, &mut gradient, &mut rows);
         (gradient, rows)
     }
 }
@@ -107,17 +138,19 @@ fn elementwise_losses_match_their_twin() {
                 continue;
             }
             let case = Case::new(loss.clone(), rows, outputs);
+            // Odd shapes with weights; these at most double a term.
+            let case = if rows % 2 == 1 { case.weighted() } else { case };
             let (gradient, metrics) = case.twin();
             let e = size(&case);
             // Value and slope have at most e² and 2e, made by a handful of roundings each; BCE adds
             // exp (8U for negative arguments) and log (2⁻²¹), times its weight.
-            let weight = f64::from(case.weights().iter().fold(1.0_f32, |m, w| m.max(*w)));
+            let weight = 2.0 * f64::from(case.weights().iter().fold(1.0_f32, |m, w| m.max(*w)));
             let builtins = if loss.is_classification() {
                 weight * (f64::powi(2.0, -21) + 16.0 * U)
             } else {
                 0.0
             };
-            let count = f64::from(u32::try_from(rows * outputs).unwrap());
+            let count = f64::from(u32::try_from(outputs).unwrap()) / f64::from(case.scale);
             let term = (e * e).max(weight * e);
             for run in case.run() {
                 assert_within(&run[0], &gradient, |_| {
@@ -145,12 +178,14 @@ fn cross_entropy_matches_its_twin() {
             (0.0, random_weights.clone()),
             (0.3, random_weights.clone()),
         ] {
-            let case =
-                Case::new(Loss::CrossEntropy { label_smoothing, class_weights }, rows, outputs);
+            let loss = Loss::CrossEntropy { label_smoothing, class_weights };
+            let case = Case::new(loss, rows, outputs);
+            let case = if rows % 2 == 1 { case.weighted() } else { case };
             let (gradient, metrics) = case.twin();
             let weights = case.weights();
-            let largest = f64::from(weights.iter().fold(0.0_f32, |m, w| m.max(*w)));
-            let normaliser: f64 = metrics.iter().map(|r| r.weight).sum();
+            // A row's own weight is at most 2.
+            let largest = 2.0 * f64::from(weights.iter().fold(0.0_f32, |m, w| m.max(*w)));
+            let normaliser = 1.0 / f64::from(case.scale);
             // Softmax: exp of a difference up to 2·size (3 + 2|x| ULP of a value below 1, so 8U,
             // and the rounding of the difference), a sum of `outputs` terms, a division.
             let softmax = 8.0 * U + 2.0 * size(&case) * U + gamma(outputs) + 5.0 * U;
@@ -159,9 +194,13 @@ fn cross_entropy_matches_its_twin() {
                 + largest * (f64::powi(2.0, -21) + softmax);
             for run in case.run() {
                 assert_within(&run[0], &gradient, |i| {
-                    slope / normaliser + gradient[i].abs() * gamma(rows + 3)
+                    slope / normaliser + gradient[i].abs() * gamma(4)
                 });
-                assert_within(&run[1], &flat(&metrics), |i| if i % 4 == 0 { value } else { 0.0 });
+                assert_within(&run[1], &flat(&metrics), |i| match i % 4 {
+                    0 => value,
+                    1 => U * largest,
+                    _ => 0.0,
+                });
             }
         }
     }
@@ -175,6 +214,8 @@ fn rows_that_do_not_count_have_no_gradient() {
     let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights };
     let mut case = Case::new(loss, 3, 2);
     case.target.fill(0.0);
+    // What the trainer makes of Σω = 0.
+    case.scale = 0.0;
     for run in case.run() {
         assert_eq!(run[0], [0.0; 6]);
     }
@@ -216,7 +257,7 @@ fn metrics_sum_the_rows_and_nothing_behind_them() {
             &[],
             grid(),
             &step,
-            None,
+            &[],
             &[("row_metrics", Arg::Read(&row_metrics)), ("ring", Arg::Updated(&ring))],
         );
         let column = |k: usize| row_metrics[..rows * 4].iter().skip(k).step_by(4);

@@ -1,114 +1,459 @@
 //! Sampling and the optimizer.
 
-use super::{U, random, widen};
-use crate::engine::Step;
+use serde::Deserialize;
+
+use super::{U, random};
+use crate::Loss;
 use crate::engine::gpu::rig::{Arg, Rig};
-use crate::ops::optimizer::{ArenaShape, OPTIMIZER, optimizer};
+use crate::engine::{Part, Step};
+use crate::ops::optimizer::{
+    ArenaShape, Arenas, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, choices, norm_grid, optimizer,
+};
 use crate::ops::sample::{SAMPLE, SampleShape, sample};
 use crate::ops::step::StepUniform;
-use crate::optimizer::{Decay, Optimizer};
+use crate::optimizer::{Clip, Decay, GroupRates, Optimizer, Rule, Update, Updates};
+use crate::options::TrainOptions;
+use crate::real::Real;
 use crate::sampler::{Order, Sampling};
-use crate::testing::assert_within;
+use crate::testing::tracked::{Tracked, assert_tracked, exact};
+use crate::testing::{assert_within, assert_within_f64};
 
 /// The batch must be the twin's to the bit: rows are copied, never computed with.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn sample_copies_the_very_rows_of_its_twin() {
     let rig = Rig::get();
-    let plain = Optimizer::sgd(1.0).update(1, 1.0);
     for sampling in [Sampling::Sequential, Sampling::Shuffled, Sampling::Replacement] {
         for (rows, columns, width, batch, first) in
             [(1, 1, 1, 1, 0), (5, 3, 2, 2, 3), (100, 65, 1, 64, 36), (1797, 2, 3, 33, 1000)]
         {
             let order = Order::new(sampling, 0xDEAD_BEEF_0123, 7, (1 << 33) + 5);
-            let step = Step { number: 1, batch, first, order, update: plain };
+            let step = Step { number: 1, order, ..Step::evaluation(first, batch) };
             let (inputs, targets) = (random(30, rows * columns), random(31, rows * width));
             let word = |n: usize| u32::try_from(n).unwrap();
             let shape = SampleShape::new(word(columns), word(width));
-            let taken = batch as usize;
-            let runs = rig.run(
-                &SAMPLE,
-                &[],
-                SampleShape::grid(),
-                &StepUniform::new(&step, word(rows), 0),
-                rig.shape(&shape),
-                &[
-                    ("inputs", Arg::Read(&inputs)),
-                    ("targets", Arg::Read(&targets)),
-                    ("batch_inputs", Arg::Written(taken * columns)),
-                    ("batch_targets", Arg::Written(taken * width)),
-                ],
-            );
-            let (mut x, mut t) = (vec![0.0; taken * columns], vec![0.0; taken * width]);
-            sample(&order, first, columns, &inputs, &mut x);
-            sample(&order, first, width, &targets, &mut t);
-            for run in runs {
-                assert_eq!(run, [x.clone(), t.clone()], "{sampling:?} {rows} rows");
+            // The whole batch at once, and in parts.
+            for part in step.parts(usize::MAX).chain(step.parts(7)) {
+                let taken = part.rows as usize;
+                let runs = rig.run(
+                    &SAMPLE,
+                    &[],
+                    SampleShape::grid(),
+                    &StepUniform::new(&step, part, word(rows), false, 0),
+                    &[("shape", rig.uniform(&shape))],
+                    &[
+                        ("inputs", Arg::Read(&inputs)),
+                        ("targets", Arg::Read(&targets)),
+                        ("batch_inputs", Arg::Written(taken * columns)),
+                        ("batch_targets", Arg::Written(taken * width)),
+                    ],
+                );
+                let (mut x, mut t) = (vec![0.0; taken * columns], vec![0.0; taken * width]);
+                sample(&order, first, part.row0, columns, &inputs, &mut x);
+                sample(&order, first, part.row0, width, &targets, &mut t);
+                for run in runs {
+                    assert_eq!(run, [x.clone(), t.clone()], "{sampling:?} {rows} rows, {part:?}");
+                }
             }
         }
     }
 }
 
 #[test]
+fn parts_cover_a_batch() {
+    let step = Step::evaluation(0, 10);
+    let parts: Vec<Part> = step.parts(4).collect();
+    let rows: Vec<_> = parts.iter().map(|p| (p.row0, p.rows, p.is_first, p.is_last)).collect();
+    assert_eq!(rows, [(0, 4, true, false), (4, 4, false, false), (8, 2, false, true)]);
+    assert_eq!(step.parts(100).count(), 1);
+}
+
+fn rules() -> Vec<Rule> {
+    let rmsprop = |momentum, centred| Rule::Rmsprop { alpha: 0.99, eps: 1e-8, momentum, centred };
+    vec![
+        Rule::Sgd { momentum: 0.0, nesterov: false },
+        Rule::Sgd { momentum: 0.9, nesterov: false },
+        Rule::Sgd { momentum: 0.9, nesterov: true },
+        Rule::ADAGRAD,
+        rmsprop(0.0, false),
+        rmsprop(0.0, true),
+        rmsprop(0.9, false),
+        rmsprop(0.9, true),
+        Rule::ADAM,
+        Rule::AMSGRAD,
+        Rule::NADAM,
+        Rule::LION,
+    ]
+}
+
+/// The arenas of a twin's run, as long as the rule and the options need them.
+#[derive(Clone)]
+struct State<T> {
+    parameters: Vec<T>,
+    moments: [Vec<T>; 3],
+    averages: Vec<T>,
+    measured: Vec<[T; 2]>,
+}
+
+impl<T: Real> State<T> {
+    fn step(
+        &mut self,
+        options: &TrainOptions,
+        ends: &[usize],
+        update: &Update<f64>,
+        gradients: &[T],
+    ) {
+        let [moment1, moment2, moment3] = &mut self.moments;
+        optimizer(
+            &options.optimizer.rule,
+            options.clip,
+            ends,
+            &update.cast(),
+            Arenas {
+                gradients,
+                parameters: &mut self.parameters,
+                moments: [moment1, moment2, moment3],
+                averages: &mut self.averages,
+                measured: &mut self.measured,
+            },
+        );
+    }
+}
+
+/// One step with every rule × clipping on every length, with moments from earlier steps, a second
+/// parameter group, an average, and what insights need.
+#[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn optimizer_matches_its_twin() {
     let rig = Rig::get();
-    let rules = [
-        Optimizer::sgd(0.1),
-        Optimizer::momentum(0.1, 0.9, false),
-        Optimizer::momentum(0.1, 0.9, true),
-        Optimizer::adam(0.01),
-    ];
-    for rule in rules {
-        for decay in [Decay::L2, Decay::Decoupled] {
-            for len in [1, 255, 256, 300] {
-                let o = rule.weight_decay(0.05, decay);
-                let update = o.update(3, o.lr);
-                let (g, w) = (random(40, len), random(41, len));
-                let m = random(42, len);
-                let v: Vec<f32> = random(43, len).iter().map(|v| v.abs()).collect();
-                let order = Order::Sequential;
-                let step = Step { number: 3, batch: 1, first: 0, order, update };
-                let shape = ArenaShape::new(len);
+    for rule in rules() {
+        for clip in [None, Some(Clip::Value(0.5)), Some(Clip::Norm(0.7))] {
+            for (len, first) in [(1, 1), (256, 100), (300, 256)] {
+                let mut options = TrainOptions::new(Loss::Mse, Optimizer::new(rule, 0.01));
+                (options.clip, options.ema) = (clip, Some(0.9));
+                let has = options.optimizer.moments();
+                let rates = |lr, weight_decay| GroupRates { lr, weight_decay };
+                let groups = vec![rates(0.01, 0.05), rates(0.03, 0.0)];
+                let bound = clip.map_or(0.0, Clip::bound);
+                let mut updates = Updates::new(options.optimizer, groups, bound, 0.9);
+                let update = updates.at(3, 0.5);
+                let ends = [first, len];
+
+                let (g, w, a) = (random(40, len), random(41, len), random(45, len));
+                let v: Vec<f32> = random(43, len).iter().map(|v| v.abs() + 0.1).collect();
+                let m: Vec<f32> = random(42, len).iter().map(|m| 0.3 * m).collect();
+                // Variances first where the rule has no mean in front of them, and the largest last.
+                let moments = match rule {
+                    Rule::Rmsprop { .. } | Rule::Adagrad { .. } => [&v, &m, &m],
+                    _ => [&m, &v, &v],
+                };
+                let moment = |k: usize| if k < has { moments[k].clone() } else { Vec::new() };
+                let mut state = State {
+                    parameters: exact(&w),
+                    moments: [exact(&moment(0)), exact(&moment(1)), exact(&moment(2))],
+                    averages: exact(&a),
+                    measured: vec![[Tracked::ZERO; 2]; len],
+                };
+                // Partial sums in any order, as the kernel's own.
+                let squares: f64 = g.iter().map(|&g| f64::from(g).powi(2)).sum();
+                let shape = ArenaShape::new(&ends);
+                let uniforms = [("shape", rig.uniform(&shape))];
+                let norm = rig.run(
+                    &GRADIENT_NORM,
+                    &[],
+                    norm_grid(),
+                    &StepUniform::default(),
+                    &uniforms,
+                    &[("gradients", Arg::Read(&g)), ("partial_sums", Arg::Written(PARTIAL_SUMS))],
+                );
+                for run in &norm {
+                    let sum: f64 = run[0].iter().map(|&x| f64::from(x)).sum();
+                    assert_within_f64(&[sum], &[squares], |_| crate::testing::gamma(len) * squares);
+                }
+                state.step(&options, &ends, &update, &exact(&g));
+                let mut step = StepUniform::default();
+                step.set_update(&update);
+                let placeholder = [0.0];
+                let device_moment =
+                    |k: usize| if k < has { moments[k].as_slice() } else { &placeholder };
                 let runs = rig.run(
                     &OPTIMIZER,
-                    &[f64::from(o.code())],
+                    &choices(&options, true),
                     shape.grid(),
-                    &StepUniform::new(&step, 1, 0),
-                    rig.shape(&shape),
+                    &step,
+                    &uniforms,
                     &[
                         ("gradients", Arg::Read(&g)),
                         ("parameters", Arg::Updated(&w)),
-                        ("moment1", Arg::Updated(&m)),
-                        ("moment2", Arg::Updated(&v)),
+                        ("moment1", Arg::Updated(device_moment(0))),
+                        ("moment2", Arg::Updated(device_moment(1))),
+                        ("moment3", Arg::Updated(device_moment(2))),
+                        ("averages", Arg::Updated(&a)),
+                        ("partial_sums", Arg::Read(&norm[0][0])),
+                        ("measured", Arg::Written(2 * len)),
                     ],
                 );
-                let mut want = [widen(&w), widen(&m), widen(&v)];
-                let [w64, m64, v64] = &mut want;
-                optimizer(&o, &update.cast(), &widen(&g), w64, m64, v64);
+                // The kernel takes the norm of f32 partial sums.
+                let slack = if matches!(clip, Some(Clip::Norm(_))) { norm_slack(len) } else { 0.0 };
+                let widened = |numbers: &[Tracked]| -> Vec<Tracked> {
+                    numbers.iter().map(|x| x.widened(slack)).collect()
+                };
                 for run in runs {
-                    // Numbers are at most 1 but for the direction m/(√v·c + ε), whose error is
-                    // relative: a dozen roundings and 2 + 2.5 ULP for root and quotient.
-                    for (got, want) in run.iter().zip(&want).skip(1) {
-                        assert_within(got, want, |_| 6.0 * U * 2.0);
+                    assert_tracked(&run[0], &widened(&state.parameters));
+                    for (k, moment) in state.moments.iter().enumerate() {
+                        assert_tracked(&run[1 + k][..moment.len()], &widened(moment));
                     }
-                    assert_within(&run[0], &want[0], |i| {
-                        let moved = (want[0][i] - f64::from(w[i])).abs();
-                        4.0 * U
-                            + moved * 24.0 * U
-                            + direction_error(&update, want[1][i], want[2][i])
-                    });
+                    assert_tracked(&run[4], &widened(&state.averages));
+                    // Directions aren't scaled by the learning rate; theirs is relative.
+                    let relative = |x: &Tracked| x.widened(10.0 * slack * (1.0 + x.value.abs()));
+                    let measured: Vec<_> = state.measured.iter().flatten().map(relative).collect();
+                    assert_tracked(&run[5], &measured);
                 }
             }
         }
     }
+}
 
-    /// What the absolute errors of m and v do to η·m/(√v·c).
-    fn direction_error(u: &crate::optimizer::Update<f64>, m: f64, v: f64) -> f64 {
-        if u.one_minus_beta2 == 1.0 {
-            return u.step_size * 12.0 * U;
-        }
-        let root = v.sqrt() * u.inv_root_correction2 + u.eps;
-        u.step_size * (12.0 * U / root + m.abs() / root * 12.0 * U / v.max(1e-30))
+/// What the rounding of ‖g‖² may change in numbers of about 1.
+fn norm_slack(len: usize) -> f64 {
+    2.0 * crate::testing::gamma(len + 20)
+}
+
+/// What PyTorch makes of fixed gradients, see `make_optimizers.py`.
+#[derive(Deserialize)]
+struct Fixture {
+    steps: u64,
+    checkpoints: Vec<u64>,
+    cases: Vec<Case>,
+    clipping: Vec<Case>,
+    groups: Vec<Case>,
+    ema: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    rule: Rule,
+    #[serde(default)]
+    lr: f64,
+    #[serde(default)]
+    weight_decay: f64,
+    decay: Decay,
+    #[serde(default)]
+    clip: Option<Clip>,
+    #[serde(default)]
+    groups: Vec<Rates>,
+    #[serde(default)]
+    ema_decay: Option<f64>,
+    parameters: Vec<Vec<f64>>,
+    /// How far PyTorch's own f32 is off at each checkpoint.
+    f32_errors: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct Rates {
+    lr: f64,
+    weight_decay: f64,
+}
+
+/// Elements of the fixture's two tensors: a weight of 16 and a bias of 8.
+const ENDS: [usize; 2] = [16, 24];
+
+#[expect(clippy::cast_precision_loss, reason = "small")]
+fn gradient(t: u64) -> Vec<f32> {
+    (0..24_u64)
+        .map(|i| {
+            let k = (t * 7919 + i * 104_729 + (t * i) % 31 * 613) % 2003;
+            let scale = [1.0, 0.1, 0.01, 0.001][usize::try_from(i % 4).unwrap()];
+            f32::from_f64((k as f64 - 1001.0) / 1001.0 * scale)
+        })
+        .collect()
+}
+
+fn start() -> Vec<f32> {
+    (0..24_u8)
+        .map(|i| f32::from_f64((f64::from((u16::from(i) * 37 + 11) % 23) - 11.0) / 11.0))
+        .collect()
+}
+
+impl Fixture {
+    fn load() -> Self {
+        serde_json::from_str(include_str!("../../../tests/fixtures/optimizers.json")).unwrap()
     }
+
+    fn all(&self) -> impl Iterator<Item = &Case> {
+        self.cases.iter().chain(&self.clipping).chain(&self.groups).chain(&self.ema)
+    }
+}
+
+impl Case {
+    fn options(&self) -> TrainOptions {
+        let optimizer = Optimizer {
+            rule: self.rule,
+            lr: self.lr,
+            weight_decay: self.weight_decay,
+            decay: self.decay,
+        };
+        let mut options = TrainOptions::new(Loss::Mse, optimizer);
+        (options.clip, options.ema) = (self.clip, self.ema_decay);
+        options
+    }
+
+    fn updates(&self) -> Updates {
+        let rates: Vec<GroupRates> = if self.groups.is_empty() {
+            vec![GroupRates { lr: self.lr, weight_decay: self.weight_decay }; 2]
+        } else {
+            let rates = self.groups.iter();
+            rates.map(|r| GroupRates { lr: r.lr, weight_decay: r.weight_decay }).collect()
+        };
+        let bound = self.clip.map_or(0.0, Clip::bound);
+        Updates::new(self.options().optimizer, rates, bound, self.ema_decay.unwrap_or(0.0))
+    }
+
+    fn state<T: Real>(&self) -> State<T> {
+        let has = self.options().optimizer.moments();
+        let start: Vec<T> = start().iter().map(|&w| T::from_f32(w)).collect();
+        let moment = |k| vec![T::ZERO; if k < has { 24 } else { 0 }];
+        State {
+            averages: if self.ema_decay.is_some() { start.clone() } else { Vec::new() },
+            parameters: start,
+            moments: [moment(0), moment(1), moment(2)],
+            measured: Vec::new(),
+        }
+    }
+
+    /// The parameters, or their average where one is kept, after each checkpoint.
+    fn run<T: Real>(&self, fixture: &Fixture) -> Vec<Vec<T>> {
+        let (options, mut updates, mut state) = (self.options(), self.updates(), self.state());
+        let mut seen = Vec::new();
+        for t in 1..=fixture.steps {
+            let gradients: Vec<T> = gradient(t).iter().map(|&g| T::from_f32(g)).collect();
+            state.step(&options, &ENDS, &updates.at(t, cosine(t, fixture.steps)), &gradients);
+            if fixture.checkpoints.contains(&t) {
+                let averaged = self.ema_decay.is_some();
+                seen.push(if averaged { &state.averages } else { &state.parameters }.clone());
+            }
+        }
+        seen
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small")]
+fn cosine(t: u64, steps: u64) -> f64 {
+    0.5 * (1.0 + (std::f64::consts::PI * (t - 1) as f64 / steps as f64).cos())
+}
+
+#[test]
+fn two_hundred_steps_in_f64_are_pytorchs_to_1e_12() {
+    let fixture = Fixture::load();
+    assert!(fixture.all().count() >= 44, "the fixture lost cases");
+    for case in fixture.all() {
+        for (got, want) in case.run::<f64>(&fixture).iter().zip(&case.parameters) {
+            assert_within_f64(got, want, |i| 1e-12 * want[i].abs().max(1.0));
+        }
+    }
+}
+
+/// What each f32 number may be off: the error that the twin tracks for it. Where decay is part of the
+/// gradient, errors feed back, which such a bound can only take for growth; there four times
+/// PyTorch's own error is allowed, and the rounding of the result.
+fn bounds(case: &Case, fixture: &Fixture) -> Vec<Vec<f64>> {
+    let feeds_back = case.weight_decay > 0.0 && case.decay == Decay::L2;
+    let runs = case.run::<Tracked>(fixture);
+    let bounds = runs.iter().zip(&case.f32_errors).map(|(numbers, f32_error)| {
+        let bound = |x: &Tracked| match feeds_back {
+            true => 4.0 * f32_error + 8.0 * U * x.value.abs(),
+            false => x.error,
+        };
+        numbers.iter().map(bound).collect::<Vec<_>>()
+    });
+    let bounds: Vec<_> = bounds.collect();
+    let largest = bounds.iter().flatten().fold(0.0_f64, |m, &x| m.max(x));
+    assert!(largest <= 1e-3, "{}: a bound of {largest:e} says nothing", case.name);
+    bounds
+}
+
+#[test]
+fn two_hundred_steps_in_f32_are_pytorchs_within_the_tracked_error() {
+    let fixture = Fixture::load();
+    for case in fixture.all() {
+        let runs = case.run::<f32>(&fixture);
+        for ((got, bound), want) in runs.iter().zip(bounds(case, &fixture)).zip(&case.parameters) {
+            assert_within(got, want, |i| bound[i] + 1e-12);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn two_hundred_steps_on_the_gpu_are_pytorchs_within_the_tracked_error() {
+    use crate::engine::gpu::rig::Checks;
+    let fixture = Fixture::load();
+    let rig = Rig::get();
+    for case in fixture.all() {
+        let (options, mut updates) = (case.options(), case.updates());
+        let has = options.optimizer.moments();
+        let averaged = options.ema.is_some();
+        let shape = ArenaShape::new(&ENDS);
+        let uniforms = [("shape", rig.uniform(&shape))];
+        let state: State<f32> = case.state();
+        let placeholder = vec![0.0];
+        let filled =
+            |content: Vec<f32>| if content.is_empty() { placeholder.clone() } else { content };
+        // Parameters, moments and averages, as the kernel gives them back.
+        let mut arenas: Vec<Vec<f32>> = std::iter::once(state.parameters)
+            .chain(state.moments)
+            .chain([state.averages])
+            .map(filled)
+            .collect();
+        let bounds = bounds(case, &fixture);
+        for t in 1..=fixture.steps {
+            let g = gradient(t);
+            let mut step = StepUniform::default();
+            step.set_update(&updates.at(t, cosine(t, fixture.steps)));
+            let run = |kernel, choices: &[f64], grid, args: &[(&str, Arg<'_>)]| {
+                rig.run_with(Checks::Off, kernel, choices, grid, &step, &uniforms, args)
+            };
+            let sums = match case.clip {
+                Some(Clip::Norm(_)) => {
+                    let sums = Arg::Written(PARTIAL_SUMS);
+                    let args = [("gradients", Arg::Read(&g)), ("partial_sums", sums)];
+                    run(&GRADIENT_NORM, &[], norm_grid(), &args).remove(0)
+                }
+                _ => vec![0.0; PARTIAL_SUMS],
+            };
+            let args = [
+                ("gradients", Arg::Read(&g)),
+                ("parameters", Arg::Updated(&arenas[0])),
+                ("moment1", Arg::Updated(&arenas[1])),
+                ("moment2", Arg::Updated(&arenas[2])),
+                ("moment3", Arg::Updated(&arenas[3])),
+                ("averages", Arg::Updated(&arenas[4])),
+                ("partial_sums", Arg::Read(&sums)),
+                ("measured", Arg::Updated(&placeholder)),
+            ];
+            let after = run(&OPTIMIZER, &choices(&options, false), shape.grid(), &args);
+            arenas = after[..5].to_vec();
+            assert!((1 + has..4).all(|k| arenas[k] == placeholder), "{}: placeholders", case.name);
+            if let Some(at) = fixture.checkpoints.iter().position(|&c| c == t) {
+                let got = &arenas[if averaged { 4 } else { 0 }];
+                let slack = if case.clip.is_some() { norm_slack(24) } else { 0.0 };
+                assert_within(got, &case.parameters[at], |i| bounds[at][i] + slack + 1e-12);
+            }
+        }
+    }
+}
+
+/// For SGD the two kinds of decay are one formula: w(1 − ηλ) − ηg.
+#[test]
+fn for_sgd_both_kinds_of_decay_are_the_same() {
+    let fixture = Fixture::load();
+    let run = |name: &str| {
+        let case = fixture.cases.iter().find(|case| case.name == name).unwrap();
+        case.run::<f64>(&fixture).pop().unwrap()
+    };
+    assert_within_f64(&run("sgd l2"), &run("sgd decoupled"), |_| 1e-13);
+    let (l2, decoupled) = (run("adam l2"), run("adam decoupled"));
+    let apart = l2.iter().zip(&decoupled).fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
+    assert!(apart > 0.1, "Adam's decays are but {apart} apart");
 }

@@ -1,0 +1,28 @@
+// activation_forward:  Y = dropout(a(X))
+//
+//   input   X  [batch, columns]
+//   output  Y  [batch, columns]  every element of the batch's rows is written; behind Y what the
+//                                derivative needs, see epilogue.wgsl
+//
+// For activations and dropout that stand behind no layer which could apply them on the way. One
+// invocation computes one element.
+//
+// Host record and CPU twin: src/ops/activation.rs
+
+struct ActivationShape {
+    columns: u32,
+}
+
+@group(0) @binding(1) var<uniform> shape: ActivationShape;
+@group(0) @binding(3) var<storage, read> input: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+
+override WORKGROUP: u32;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < shape.columns && id.y < step.batch {
+        let index = id.y * shape.columns + id.x;
+        write_output(index, id.y, id.x, input[index]);
+    }
+}

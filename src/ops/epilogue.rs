@@ -1,0 +1,125 @@
+//! What follows a layer's own formula: Y = dropout(a(Z)), applied and differentiated by the kernels
+//! of the layers around it.
+
+use crate::activation::Activation;
+use crate::engine::kernel::uniform_struct;
+use crate::layer::Dropout;
+use crate::plan::Stage;
+use crate::real::Real;
+use crate::rng::{Purpose, philox4x32};
+
+/// The activation and the dropout behind a layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epilogue {
+    pub activation: Activation,
+    /// With its position in the net.
+    pub dropout: Option<(usize, Dropout)>,
+}
+
+uniform_struct! {
+    /// Mirror of `Epilogue` in `shaders/epilogue.wgsl`.
+    EpilogueUniform {
+        parameter: f32,
+        kept: u32,
+        drop_below: u32,
+        keep_scale: f32,
+        layer: u32,
+    }
+    pad 3
+}
+
+/// What dropout draws of a part of a training step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Draw {
+    pub key: [u32; 2],
+    /// Position of the part's first row in the step's batch.
+    pub row0: u32,
+}
+
+impl Epilogue {
+    /// The choices of every kernel that has an epilogue; others of its own come behind.
+    pub(crate) const CHOICES: &'static [&'static str] = &["ACTIVATION", "DROPOUT"];
+
+    pub(crate) const fn of(stage: &Stage) -> Self {
+        Self { activation: stage.activation, dropout: stage.dropout }
+    }
+
+    /// Values of the kernels' choices `ACTIVATION` and `DROPOUT`.
+    pub(crate) fn choices(&self) -> [f64; 2] {
+        [f64::from(self.activation.code()), f64::from(u8::from(self.dropout.is_some()))]
+    }
+
+    /// The uniform; `kept` is where behind Y the kernels find what the derivative needs.
+    #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
+    pub(crate) fn uniform(&self, kept: usize) -> EpilogueUniform {
+        let parameter = self.activation.parameter();
+        let base = EpilogueUniform { parameter, kept: kept as u32, ..EpilogueUniform::default() };
+        match self.dropout {
+            Some((layer, dropout)) => EpilogueUniform {
+                drop_below: dropout.drop_below(),
+                keep_scale: dropout.keep_scale() as f32,
+                layer: layer as u32,
+                ..base
+            },
+            None => base,
+        }
+    }
+
+    /// Turns Z (rows × columns) in `output` into Y, and fills `kept`, which is empty where Y is
+    /// enough for the derivative. Without a draw, outside of training, nothing is dropped.
+    pub(crate) fn forward<T: Real>(
+        &self,
+        draw: Option<&Draw>,
+        columns: usize,
+        output: &mut [T],
+        kept: &mut [T],
+    ) {
+        let keeps_preactivation = self.activation.keeps_preactivation();
+        if !kept.is_empty() && keeps_preactivation {
+            kept.copy_from_slice(output);
+        }
+        if self.activation != Activation::Identity {
+            output.iter_mut().for_each(|y| *y = self.activation.apply(*y));
+        }
+        if !kept.is_empty() && !keeps_preactivation {
+            kept.copy_from_slice(output);
+        }
+        self.drop(draw, columns, output);
+    }
+
+    /// Turns dL/dY (rows × columns) in `gradient` into dL/dZ.
+    pub(crate) fn backward<T: Real>(
+        &self,
+        draw: Option<&Draw>,
+        columns: usize,
+        kept: &[T],
+        gradient: &mut [T],
+    ) {
+        if self.activation != Activation::Identity {
+            let pairs = gradient.iter_mut().zip(kept);
+            pairs.for_each(|(g, &k)| *g *= self.activation.derivative(k));
+        }
+        self.drop(draw, columns, gradient);
+    }
+
+    /// Multiplies every element with its factor, 0 or 1/(1 − p).
+    fn drop<T: Real>(&self, draw: Option<&Draw>, columns: usize, elements: &mut [T]) {
+        let (Some((layer, dropout)), Some(draw)) = (self.dropout, draw) else { return };
+        let below = dropout.drop_below();
+        let scale = T::from_f64(dropout.keep_scale());
+        for (row, elements) in (draw.row0..).zip(elements.chunks_exact_mut(columns)) {
+            for (quad, elements) in (0..).zip(elements.chunks_mut(4)) {
+                let bits = mask_bits(draw.key, row, quad, layer);
+                for (element, bits) in elements.iter_mut().zip(bits) {
+                    *element *= if bits < below { T::ZERO } else { scale };
+                }
+            }
+        }
+    }
+}
+
+/// The random words of four neighbouring columns from 4·quad on.
+#[expect(clippy::cast_possible_truncation, reason = "nets have fewer than 2³² layers")]
+fn mask_bits(key: [u32; 2], row: u32, quad: u32, layer: usize) -> [u32; 4] {
+    philox4x32([row, quad, layer as u32, Purpose::Dropout as u32], key)
+}

@@ -1,0 +1,505 @@
+//! Batch and layer norms: the kernels against their twins, and both against PyTorch.
+
+use serde::Deserialize;
+
+use super::batch_of;
+use crate::engine::gpu::rig::{Arg, Rig};
+use crate::ops::epilogue::Epilogue;
+use crate::ops::norm::{
+    Affine, NORM_BACKWARD_COLUMNS, NORM_BACKWARD_INPUT, NORM_BACKWARD_ROWS, NORM_FORWARD,
+    NORM_STATISTICS, NormShape, Statistics, choices, norm_backward_columns, norm_backward_input,
+    norm_backward_rows, norm_forward, norm_statistics, running_statistics,
+};
+use crate::ops::step::StepUniform;
+use crate::plan::{Norm, Stage, StageOp};
+use crate::real::Real;
+use crate::testing::tracked::{Tracked, assert_tracked};
+use crate::testing::{assert_within, assert_within_f64};
+use crate::{Activation, BatchNorm, Layer, LayerNorm, Loss, Mlp, Optimizer, Plan, TrainOptions};
+
+const NONE: Epilogue = Epilogue { activation: Activation::Identity, dropout: None };
+
+/// The fixture's numbers: a hash of the index, uniform in [0, 1).
+fn uniform(salt: u32, n: usize) -> f64 {
+    let n = u32::try_from(n).unwrap();
+    let mut h =
+        n.wrapping_mul(2_654_435_761).wrapping_add(salt.wrapping_mul(40_503)).wrapping_add(12_345);
+    for _ in 0..2 {
+        h = (h ^ (h >> 15)).wrapping_mul(2_246_822_519);
+        h ^= h >> 13;
+    }
+    f64::from(h >> 8) / 16_777_216.0
+}
+
+fn numbers(salt: u32, len: usize, formula: impl Fn(f64) -> f64) -> Vec<f32> {
+    (0..len).map(|n| f32::from_f64(formula(uniform(salt, n)))).collect()
+}
+
+/// A norm's inputs, parameters and the gradient of its output.
+struct Problem {
+    norm: Norm,
+    rows: usize,
+    columns: usize,
+    input: Vec<f32>,
+    gradient: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    running: [Vec<f32>; 2],
+}
+
+/// Everything that a norm computes.
+struct Outcome<T> {
+    output: Vec<T>,
+    input_gradient: Vec<T>,
+    weight_gradient: Vec<T>,
+    bias_gradient: Vec<T>,
+    running: [Vec<T>; 2],
+    eval_output: Vec<T>,
+}
+
+impl Problem {
+    fn new(layer: Layer, rows: usize, columns: usize, mean: f64) -> Self {
+        let mlp = Mlp::new(columns).layer(layer).linear(1);
+        let options = TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1));
+        let plan = Plan::new(&mlp, &options).unwrap();
+        let Stage { op: StageOp::Norm(norm), .. } = &plan.stages()[0] else { unreachable!() };
+        Self {
+            norm: norm.clone(),
+            rows,
+            columns,
+            input: numbers(1, rows * columns, |u| mean + 12_f64.sqrt() * (u - 0.5)),
+            gradient: numbers(2, rows * columns, |u| u - 0.5),
+            weight: numbers(3, columns, |u| 0.5 + u),
+            bias: numbers(4, columns, |u| u - 0.5),
+            running: [numbers(5, columns, |u| u), numbers(6, columns, |u| 0.5 + u)],
+        }
+    }
+
+    fn groups(&self) -> usize {
+        self.norm.groups(self.rows, self.columns)
+    }
+
+    /// What the twins compute.
+    fn twins<T: Real>(&self) -> Outcome<T> {
+        let cast = |x: &[f32]| -> Vec<T> { x.iter().map(|&x| T::from_f32(x)).collect() };
+        let (norm, columns, len) = (&self.norm, self.columns, self.input.len());
+        let (input, gradient) = (cast(&self.input), cast(&self.gradient));
+        let (weight, bias) = (cast(&self.weight), cast(&self.bias));
+        let affine = if norm.affine.is_some() {
+            Affine { weight: &weight, bias: &bias }
+        } else {
+            Affine { weight: &[], bias: &[] }
+        };
+        let tracked = if norm.running.is_some() { columns } else { 0 };
+        let mut running = self.running.each_ref().map(|r| cast(&r[..tracked]));
+        let mut statistics = vec![Statistics::default(); self.groups()];
+        let [mean, var] = &mut running;
+        norm_statistics(norm, columns, &input, &mut statistics, [mean, var]);
+        let mut output = vec![T::ZERO; len];
+        let forward = |statistics: &[Statistics<T>], output: &mut [T]| {
+            norm_forward(norm, columns, &NONE, None, &input, statistics, affine, output, &mut []);
+        };
+        forward(&statistics, &mut output);
+        let mut sums = vec![[T::ZERO; 2]; self.groups()];
+        let parameters = if norm.affine.is_some() { columns } else { 0 };
+        let (mut dw, mut db) = (vec![T::ZERO; parameters], vec![T::ZERO; parameters]);
+        norm_backward_columns(
+            norm,
+            columns,
+            false,
+            &input,
+            &statistics,
+            &gradient,
+            &mut sums,
+            &mut dw,
+            &mut db,
+        );
+        if norm.per_row {
+            norm_backward_rows(columns, &input, &statistics, affine, &gradient, &mut sums);
+        }
+        let mut input_gradient = vec![T::ZERO; len];
+        norm_backward_input(
+            norm,
+            columns,
+            &NONE,
+            None,
+            &input,
+            &statistics,
+            &sums,
+            affine,
+            &gradient,
+            &[],
+            &mut input_gradient,
+        );
+        let mut eval_output = vec![T::ZERO; if tracked > 0 { len } else { 0 }];
+        if tracked > 0 {
+            let [mean, var] = &running;
+            running_statistics(norm, [mean, var], &mut statistics);
+            forward(&statistics, &mut eval_output);
+        }
+        Outcome {
+            output,
+            input_gradient,
+            weight_gradient: dw,
+            bias_gradient: db,
+            running,
+            eval_output,
+        }
+    }
+
+    /// What the kernels compute, with and without runtime checks.
+    fn kernels(&self) -> [Outcome<f32>; 2] {
+        let rig = Rig::get();
+        let (norm, columns, len) = (&self.norm, self.columns, self.input.len());
+        let shape = NormShape::new(norm, columns);
+        let uniforms = [("shape", rig.uniform(&shape))];
+        let with_epilogue =
+            [("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&NONE.uniform(0)))];
+        let training = StepUniform { training: 1, ..batch_of(self.rows) };
+        let [activation, dropout] = NONE.choices();
+        let [per_row, affine] = choices(norm);
+        let elementwise = [activation, dropout, per_row, affine];
+        let statistics = |step: &StepUniform, running: &[Vec<f32>; 2]| {
+            rig.run(
+                &NORM_STATISTICS,
+                &[per_row],
+                shape.groups_grid(norm.per_row),
+                step,
+                &uniforms,
+                &[
+                    ("input", Arg::Read(&self.input)),
+                    ("statistics", Arg::Written(3 * self.groups())),
+                    ("running_mean", Arg::Updated(&running[0])),
+                    ("running_var", Arg::Updated(&running[1])),
+                ],
+            )
+        };
+        let forward = |step: &StepUniform, statistics: &[f32]| {
+            rig.run(
+                &NORM_FORWARD,
+                &elementwise,
+                shape.elements_grid(),
+                step,
+                &with_epilogue,
+                &[
+                    ("input", Arg::Read(&self.input)),
+                    ("statistics", Arg::Read(statistics)),
+                    ("weight", Arg::Read(&self.weight)),
+                    ("bias", Arg::Read(&self.bias)),
+                    ("output", Arg::Written(len)),
+                ],
+            )
+        };
+        let of_batch = statistics(&training, &self.running);
+        let running = [of_batch[0][1].clone(), of_batch[0][2].clone()];
+        assert_eq!(of_batch[0], of_batch[1], "checks change the statistics");
+        let of_batch = &of_batch[0][0];
+        let columns_run = rig.run(
+            &NORM_BACKWARD_COLUMNS,
+            &[per_row, affine],
+            shape.columns_grid(),
+            &training,
+            &uniforms,
+            &[
+                ("input", Arg::Read(&self.input)),
+                ("statistics", Arg::Read(of_batch)),
+                ("gradient_output", Arg::Read(&self.gradient)),
+                (
+                    "sums",
+                    if norm.per_row { Arg::Updated(&[0.5]) } else { Arg::Written(2 * columns) },
+                ),
+                ("gradient_weight", self.gradient_arg()),
+                ("gradient_bias", self.gradient_arg()),
+            ],
+        );
+        let mut sums = columns_run[0][0].clone();
+        if norm.per_row {
+            assert_eq!(sums, [0.5], "the columns' kernel wrote a layer norm's sums");
+            let rows_run = rig.run(
+                &NORM_BACKWARD_ROWS,
+                &[per_row, affine],
+                shape.groups_grid(true),
+                &training,
+                &uniforms,
+                &[
+                    ("input", Arg::Read(&self.input)),
+                    ("statistics", Arg::Read(of_batch)),
+                    ("weight", Arg::Read(&self.weight)),
+                    ("gradient_output", Arg::Read(&self.gradient)),
+                    ("sums", Arg::Written(2 * self.rows)),
+                ],
+            );
+            sums.clone_from(&rows_run[0][0]);
+        }
+        let input_run = rig.run(
+            &NORM_BACKWARD_INPUT,
+            &elementwise,
+            shape.elements_grid(),
+            &training,
+            &with_epilogue,
+            &[
+                ("input", Arg::Read(&self.input)),
+                ("statistics", Arg::Read(of_batch)),
+                ("sums", Arg::Read(&sums)),
+                ("weight", Arg::Read(&self.weight)),
+                ("gradient_output", Arg::Read(&self.gradient)),
+                ("kept", Arg::Read(&self.input)),
+                ("gradient_input", Arg::Written(len)),
+            ],
+        );
+        let evaluation = batch_of(self.rows);
+        let eval_statistics = statistics(&evaluation, &running);
+        assert_eq!(eval_statistics[0][1], running[0], "evaluation moved the running mean");
+        let outputs = forward(&training, of_batch);
+        let eval_outputs = forward(&evaluation, &eval_statistics[0][0]);
+        let tracked = norm.running.is_some();
+        [0, 1].map(|mode| Outcome {
+            output: outputs[mode][0].clone(),
+            input_gradient: input_run[mode][0].clone(),
+            weight_gradient: columns_run[mode][1].clone(),
+            bias_gradient: columns_run[mode][2].clone(),
+            running: running.clone(),
+            eval_output: if tracked { eval_outputs[mode][0].clone() } else { Vec::new() },
+        })
+    }
+
+    fn gradient_arg(&self) -> Arg<'_> {
+        if self.norm.affine.is_some() { Arg::Written(self.columns) } else { Arg::Updated(&[0.25]) }
+    }
+}
+
+fn layers() -> [Layer; 5] {
+    let (batch, layer) = (BatchNorm::default(), LayerNorm::default());
+    [
+        Layer::BatchNorm(batch),
+        Layer::LayerNorm(layer),
+        Layer::BatchNorm(batch.affine(false).eps(1e-3)),
+        Layer::BatchNorm(batch.track_running_stats(false)),
+        Layer::LayerNorm(layer.affine(false)),
+    ]
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn norm_kernels_match_their_twins() {
+    for layer in layers() {
+        for (rows, columns) in [(2, 1), (3, 7), (15, 17), (16, 16), (17, 33), (64, 65), (200, 3)] {
+            for mean in [0.0, 1e4] {
+                let problem = Problem::new(layer, rows, columns, mean);
+                let want = problem.twins::<Tracked>();
+                for got in problem.kernels() {
+                    assert_tracked(&got.output, &want.output);
+                    assert_tracked(&got.input_gradient, &want.input_gradient);
+                    if problem.norm.affine.is_some() {
+                        assert_tracked(&got.weight_gradient, &want.weight_gradient);
+                        assert_tracked(&got.bias_gradient, &want.bias_gradient);
+                    } else {
+                        assert_eq!(got.weight_gradient, [0.25]);
+                        assert_eq!(got.bias_gradient, [0.25]);
+                    }
+                    if problem.norm.running.is_some() {
+                        assert_tracked(&got.running[0], &want.running[0]);
+                        assert_tracked(&got.running[1], &want.running[1]);
+                        assert_tracked(&got.eval_output, &want.eval_output);
+                    } else {
+                        assert_eq!(got.running, problem.running);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The columns' sums are added to what other parts of the batch left.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn norm_gradients_add_up_over_parts() {
+    let rig = Rig::get();
+    let problem = Problem::new(Layer::BatchNorm(BatchNorm::default()), 9, 5, 0.0);
+    let shape = NormShape::new(&problem.norm, 5);
+    let before = [1.0, 2.0, 3.0, 4.0, 5.0];
+    let statistics: Vec<f32> = [0.0, 0.0, 1.0].repeat(5);
+    let run = |accumulate, gradient: fn(&'static [f32]) -> Arg<'static>| {
+        static BEFORE: [f32; 5] = [1.0, 2.0, 3.0, 4.0, 5.0];
+        rig.run(
+            &NORM_BACKWARD_COLUMNS,
+            &choices(&problem.norm),
+            shape.columns_grid(),
+            &StepUniform { accumulate, training: 1, ..batch_of(9) },
+            &[("shape", rig.uniform(&shape))],
+            &[
+                ("input", Arg::Read(&problem.input)),
+                ("statistics", Arg::Read(&statistics)),
+                ("gradient_output", Arg::Read(&problem.gradient)),
+                ("sums", Arg::Written(10)),
+                ("gradient_weight", gradient(&BEFORE)),
+                ("gradient_bias", gradient(&BEFORE)),
+            ],
+        )
+    };
+    let first = run(0, |before| Arg::Written(before.len()));
+    let later = run(1, |before| Arg::Updated(before));
+    for (first, later) in first.iter().zip(&later) {
+        for k in [1, 2] {
+            let sums: Vec<f32> = first[k].iter().zip(before).map(|(g, b)| g + b).collect();
+            assert_eq!(later[k], sums);
+        }
+        assert_eq!(first[0], later[0], "the sums are the part's own");
+    }
+}
+
+/// What PyTorch computes, see `make_norms.py`.
+#[derive(Deserialize)]
+struct Fixture {
+    shapes: Vec<Shape>,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    rows: usize,
+    features: usize,
+    indices: Vec<usize>,
+    columns: Vec<usize>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    kind: String,
+    mean: f64,
+    output: Numbers,
+    input_gradient: Numbers,
+    weight_gradient: Numbers,
+    bias_gradient: Numbers,
+    running_mean: Option<Numbers>,
+    running_var: Option<Numbers>,
+    eval_output: Option<Numbers>,
+}
+
+#[derive(Deserialize)]
+struct Numbers {
+    values: Vec<f64>,
+}
+
+/// Calls `check` with every quantity: its name, PyTorch's numbers, and the same elements of an
+/// outcome that `got` and `bound` hold.
+fn compare<G: Real, B: Real>(
+    shape: &Shape,
+    case: &Case,
+    got: &Outcome<G>,
+    bound: &Outcome<B>,
+    check: impl Fn(&str, &[f64], &[G], &[B]),
+) {
+    let quantity = |name: &str, want: &Numbers, at: &[usize], got: &[G], bound: &[B]| {
+        let got: Vec<G> = at.iter().map(|&i| got[i]).collect();
+        let bound: Vec<B> = at.iter().map(|&i| bound[i]).collect();
+        let what = format!("{} {}×{} {} {name}", case.kind, shape.rows, shape.features, case.mean);
+        check(&what, &want.values, &got, &bound);
+    };
+    let (indices, columns) = (&shape.indices, &shape.columns);
+    quantity("output", &case.output, indices, &got.output, &bound.output);
+    let (g, b) = (&got.input_gradient, &bound.input_gradient);
+    quantity("input gradient", &case.input_gradient, indices, g, b);
+    let (g, b) = (&got.weight_gradient, &bound.weight_gradient);
+    quantity("weight gradient", &case.weight_gradient, columns, g, b);
+    let (g, b) = (&got.bias_gradient, &bound.bias_gradient);
+    quantity("bias gradient", &case.bias_gradient, columns, g, b);
+    if let (Some(mean), Some(var), Some(output)) =
+        (&case.running_mean, &case.running_var, &case.eval_output)
+    {
+        quantity("running mean", mean, columns, &got.running[0], &bound.running[0]);
+        quantity("running var", var, columns, &got.running[1], &bound.running[1]);
+        quantity("eval output", output, indices, &got.eval_output, &bound.eval_output);
+    }
+}
+
+fn each_case(run: impl Fn(&Shape, &Case, &Problem)) {
+    let fixture: Fixture =
+        serde_json::from_str(include_str!("../../../tests/fixtures/norms.json")).unwrap();
+    assert_eq!(fixture.shapes.len(), 16, "the fixture lost shapes");
+    for shape in &fixture.shapes {
+        assert_eq!(shape.cases.len(), 4, "the fixture lost cases");
+        for case in &shape.cases {
+            let layer = match case.kind.as_str() {
+                "batch" => Layer::BatchNorm(BatchNorm::default()),
+                _ => Layer::LayerNorm(LayerNorm::default()),
+            };
+            run(shape, case, &Problem::new(layer, shape.rows, shape.features, case.mean));
+        }
+    }
+}
+
+/// PyTorch takes no care of large means: with one of 10⁴ its own f64 is off by 1e-9 at most.
+fn exactness(case: &Case) -> f64 {
+    if case.mean == 0.0 { 1e-12 } else { 1e-8 }
+}
+
+#[test]
+fn norms_in_f64_are_pytorchs() {
+    each_case(|shape, case, problem| {
+        let got = problem.twins::<f64>();
+        compare(shape, case, &got, &got, |what, want, got, _| {
+            let largest = want.iter().fold(1.0_f64, |m, x| m.max(x.abs()));
+            for (got, want) in got.iter().zip(want) {
+                let off = (got - want).abs();
+                assert!(off <= exactness(case) * largest, "{what}: {got} against {want}");
+            }
+        });
+    });
+}
+
+#[test]
+fn norms_in_f32_are_pytorchs_within_the_tracked_error() {
+    each_case(|shape, case, problem| {
+        let (got, bound) = (problem.twins::<f32>(), problem.twins::<Tracked>());
+        compare(shape, case, &got, &bound, |what, want, got, bound| {
+            assert_tracked(got, bound);
+            check_bounds(what, bound);
+            assert_within(got, want, |i| bound[i].error + exactness(case) * (1.0 + want[i].abs()));
+        });
+    });
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn norms_on_the_gpu_are_pytorchs_within_the_tracked_error() {
+    each_case(|shape, case, problem| {
+        let bound = problem.twins::<Tracked>();
+        for got in problem.kernels() {
+            compare(shape, case, &got, &bound, |_, want, got, bound| {
+                assert_within(got, want, |i| {
+                    bound[i].error + exactness(case) * (1.0 + want[i].abs())
+                });
+            });
+        }
+    });
+}
+
+/// A bound says something if it is small beside what a wrong formula would change.
+fn check_bounds(what: &str, bound: &[Tracked]) {
+    let largest = bound.iter().fold(1.0_f64, |m, x| m.max(x.value.abs()));
+    for number in bound {
+        assert!(
+            number.error <= 0.02 * largest,
+            "{what}: a bound of {:e} says nothing",
+            number.error
+        );
+    }
+}
+
+#[test]
+fn a_large_mean_costs_no_digits() {
+    for layer in layers() {
+        let problem = Problem::new(layer, 64, 7, 1e4);
+        let shifted = Problem {
+            input: problem.input.iter().map(|x| x - 1e4).collect(),
+            ..Problem::new(layer, 64, 7, 0.0)
+        };
+        let (far, near) = (problem.twins::<f32>(), shifted.twins::<f64>());
+        assert_within_f64(
+            &far.output.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(),
+            &near.output,
+            |_| 2e-6,
+        );
+    }
+}

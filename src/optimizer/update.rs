@@ -1,0 +1,208 @@
+//! The scalars of a step. Powers like β₂ᵗ are exact enough only in f64, so the host computes them.
+
+use super::{Decay, GroupRates, MAX_GROUPS, Optimizer, Rule};
+use crate::real::Real;
+
+/// The scalars of one optimizer step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Update<T> {
+    /// β₁, or the momentum μ.
+    pub beta1: T,
+    /// 1 − β₁, rounded once; in f32, subtracting the rounded β₂ would cost five digits.
+    pub one_minus_beta1: T,
+    /// β₂, or `RMSProp`'s α.
+    pub beta2: T,
+    pub one_minus_beta2: T,
+    pub eps: T,
+    /// 1/√(1 − β₂ᵗ).
+    pub inv_root_correction2: T,
+    /// `NAdam`: what g counts beside m.
+    pub mix: T,
+    /// Largest norm or value of the gradient.
+    pub clip: T,
+    /// What the averaged weights keep of themselves, and 1 minus that.
+    pub average: T,
+    pub one_minus_average: T,
+    pub groups: [GroupUpdate<T>; MAX_GROUPS],
+}
+
+/// The scalars that differ by parameter group.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct GroupUpdate<T> {
+    /// η, with the bias correction of m where there is one.
+    pub step_size: T,
+    /// λ where decay is part of the gradient, else 0.
+    pub l2: T,
+    /// 1 − ηλ where decay is decoupled, else 1.
+    pub keep: T,
+    /// The bias correction of m in `step_size`.
+    pub correction: T,
+}
+
+impl Update<f64> {
+    /// The same numbers, rounded to `T`.
+    pub(crate) fn cast<T: Real>(&self) -> Update<T> {
+        let round = T::from_f64;
+        Update {
+            beta1: round(self.beta1),
+            one_minus_beta1: round(self.one_minus_beta1),
+            beta2: round(self.beta2),
+            one_minus_beta2: round(self.one_minus_beta2),
+            eps: round(self.eps),
+            inv_root_correction2: round(self.inv_root_correction2),
+            mix: round(self.mix),
+            clip: round(self.clip),
+            average: round(self.average),
+            one_minus_average: round(self.one_minus_average),
+            groups: self.groups.map(|group| GroupUpdate {
+                step_size: round(group.step_size),
+                l2: round(group.l2),
+                keep: round(group.keep),
+                correction: round(group.correction),
+            }),
+        }
+    }
+}
+
+/// Makes the scalars of one step after another.
+#[derive(Clone, Debug)]
+pub(crate) struct Updates {
+    optimizer: Optimizer,
+    groups: Vec<GroupRates>,
+    /// Bound of the clipping, 0 without.
+    clip: f64,
+    /// Decay of the weights' average, 0 without.
+    average: f64,
+    /// `NAdam`'s Πᵗμ at step t, the last one asked for.
+    product: (u64, f64),
+}
+
+impl Updates {
+    pub(crate) fn new(
+        optimizer: Optimizer,
+        groups: Vec<GroupRates>,
+        clip: f64,
+        average: f64,
+    ) -> Self {
+        Self { optimizer, groups, clip, average, product: (0, 1.0) }
+    }
+
+    /// The scalars of step `t`, counted from 1, whose learning rates the schedule scales by
+    /// `factor`. Quick if steps are asked for in order.
+    pub(crate) fn at(&mut self, t: u64, factor: f64) -> Update<f64> {
+        // The average starts as the weights of the first step, as in PyTorch.
+        let average = if t <= 1 { 0.0 } else { self.average };
+        let mut update = Update {
+            one_minus_beta1: 1.0,
+            one_minus_beta2: 1.0,
+            inv_root_correction2: 1.0,
+            clip: self.clip,
+            average,
+            one_minus_average: 1.0 - average,
+            ..Update::default()
+        };
+        // What the step size is η times of.
+        let mut correction = 1.0;
+        match self.optimizer.rule {
+            Rule::Sgd { momentum, .. } => update.beta1 = momentum,
+            Rule::Adagrad { eps } => update.eps = eps,
+            Rule::Rmsprop { alpha, eps, momentum, .. } => {
+                update.beta1 = momentum;
+                update.set_beta2(alpha);
+                update.eps = eps;
+            }
+            Rule::Adam { beta1, beta2, eps, .. } => {
+                update.set_beta1(beta1);
+                update.set_beta2(beta2);
+                update.eps = eps;
+                update.inv_root_correction2 = one_minus_power(beta2, t).sqrt().recip();
+                correction = one_minus_power(beta1, t).recip();
+            }
+            Rule::Nadam { beta1, beta2, eps, momentum_decay } => {
+                update.set_beta1(beta1);
+                update.set_beta2(beta2);
+                update.eps = eps;
+                update.inv_root_correction2 = one_minus_power(beta2, t).sqrt().recip();
+                let mu = |t| nadam_momentum(beta1, momentum_decay, t);
+                let product = self.momentum_product(t, mu);
+                correction = mu(t + 1) / (1.0 - product * mu(t + 1));
+                update.mix = (1.0 - mu(t)) / (1.0 - product) / correction;
+            }
+            Rule::Lion { beta1, beta2 } => {
+                update.set_beta1(beta1);
+                update.set_beta2(beta2);
+            }
+        }
+        for (group, rates) in update.groups.iter_mut().zip(&self.groups) {
+            let lr = rates.lr * factor;
+            let (l2, keep) = match self.optimizer.decay {
+                Decay::L2 => (rates.weight_decay, 1.0),
+                Decay::Decoupled => (0.0, 1.0 - lr * rates.weight_decay),
+            };
+            *group = GroupUpdate { step_size: lr * correction, l2, keep, correction };
+        }
+        update
+    }
+
+    /// Πᵗ μ over the steps from 1 to t.
+    fn momentum_product(&mut self, t: u64, mu: impl Fn(u64) -> f64) -> f64 {
+        if t < self.product.0 {
+            self.product = (0, 1.0);
+        }
+        // Below that it no longer counts beside 1.
+        while self.product.0 < t && self.product.1 > 1e-20 {
+            let next = self.product.0 + 1;
+            self.product = (next, self.product.1 * mu(next));
+        }
+        self.product.1
+    }
+}
+
+impl Update<f64> {
+    fn set_beta1(&mut self, beta1: f64) {
+        (self.beta1, self.one_minus_beta1) = (beta1, 1.0 - beta1);
+    }
+
+    fn set_beta2(&mut self, beta2: f64) {
+        (self.beta2, self.one_minus_beta2) = (beta2, 1.0 - beta2);
+    }
+}
+
+/// 1 − βᵗ.
+#[expect(clippy::cast_precision_loss, reason = "steps stay far below 2⁵²")]
+fn one_minus_power(beta: f64, t: u64) -> f64 {
+    1.0 - beta.powf(t as f64)
+}
+
+/// μₜ of `NAdam`.
+#[expect(clippy::cast_precision_loss, reason = "steps stay far below 2⁵²")]
+fn nadam_momentum(beta1: f64, decay: f64, t: u64) -> f64 {
+    beta1 * (1.0 - 0.5 * 0.96_f64.powf(t as f64 * decay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_may_be_asked_for_in_any_order() {
+        let make = || {
+            let rates = GroupRates { lr: 0.1, weight_decay: 0.0 };
+            Updates::new(Optimizer::new(Rule::NADAM, 0.1), vec![rates], 0.0, 0.0)
+        };
+        let mut forward = make();
+        let in_order: Vec<_> = (1..=20).map(|t| forward.at(t, 1.0)).collect();
+        for t in [20, 3, 7, 1, 20] {
+            assert_eq!(forward.at(t, 1.0), in_order[usize::try_from(t).unwrap() - 1]);
+            assert_eq!(make().at(t, 1.0), in_order[usize::try_from(t).unwrap() - 1]);
+        }
+    }
+
+    #[test]
+    fn far_steps_are_quick_and_finite() {
+        let rates = GroupRates { lr: 0.1, weight_decay: 0.0 };
+        let mut updates = Updates::new(Optimizer::new(Rule::NADAM, 0.1), vec![rates], 0.0, 0.0);
+        let update = updates.at(u64::from(u32::MAX), 1.0);
+        assert!(update.mix.is_finite() && update.groups[0].step_size.is_finite(), "{update:?}");
+    }
+}

@@ -1,0 +1,239 @@
+//! A number that carries the bound of its own rounding error, so that a twin run on it derives the
+//! tolerance of its kernel.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
+
+use crate::real::Real;
+
+/// Unit roundoff of f32.
+const U: f64 = f32::EPSILON as f64 / 2.0;
+
+/// The exact value of a computation, as far as f64 tells, and how far the same computation in f32 may
+/// be from it: on the CPU or in WGSL, whose division is within 2.5 ULP and whose square root is
+/// 1/inverseSqrt, 2 ULP and a division.
+///
+/// Comparisons go by the exact values: fine where both branches agree at the border.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tracked {
+    pub value: f64,
+    pub error: f64,
+    /// Σ |x| of what was added up so far with `+=`; these sums may be taken in any order.
+    mass: f64,
+}
+
+impl Tracked {
+    /// A result with the errors of its operands and `ulps` half ULPs of its own.
+    fn rounded(value: f64, inherited: f64, halves: f64) -> Self {
+        // Below the smallest normal number the device may flush to 0.
+        let own = halves * U * (value.abs() + inherited) + f64::from(f32::MIN_POSITIVE);
+        Self { value, error: inherited + own, mass: 0.0 }
+    }
+
+    /// The same with a larger bound.
+    pub(crate) fn widened(self, by: f64) -> Self {
+        Self { error: self.error + by, ..self }
+    }
+
+    fn size(self) -> f64 {
+        self.value.abs() + self.error
+    }
+}
+
+impl PartialEq for Tracked {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialOrd for Tracked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        self.value.partial_cmp(&other.value)
+    }
+}
+
+impl Add for Tracked {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self::rounded(self.value + other.value, self.error + other.error, 1.0)
+    }
+}
+
+impl Sub for Tracked {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self + -other
+    }
+}
+
+impl Neg for Tracked {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { value: -self.value, ..self }
+    }
+}
+
+impl Mul for Tracked {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        let inherited = self.value.abs() * other.error + self.error * other.size();
+        Self::rounded(self.value * other.value, inherited, 1.0)
+    }
+}
+
+impl Div for Tracked {
+    type Output = Self;
+    fn div(self, other: Self) -> Self {
+        let value = self.value / other.value;
+        // Infinite where the divisor may be 0.
+        let least = (other.value.abs() - other.error).max(0.0);
+        let inherited = (self.error + value.abs() * other.error) / least;
+        Self::rounded(value, if inherited.is_nan() { 0.0 } else { inherited }, 5.0)
+    }
+}
+
+impl AddAssign for Tracked {
+    /// A sum over `+=` may be taken in any order: every partial sum is at most Σ |x|, and there are
+    /// no more roundings than terms.
+    fn add_assign(&mut self, other: Self) {
+        self.mass = self.mass.max(self.size()) + other.size();
+        self.value += other.value;
+        self.error += other.error + 2.0 * U * self.mass;
+    }
+}
+
+impl MulAssign for Tracked {
+    fn mul_assign(&mut self, other: Self) {
+        *self = *self * other;
+    }
+}
+
+impl Sum for Tracked {
+    fn sum<I: Iterator<Item = Self>>(terms: I) -> Self {
+        terms.fold(Self::default(), |mut sum, term| {
+            sum += term;
+            sum
+        })
+    }
+}
+
+impl fmt::Display for Tracked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ± {:e}", self.value, self.error)
+    }
+}
+
+impl Real for Tracked {
+    const ZERO: Self = Self { value: 0.0, error: 0.0, mass: 0.0 };
+    const ONE: Self = Self { value: 1.0, error: 0.0, mass: 0.0 };
+
+    fn from_f64(value: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "rounding is what is measured")]
+        let error = (f64::from(value as f32) - value).abs();
+        Self { value, error, mass: 0.0 }
+    }
+    fn from_f32(value: f32) -> Self {
+        Self { value: f64::from(value), error: 0.0, mass: 0.0 }
+    }
+    fn to_f64(self) -> f64 {
+        self.value
+    }
+    fn to_f32(self) -> f32 {
+        self.value.to_f32()
+    }
+    fn abs(self) -> Self {
+        Self { value: self.value.abs(), ..self }
+    }
+    fn sqrt(self) -> Self {
+        let value = self.value.max(0.0).sqrt();
+        // |√a − √b| ≤ |a − b|/√a, and ≤ √|a − b|.
+        let inherited = (self.error / value).min(self.error.sqrt());
+        Self::rounded(value, if inherited.is_nan() { 0.0 } else { inherited }, 9.0)
+    }
+    fn exp(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn exp_m1(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn ln(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn ln_1p(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn tanh(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn sin(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn cos(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn erf(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn is_finite(self) -> bool {
+        self.value.is_finite()
+    }
+}
+
+/// Numbers that are exact in f32.
+pub(crate) fn exact(numbers: &[f32]) -> Vec<Tracked> {
+    numbers.iter().map(|&x| Tracked::from_f32(x)).collect()
+}
+
+/// Fails unless every number is within the bound that was tracked for it.
+#[track_caller]
+pub(crate) fn assert_tracked(got: &[f32], want: &[Tracked]) {
+    let values: Vec<f64> = want.iter().map(|x| x.value).collect();
+    super::assert_within(got, &values, |i| want[i].error);
+}
+
+mod tests {
+    use super::*;
+    use crate::rng::{Purpose, Stream};
+
+    /// What f32 computes lies within the tracked bound, and that isn't much larger.
+    #[test]
+    fn f32_keeps_within_the_tracked_error() {
+        fn formula<T: Real>(x: T, y: T) -> T {
+            (x * y + x / y).sqrt() - (x - y) * T::from_f64(0.1)
+        }
+        let mut stream = Stream::new(4, Purpose::Synthetic, 0);
+        let mut worst = 0.0_f64;
+        for _ in 0..1000 {
+            let mut draw = || f32::from_f64(0.5 + stream.uniform());
+            let (x, y) = (draw(), draw());
+            let tracked = formula(Tracked::from_f32(x), Tracked::from_f32(y));
+            let off = (f64::from(formula(x, y)) - tracked.value).abs();
+            assert!(off <= tracked.error, "{off:e} of {tracked}");
+            worst = worst.max(off / tracked.error);
+        }
+        assert!(worst > 0.02, "the bound is {:.0} times too wide", 1.0 / worst);
+    }
+
+    #[test]
+    fn sums_in_any_order_keep_within_the_tracked_error() {
+        let mut stream = Stream::new(5, Purpose::Synthetic, 0);
+        let numbers: Vec<f32> = (0..500).map(|_| f32::from_f64(stream.normal())).collect();
+        let tracked: Tracked = exact(&numbers).into_iter().sum();
+        let forward: f32 = numbers.iter().sum();
+        let backward: f32 = numbers.iter().rev().sum();
+        let mut sorted = numbers;
+        sorted.sort_by(f32::total_cmp);
+        let by_size: f32 = sorted.iter().sum();
+        for sum in [forward, backward, by_size] {
+            assert!((f64::from(sum) - tracked.value).abs() <= tracked.error, "{sum} of {tracked}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "element 0")]
+    fn one_wrong_digit_fails() {
+        let sum = Tracked::from_f32(1.0) + Tracked::from_f32(2.0);
+        assert_tracked(&[3.000_001], &[sum]);
+    }
+}
