@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optimizer::Optimizer;
 use crate::sampler::Sampling;
-use crate::schedule::Schedule;
+use crate::schedule::{Plateau, Schedule};
 
 /// How to train. Start from [`new`](Self::new) and change what should differ.
 ///
@@ -25,6 +25,9 @@ pub struct TrainOptions {
     /// Factor on the learning rate by step. Default: constant.
     #[serde(default)]
     pub schedule: Schedule,
+    /// Lowers the learning rate further where the loss stops falling. Default: none.
+    #[serde(default)]
+    pub plateau: Option<Plateau>,
     /// Rows per step, at least 1. Default: 64.
     pub batch_size: usize,
     /// Passes over the training rows, at least 1. Default: 10. A trainer may be run for fewer or
@@ -49,6 +52,7 @@ impl TrainOptions {
             loss,
             optimizer,
             schedule: Schedule::Constant,
+            plateau: None,
             batch_size: 64,
             epochs: 10,
             sampling: Sampling::Shuffled,
@@ -69,7 +73,8 @@ impl TrainOptions {
         at_least_one("epochs", self.epochs)?;
         self.loss.validate(outputs)?;
         self.optimizer.validate()?;
-        self.schedule.validate()
+        self.schedule.validate()?;
+        self.plateau.map_or(Ok(()), |plateau| plateau.validate())
     }
 
     /// Optimizer steps per epoch over `rows` training rows.

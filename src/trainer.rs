@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::engine::{Engine, Metrics, Report, Step};
 use crate::error::{Error, Result};
 use crate::sampler::Order;
+use crate::schedule::{Mode, Plateau, PlateauState, Run};
 
 /// Trains a net on an engine, epoch by epoch.
 ///
@@ -36,6 +37,8 @@ pub struct Trainer<E: Engine> {
     step: u64,
     /// Epochs done.
     epoch: u64,
+    /// Of the options' plateau; without one its factor stays 1.
+    plateau: PlateauState,
     /// Reused by every epoch.
     steps: Vec<Step>,
     reports: Vec<Report>,
@@ -123,7 +126,8 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::Shape`] if the data don't fit the net or the loss, [`Error::Limit`] if they are too
-    /// large for the device, [`Error::Data`] if `drop_last` leaves no full batch.
+    /// large for the device, [`Error::Data`] if `drop_last` leaves no full batch,
+    /// [`Error::Option`] if the plateau watches the score of validation rows that aren't there.
     pub fn new(mut engine: E, train: &Dataset, validation: Option<&Dataset>) -> Result<Self> {
         let train = upload(&mut engine, train)?;
         let validation = validation.map(|data| upload(&mut engine, data)).transpose()?;
@@ -137,10 +141,18 @@ impl<E: Engine> Trainer<E> {
                 ),
             });
         }
+        if options.plateau.is_some_and(|p| p.mode == Mode::Max) && validation.is_none() {
+            return Err(Error::Option {
+                name: "plateau's mode",
+                value: "max".into(),
+                expected: "min without validation rows: max watches their score",
+            });
+        }
         // Whatever the engine starts from, perhaps a loaded model, is the first good state.
         engine.keep();
         let (steps, reports) = (Vec::new(), Vec::new());
-        Ok(Self { engine, train, validation, step: 0, epoch: 0, steps, reports })
+        let plateau = PlateauState::default();
+        Ok(Self { engine, train, validation, step: 0, epoch: 0, plateau, steps, reports })
     }
 
     /// The engine.
@@ -163,6 +175,12 @@ impl<E: Engine> Trainer<E> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// What the options' plateau has come to; without one its factor stays 1.
+    #[must_use]
+    pub fn plateau(&self) -> &PlateauState {
+        &self.plateau
     }
 
     /// Trains until the epochs of the options are done, one at least, and returns the last one's
@@ -226,12 +244,19 @@ impl<E: Engine> Trainer<E> {
         }
         self.engine.keep();
         self.epoch += 1;
+        let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
+        let lr = self.lr(self.step.max(1) - 1);
+        // Part of an epoch tells less than the epochs that it would be compared with.
+        let plateau = self.engine.plan().options().plateau.filter(|_| !interrupted);
+        if let Some(plateau) = plateau {
+            self.plateau.observe(&plateau, watched(&plateau, &sum, validation));
+        }
         Ok(EpochReport {
             epoch: self.epoch,
             step: self.step,
-            lr: self.lr(self.step.max(1) - 1),
+            lr,
             train: sum,
-            validation: target_squares.map(|squares| evaluation(&self.engine, shown, squares)),
+            validation,
             seconds: start.elapsed().as_secs_f64(),
             interrupted,
         })
@@ -273,8 +298,8 @@ impl<E: Engine> Trainer<E> {
     /// Learning rate of the step that has `done` steps before it.
     fn lr(&self, done: u64) -> f64 {
         let options = self.engine.plan().options();
-        let total = options.epochs.saturating_mul(options.steps_per_epoch(self.train.rows));
-        options.optimizer.lr * options.schedule.factor(done, total)
+        let run = Run::new(options.epochs, options.steps_per_epoch(self.train.rows));
+        options.optimizer.lr * options.schedule.factor(done, &run) * self.plateau.factor()
     }
 
     /// Adds the training reports that have arrived to `sum`, tells `observe` of each, and leaves the
@@ -320,6 +345,15 @@ impl<E: Engine> Trainer<E> {
         self.engine.restore();
         self.step = first_step;
         Error::Diverged { step, epoch: self.epoch + 1, loss }
+    }
+}
+
+/// The metric of an epoch that a plateau looks for.
+fn watched(plateau: &Plateau, train: &Metrics, validation: Option<Evaluation>) -> f64 {
+    match (plateau.mode, validation) {
+        (_, None) => train.loss(),
+        (Mode::Min, Some(validation)) => validation.loss,
+        (Mode::Max, Some(validation)) => validation.score.value(),
     }
 }
 
