@@ -47,7 +47,7 @@ const RELATIVE: f64 = 1e-12;
 #[test]
 fn schedules_are_pytorchs() {
     let Fixture { lr, run, schedules, .. } = fixture();
-    assert_eq!(schedules.len(), 17);
+    assert_eq!(schedules.len(), 18);
     // The epoch's length doesn't matter where all lengths are steps.
     let run = Run { steps: run, steps_per_epoch: 7 };
     for Scheduled { name, schedule, steps, lr: theirs } in schedules {
@@ -102,6 +102,15 @@ fn lengths_are_steps_epochs_and_shares_of_the_run() {
     assert_eq!(
         factors("constant:2e+step:1e,factor=0.5,for=1e", run, &[39, 60, 80]),
         [1.0, 0.5, 0.25]
+    );
+    assert_eq!(
+        factors("exponential:0.25,every=2e", run, &[0, 20, 40, 80]),
+        [1.0, 0.5, 0.25, 0.0625]
+    );
+    assert_eq!(factors("inverse_sqrt:3e", run, &[0, 180]), [1.0, 0.5]);
+    assert_eq!(
+        factors("cosine_restarts:5%,floor=0.5", run, &[9, 10, 15]),
+        [factors("cosine_restarts:10,floor=0.5", run, &[9])[0], 1.0, 0.75]
     );
     // A piece that has no room is left out.
     assert_eq!(factors("warmup:0+constant", run, &[0]), [1.0]);
@@ -456,6 +465,16 @@ fn a_trainer_lowers_the_learning_rate_on_a_plateau() {
         }
         assert!(state.factor() < 0.5, "{mode:?}: {}", state.factor());
     }
+}
+
+#[test]
+fn part_of_an_epoch_is_no_plateau() {
+    let plateau = Plateau { patience: 0, ..Plateau::default() };
+    let mut trainer = trainer("constant", Some(plateau), false).unwrap();
+    for _ in 0..3 {
+        assert!(trainer.train_epoch(|_| ControlFlow::Break(())).unwrap().interrupted);
+    }
+    assert_eq!(trainer.plateau(), &PlateauState::default());
 }
 
 #[test]

@@ -237,6 +237,9 @@ where
             chart.draw_series(dots)?;
         }
     }
+    if curves.iter().all(|curve| curve.name.is_empty()) {
+        return Ok(());
+    }
     chart
         .configure_series_labels()
         .position(if x_name.is_some() && curves.len() == 1 {
