@@ -10,24 +10,22 @@ const HEIGHT: usize = 12;
 pub(crate) fn plot(points: &[(u64, f64)], steps: u64) -> String {
     let most = points.iter().fold(0.0, |most: f64, point| most.max(point.1));
     let mut dots = vec![[false; 2 * WIDTH]; 4 * HEIGHT];
-    // Each column holds what lies between the values to its left and its own, so jumps are lines.
+    // The row of the last point of the column before.
     let mut before = None;
     for column in 0..2 * WIDTH {
-        let place = column * (points.len() - 1) / (2 * WIDTH - 1);
-        let row = row(points[place].1, most);
-        let from = before.unwrap_or(row);
-        // A jump's own line begins below or above the dot of the column before.
-        let from = if from < row {
-            from + 1
-        } else if from > row {
-            from - 1
-        } else {
-            from
-        };
-        for lit in &mut dots[row.min(from)..=row.max(from)] {
+        // A column shows all points up to its own, so that no short fall is missed; and a jump from
+        // the column before is a line that begins beside that column's dot.
+        let place = |column: usize| column * (points.len() - 1) / (2 * WIDTH - 1);
+        let first = column.checked_sub(1).map_or(0, |column| place(column) + 1);
+        let shown = &points[first.min(place(column))..=place(column)];
+        let rows = shown.iter().map(|point| row(point.1, most));
+        let (top, bottom) =
+            rows.fold((usize::MAX, 0), |(top, bottom), r| (top.min(r), bottom.max(r)));
+        let left = before.unwrap_or(top);
+        for lit in &mut dots[top.min(left + 1)..=bottom.max(left.saturating_sub(1))] {
             lit[column] = true;
         }
-        before = Some(row);
+        before = Some(row(points[place(column)].1, most));
     }
     let mut text = String::new();
     for (line, rows) in dots.chunks_exact(4).enumerate() {
@@ -83,6 +81,15 @@ mod tests {
             assert_eq!(text.lines().count(), HEIGHT + 2, "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 12 + WIDTH), "{text}");
         }
+    }
+
+    #[test]
+    fn no_short_fall_is_missed() {
+        let mut points: Vec<_> = (0..10_000).map(|i| (i, 1.0)).collect();
+        points[4321].1 = 0.0;
+        let text = plot(&points, 10_000);
+        let lowest = text.lines().nth(HEIGHT - 1).unwrap();
+        assert_eq!(lowest.chars().filter(|&c| c > '\u{2800}').count(), 1, "{text}");
     }
 
     #[test]
