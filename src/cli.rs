@@ -10,12 +10,14 @@ mod device;
 mod eval;
 mod failure;
 mod interrupt;
+mod plot;
 mod predict;
 mod prepare;
 mod progress;
 mod recipe;
 mod results;
 mod run_folder;
+mod schedule;
 mod talk;
 mod train;
 mod trained;
@@ -36,6 +38,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Train(args) => train::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Schedule(args) => schedule::show(&args),
         Command::Adapters(args) => adapters::list(&args),
     };
     match outcome {

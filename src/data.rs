@@ -36,7 +36,7 @@ mod schema;
 mod statistics;
 mod synthetic;
 mod table;
-mod wording;
+pub(crate) mod wording;
 
 pub use csv_table::{CsvOptions, read_csv};
 pub use dataset::{Dataset, Targets};

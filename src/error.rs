@@ -27,6 +27,18 @@ pub enum Error {
         /// The range it must lie in.
         expected: &'static str,
     },
+    /// A text can't be understood.
+    #[error("{what} \"{text}\", character {at}: {problem}")]
+    Text {
+        /// What the text describes.
+        what: &'static str,
+        /// The text, cut if it is long.
+        text: String,
+        /// Where the problem is, in characters counted from 1.
+        at: usize,
+        /// What is wrong there and what would be right.
+        problem: String,
+    },
     /// A size can't be represented or exceeds what the device allows.
     #[error("{what} needs {needed}, but the limit ({limit_name}) is {limit}{remedy}")]
     Limit {

@@ -10,7 +10,7 @@
 //!
 //! * [`data`] turns tables into a [`Dataset`](data::Dataset), which an engine keeps in its memory.
 //! * [`Mlp`] describes the net, [`TrainOptions`] the training: [`Loss`], [`Optimizer`],
-//!   [`Schedule`], [`Sampling`].
+//!   [`Schedule`], [`Plateau`], [`Sampling`].
 //! * [`Plan`] computes every size, byte and FLOP of both before anything is allocated.
 //! * [`GpuEngine`] and [`CpuEngine`] execute a plan; [`Engine`] is what they have in common.
 //! * [`Trainer`] drives an engine and reports as it goes.
@@ -68,7 +68,7 @@ mod plan;
 mod real;
 pub mod rng;
 mod sampler;
-mod schedule;
+pub mod schedule;
 #[cfg(test)]
 mod testing;
 mod trainer;
@@ -90,7 +90,7 @@ pub use options::TrainOptions;
 pub use plan::{Norm, Plan, Stage, StageOp, TENSOR_ALIGN, Tensor, TensorKind};
 pub use real::Real;
 pub use sampler::Sampling;
-pub use schedule::Schedule;
+pub use schedule::{Plateau, Schedule};
 pub use trainer::{EpochReport, Evaluation, Progress, Score, Trainer, evaluate};
 /// The wgpu that the engine speaks: apps that share their device need this very version.
 pub use wgpu;

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optimizer::{Clip, Optimizer, ParameterGroup};
 use crate::sampler::Sampling;
-use crate::schedule::Schedule;
+use crate::schedule::{Plateau, Schedule};
 
 /// How to train. Start from [`new`](Self::new) and change what should differ.
 ///
@@ -37,6 +37,9 @@ pub struct TrainOptions {
     /// weights after the first step). Default: no.
     #[serde(default)]
     pub ema: Option<f64>,
+    /// Lowers the learning rate further where the loss stops falling. Default: none.
+    #[serde(default)]
+    pub plateau: Option<Plateau>,
     /// Rows per step, at least 1. Default: 64.
     pub batch_size: usize,
     /// Rows that go through the net at once, at least 1: a step then adds up the gradients of several
@@ -76,6 +79,7 @@ impl TrainOptions {
             groups: Vec::new(),
             clip: None,
             ema: None,
+            plateau: None,
             batch_size: 64,
             micro_batch: None,
             epochs: 10,
@@ -116,7 +120,8 @@ impl TrainOptions {
         self.clip.map_or(Ok(()), Clip::validate)?;
         self.loss.validate(outputs)?;
         self.optimizer.validate()?;
-        self.schedule.validate()
+        self.schedule.validate()?;
+        self.plateau.map_or(Ok(()), |plateau| plateau.validate())
     }
 
     /// Rows that go through the net at once: [`micro_batch`](Self::micro_batch), at most a batch.

@@ -12,6 +12,7 @@ use crate::loss::Loss;
 use crate::optimizer::Updates;
 use crate::plan::Plan;
 use crate::sampler::Order;
+use crate::schedule::{Mode, Plateau, PlateauState, Run};
 
 /// Trains a net on an engine, epoch by epoch.
 ///
@@ -43,6 +44,8 @@ pub struct Trainer<E: Engine> {
     epoch: u64,
     updates: Updates,
     best: Best,
+    /// Of the options' plateau; without one its factor stays 1.
+    plateau: PlateauState,
     /// Reused by every epoch.
     steps: Vec<Step>,
     reports: Vec<Report>,
@@ -142,7 +145,8 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Shape`] if the data don't fit the net or the loss, [`Error::Limit`] if they are too
     /// large for the device, [`Error::Data`] if `drop_last` leaves no full batch or early stopping has
-    /// no validation rows, [`Error::Model`] if batch norm would see a batch of one row.
+    /// no validation rows, [`Error::Model`] if batch norm would see a batch of one row,
+    /// [`Error::Option`] if the plateau watches the score of validation rows that aren't there.
     pub fn new(mut engine: E, train: &Dataset, validation: Option<&Dataset>) -> Result<Self> {
         let train = upload(&mut engine, train)?;
         let validation = validation.map(|data| upload(&mut engine, data)).transpose()?;
@@ -168,6 +172,13 @@ impl<E: Engine> Trainer<E> {
                 ),
             });
         }
+        if options.plateau.is_some_and(|p| p.mode == Mode::Max) && validation.is_none() {
+            return Err(Error::Option {
+                name: "plateau's mode",
+                value: "max".into(),
+                expected: "min without validation rows: max watches their score",
+            });
+        }
         // Whatever the engine starts from, perhaps a loaded model, is the first good state.
         engine.keep(Keep::LastGood);
         Ok(Self {
@@ -177,6 +188,7 @@ impl<E: Engine> Trainer<E> {
             validation,
             step: 0,
             epoch: 0,
+            plateau: PlateauState::default(),
             best: Best::default(),
             steps: Vec::new(),
             reports: Vec::new(),
@@ -203,6 +215,12 @@ impl<E: Engine> Trainer<E> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.step
+    }
+
+    /// What the options' plateau has come to; without one its factor stays 1.
+    #[must_use]
+    pub fn plateau(&self) -> &PlateauState {
+        &self.plateau
     }
 
     /// Trains until the epochs of the options are done, one at least, or early stopping ends it, and
@@ -271,12 +289,18 @@ impl<E: Engine> Trainer<E> {
         self.engine.keep(Keep::LastGood);
         self.epoch += 1;
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
+        let lr = self.lr(self.step.max(1) - 1);
+        // Part of an epoch tells less than the epochs that it would be compared with.
+        let plateau = self.engine.plan().options().plateau.filter(|_| !interrupted);
+        if let Some(plateau) = plateau {
+            self.plateau.observe(&plateau, watched(&plateau, &sum, validation));
+        }
         let stop = self.stops(validation);
         let ends = stop || interrupted || self.epoch == self.engine.plan().options().epochs;
         Ok(EpochReport {
             epoch: self.epoch,
             step: self.step,
-            lr: self.lr(self.step.max(1) - 1),
+            lr,
             train: sum,
             validation,
             seconds: start.elapsed().as_secs_f64(),
@@ -383,8 +407,8 @@ impl<E: Engine> Trainer<E> {
     /// What the learning rate of that step is multiplied with.
     fn factor(&self, done: u64) -> f64 {
         let options = self.engine.plan().options();
-        let total = options.epochs.saturating_mul(options.steps_per_epoch(self.train.rows));
-        options.schedule.factor(done, total)
+        let run = Run::new(options.epochs, options.steps_per_epoch(self.train.rows));
+        options.schedule.factor(done, &run) * self.plateau.factor()
     }
 
     /// Adds the training reports that have arrived to `sum`, tells `observe` of each, and leaves the
@@ -431,6 +455,15 @@ impl<E: Engine> Trainer<E> {
         self.engine.restore(Keep::LastGood);
         self.step = first_step;
         Error::Diverged { step, epoch: self.epoch + 1, loss }
+    }
+}
+
+/// The metric of an epoch that a plateau looks for.
+fn watched(plateau: &Plateau, train: &Metrics, validation: Option<Evaluation>) -> f64 {
+    match (plateau.mode, validation) {
+        (_, None) => train.loss(),
+        (Mode::Min, Some(validation)) => validation.loss,
+        (Mode::Max, Some(validation)) => validation.score.value(),
     }
 }
 

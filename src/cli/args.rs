@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use wgrad::Activation;
+use wgrad::{Activation, Plateau, Schedule};
 
 use super::choices::{
     ActivationParser, DeviceChoice, Header, InitChoice, LossChoice, MissingCells, OptimizerChoice,
-    SamplingChoice, ScalingChoice, ScheduleChoice, Task,
+    SamplingChoice, ScalingChoice, Task,
 };
 use super::recipe;
 use super::values::{
-    Delimiter, Widths, at_least_one, below_one, not_negative, positive, probability, rows_fraction,
-    seed,
+    Delimiter, Widths, at_least_one, below_one, not_negative, plateau, positive, probability,
+    rows_fraction, schedule, seed,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -49,6 +49,32 @@ Examples:
 
 The table needs the columns that the model reads; the target column may be missing.";
 
+const SCHEDULE_HELP: &str = "\
+Schedules, with what they do where an argument is left out:
+  constant:FOR                                       the learning rate as it is
+  warmup:FOR,from=0                                  a line up to it
+  linear:FOR,from=1,to=0                             a line between two factors
+  polynomial:FOR,power=1,floor=0                     a power of what is left
+  cosine:FOR,floor=0                                 half a cosine down to the floor
+  cosine_restarts:PERIOD,multiplier=1,floor=0        the cosine over and over
+  one_cycle:FOR,peak=1,div_factor=25,final_div_factor=1e4,warmup=30%,anneal=cos|linear
+                                                     up to the peak and far down
+  step:EVERY,factor=0.1                              stairs
+  piecewise:30e=0.1,60e=0.01                         a factor from each position on
+  exponential:FACTOR,every=1e                        the factor once an epoch, without stairs
+  inverse_sqrt:REFERENCE                             1/sqrt(1 + steps/REFERENCE)
+Lengths are 100 (steps), 5e (epochs), 10% (of the run) or rest. Join pieces with +, each with its
+length; those without for the first place take for=LENGTH. One piece without takes the rest.
+
+train's --plateau takes plateau:mode=min|max,factor=0.1,patience=10,threshold=1e-4,
+threshold_mode=rel|abs,cooldown=0,floor=0. min watches the validation loss, max the score.
+
+Examples:
+  wgrad schedule warmup:5e+cosine
+  wgrad schedule warmup:5%+constant+linear:20% --steps 10000 --output trapezoid.svg
+  wgrad schedule cosine_restarts:10e,multiplier=2 --epochs 70 --steps-per-epoch 100 --lr 0.1
+  wgrad schedule constant:10e+exponential:0.95 --json";
+
 /// Trains multi-layer perceptrons with WGSL compute shaders on the GPU, or on the CPU. Without a
 /// command it trains on the built-in handwritten digits.
 #[derive(Debug, Parser)]
@@ -68,6 +94,9 @@ pub(crate) enum Command {
     /// Apply a trained net to a table and write CSV
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Show what a learning-rate schedule does
+    #[command(after_help = SCHEDULE_HELP)]
+    Schedule(ScheduleArgs),
     /// List the adapters that wgpu finds, and which one training takes
     Adapters(AdaptersArgs),
 }
@@ -170,9 +199,13 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_name = "LAMBDA", value_parser = not_negative, allow_negative_numbers = true,
           help = "Weight decay [default: 0; for adamw 1 / sum of all learning rates, at most 1]")]
     pub weight_decay: Option<f64>,
-    /// Learning rate over the run
-    #[arg(long, value_name = "NAME", default_value_t = recipe::SCHEDULE)]
-    pub schedule: ScheduleChoice,
+    /// Learning rate over the run, as in warmup:5e+cosine; `wgrad schedule --help` has them all
+    #[arg(long, value_name = "SPEC", default_value = recipe::SCHEDULE, value_parser = schedule, allow_hyphen_values = true)]
+    pub schedule: Schedule,
+    /// Lower the learning rate where the validation loss stops falling, as in
+    /// plateau:factor=0.1,patience=10; `wgrad schedule --help` has the keys
+    #[arg(long, value_name = "SPEC", value_parser = plateau, allow_hyphen_values = true)]
+    pub plateau: Option<Plateau>,
     /// Rows per step
     #[arg(long, value_name = "ROWS", default_value_t = recipe::BATCH_SIZE, value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     pub batch_size: usize,
@@ -255,6 +288,32 @@ pub(crate) struct PredictArgs {
     /// Tell nothing but results and errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Which schedule, over which run.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ScheduleArgs {
+    /// The schedule, as train's --schedule takes it
+    #[arg(value_name = "SPEC", value_parser = schedule, allow_hyphen_values = true)]
+    pub schedule: Schedule,
+    /// Learning rate that the schedule scales
+    #[arg(long, value_name = "RATE", default_value = "0.001", value_parser = positive, allow_negative_numbers = true)]
+    pub lr: f64,
+    /// Steps of the run [default: epochs × steps per epoch]
+    #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    pub steps: Option<u64>,
+    /// Epochs of the run
+    #[arg(long, value_name = "N", default_value_t = recipe::EPOCHS, value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    pub epochs: u64,
+    /// Steps of an epoch: training rows / batch size
+    #[arg(long, value_name = "N", default_value = "40", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    pub steps_per_epoch: u64,
+    /// Write the curve as an SVG
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print the table as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to tell of adapters.

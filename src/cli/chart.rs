@@ -1,4 +1,5 @@
-//! `loss.svg`: the losses over the epochs, and the validation score below them.
+//! `loss.svg`: the losses over the epochs, and the validation score below them; and the curve of a
+//! schedule.
 
 use std::ops::Range;
 
@@ -35,6 +36,7 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// A curve with its name in the legend.
 struct Curve {
+    /// Without one there is neither a legend nor a dot for each point.
     name: String,
     color: RGBColor,
     /// Epoch and value.
@@ -43,13 +45,56 @@ struct Curve {
 
 /// Draws the epochs of a run.
 pub(crate) fn svg(title: &str, history: &[EpochReport]) -> Result<String, Failure> {
-    let mut svg = String::new();
     let height =
         TITLE_HEIGHT + LOSS_HEIGHT + if scored(history).is_some() { SCORE_HEIGHT } else { 0 };
-    draw(&mut svg, height, title, history)
+    picture(height, title, |body| draw(body, history))
+}
+
+/// Draws one curve, whose values are not negative.
+pub(crate) fn curve_svg(
+    title: &str,
+    x_name: &str,
+    y_name: &str,
+    points: Vec<(f64, f64)>,
+) -> Result<String, Failure> {
+    let first = points.first().map_or(0.0, |point| point.0);
+    let last = points.last().map_or(1.0, |point| point.0);
+    let xs = if last > first { first..last } else { first - 0.5..first + 0.5 };
+    let most = points.iter().map(|point| point.1).fold(0.0, f64::max);
+    let range = 0.0..if most > 0.0 { 1.06 * most } else { 1.0 };
+    let curve = Curve { name: String::new(), color: TRAIN, points };
+    picture(TITLE_HEIGHT + LOSS_HEIGHT, title, |body| {
+        panel(body, &xs, range, y_name, &[curve], Some(x_name))
+    })
+}
+
+/// A picture with a title; `draw` fills what is below it.
+fn picture(
+    height: u32,
+    title: &str,
+    draw: impl FnOnce(&Area<'_>) -> Drawn,
+) -> Result<String, Failure> {
+    let mut svg = String::new();
+    draw_below(&mut svg, height, title, draw)
         .map_err(|e| Failure::run(format!("drawing the chart: {e}")))?;
     let size = |scale| format!("width=\"{}\" height=\"{}\"", WIDTH * scale, height * scale);
     Ok(svg.replacen(&size(SCALE), &size(1), 1))
+}
+
+fn draw_below(
+    svg: &mut String,
+    height: u32,
+    title: &str,
+    draw: impl FnOnce(&Area<'_>) -> Drawn,
+) -> Drawn {
+    let root = SVGBackend::with_string(svg, (px(WIDTH), px(height))).into_drawing_area();
+    root.fill(&WHITE)?;
+    let heading = TextStyle::from((FONT, px(19))).color(&TEXT);
+    root.draw(&Text::new(title.to_owned(), at(24, 20), heading))?;
+    let (_, body) = root.split_vertically(px(TITLE_HEIGHT));
+    draw(&body)?;
+    root.present()?;
+    Ok(())
 }
 
 /// What the validation score is called, if there is one.
@@ -71,7 +116,7 @@ const fn at(x: u32, y: u32) -> (i32, i32) {
     (px(x) as i32, px(y) as i32)
 }
 
-fn draw(svg: &mut String, height: u32, title: &str, history: &[EpochReport]) -> Drawn {
+fn draw(body: &Area<'_>, history: &[EpochReport]) -> Drawn {
     let losses = [
         curve("training loss", TRAIN, history, |report| Some(report.train.loss())),
         curve("validation loss", VALIDATION, history, |report| Some(report.validation?.loss)),
@@ -80,11 +125,6 @@ fn draw(svg: &mut String, height: u32, title: &str, history: &[EpochReport]) -> 
         curve(&format!("validation {name}"), SCORE, history, |r| Some(r.validation?.score.value()))
     });
 
-    let root = SVGBackend::with_string(svg, (px(WIDTH), px(height))).into_drawing_area();
-    root.fill(&WHITE)?;
-    let heading = TextStyle::from((FONT, px(19))).color(&TEXT);
-    root.draw(&Text::new(title.to_owned(), at(24, 20), heading))?;
-    let (_, body) = root.split_vertically(px(TITLE_HEIGHT));
     let (top, bottom) = body.split_vertically(px(LOSS_HEIGHT));
 
     #[expect(clippy::cast_precision_loss, reason = "epochs are far below 2⁵²")]
@@ -98,9 +138,8 @@ fn draw(svg: &mut String, height: u32, title: &str, history: &[EpochReport]) -> 
         // An accuracy is no more than 1, and an R² neither.
         let range = range.start..range.end.min(1.0 + 0.03 * (1.0 - range.start).abs().max(1e-3));
         let label = score.name.clone();
-        panel(&bottom, &epochs, range, &label, &[score], true)?;
+        panel(&bottom, &epochs, range, &label, &[score], Some("epoch"))?;
     }
-    root.present()?;
     Ok(())
 }
 
@@ -118,15 +157,16 @@ fn curve(
 }
 
 fn draw_losses(area: &Area<'_>, epochs: &Range<f64>, losses: &[Curve], lowest: bool) -> Drawn {
+    let x_name = lowest.then_some("epoch");
     let values = || losses.iter().flat_map(|curve| &curve.points).map(|point| point.1);
     let least = values().fold(f64::INFINITY, f64::min);
     let most = values().fold(0.0, f64::max);
     if least > 0.0 && most / least > LOG_FROM {
-        panel(area, epochs, (least / 1.3..most * 1.3).log_scale(), "loss", losses, lowest)
+        panel(area, epochs, (least / 1.3..most * 1.3).log_scale(), "loss", losses, x_name)
     } else {
         let range = padded(values());
         // Losses are not negative.
-        panel(area, epochs, range.start.max(0.0)..range.end, "loss", losses, lowest)
+        panel(area, epochs, range.start.max(0.0)..range.end, "loss", losses, x_name)
     }
 }
 
@@ -141,14 +181,14 @@ fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     least - air..most + air
 }
 
-/// One system of axes with its curves. `lowest`: whether the epochs are written below it.
+/// One system of axes with its curves. `x_name` is written below the lowest.
 fn panel<Y>(
     area: &Area<'_>,
-    epochs: &Range<f64>,
+    xs: &Range<f64>,
     range: Y,
     label: &str,
     curves: &[Curve],
-    lowest: bool,
+    x_name: Option<&str>,
 ) -> Drawn
 where
     Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
@@ -158,11 +198,11 @@ where
         .margin_right(px(28))
         .margin_top(px(6))
         .margin_bottom(px(10))
-        .x_label_area_size(px(if lowest { 46 } else { 28 }))
+        .x_label_area_size(px(if x_name.is_some() { 46 } else { 28 }))
         .y_label_area_size(px(74))
-        .build_cartesian_2d(epochs.clone(), range)?;
+        .build_cartesian_2d(xs.clone(), range)?;
     let text = |size: u32, color: &'static RGBColor| TextStyle::from((FONT, px(size))).color(color);
-    let epoch = |x: &f64| if x.fract() == 0.0 { format!("{x}") } else { String::new() };
+    let whole = |x: &f64| if x.fract() == 0.0 { format!("{x}") } else { String::new() };
     let value = |y: &f64| tick(*y);
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()
@@ -175,18 +215,21 @@ where
         .y_desc(label)
         .x_labels(12)
         .y_labels(7)
-        .x_label_formatter(&epoch)
+        .x_label_formatter(&whole)
         .y_label_formatter(&value);
-    if lowest {
-        mesh.x_desc("epoch");
+    if let Some(name) = x_name {
+        mesh.x_desc(name);
     }
     mesh.draw()?;
 
     for Curve { name, color, points } in curves.iter().filter(|curve| !curve.points.is_empty()) {
         let line = color.stroke_width(px(2));
         let last = points.last().map_or(0.0, |point| point.1);
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), line))?
+        let drawn = chart.draw_series(LineSeries::new(points.iter().copied(), line))?;
+        if name.is_empty() {
+            continue;
+        }
+        drawn
             .label(format!("{name}  {}", tick(last)))
             .legend(move |(x, y)| PathElement::new([(x, y), (x + at(22, 0).0, y)], line));
         if points.len() <= DOTS {
@@ -194,9 +237,12 @@ where
             chart.draw_series(dots)?;
         }
     }
+    if curves.iter().all(|curve| curve.name.is_empty()) {
+        return Ok(());
+    }
     chart
         .configure_series_labels()
-        .position(if lowest && curves.len() == 1 {
+        .position(if x_name.is_some() && curves.len() == 1 {
             SeriesLabelPosition::LowerRight
         } else {
             SeriesLabelPosition::UpperRight
@@ -241,6 +287,9 @@ mod tests {
             validation: accuracy.map(|a| Evaluation { loss, score: Score::Accuracy(a), rows: 1 }),
             seconds: 1.0,
             interrupted: false,
+            best_epoch: None,
+            stop: false,
+            restored: false,
         }
     }
 

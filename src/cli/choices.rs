@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 use wgrad::data::{Missing, Scaling, TargetKind};
-use wgrad::{Activation, Init, Loss, Sampling, Schedule};
+use wgrad::{Activation, Init, Loss, Sampling};
 
 /// A choice among words: what clap offers and what `config.toml` holds are the same.
 macro_rules! choice {
@@ -127,16 +127,6 @@ choice! {
 }
 
 choice! {
-    /// The learning rate over the run.
-    ScheduleChoice {
-        /// The same throughout
-        Constant = "constant",
-        /// Falls to 0 along a half cosine
-        Cosine = "cosine",
-    }
-}
-
-choice! {
     /// How batches are drawn.
     SamplingChoice {
         /// Every row once an epoch, in a new random order
@@ -173,15 +163,6 @@ impl From<ScalingChoice> for Scaling {
             ScalingChoice::Standardize => Self::Standardize,
             ScalingChoice::MinMax => Self::MinMax,
             ScalingChoice::None => Self::None,
-        }
-    }
-}
-
-impl From<ScheduleChoice> for Schedule {
-    fn from(schedule: ScheduleChoice) -> Self {
-        match schedule {
-            ScheduleChoice::Constant => Self::Constant,
-            ScheduleChoice::Cosine => Self::Cosine { floor: 0.0 },
         }
     }
 }

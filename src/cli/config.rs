@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use wgrad::data::{BUILT_IN, CsvOptions, PartitionOptions, Schema, SchemaOptions, Table, Target};
-use wgrad::{Activation, Decay, Layer, Linear, Mlp, Optimizer, TrainOptions};
+use wgrad::schedule::Run;
+use wgrad::{Activation, Decay, Layer, Linear, Mlp, Optimizer, Plateau, Schedule, TrainOptions};
 
 use super::args::TrainArgs;
 use super::choices::{
     DeviceChoice, Header, InitChoice, LossChoice, MissingCells, OptimizerChoice, SamplingChoice,
-    ScalingChoice, ScheduleChoice, Task,
+    ScalingChoice, Task,
 };
 use super::failure::Failure;
 use super::prepare::fingerprint;
@@ -76,7 +77,10 @@ pub(crate) struct TrainingConfig {
     pub lr: f64,
     /// `None` until the data are known.
     pub weight_decay: Option<f64>,
-    pub schedule: ScheduleChoice,
+    #[serde(with = "text")]
+    pub schedule: Schedule,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
+    pub plateau: Option<Plateau>,
     pub batch_size: usize,
     pub epochs: u64,
     pub sampling: SamplingChoice,
@@ -145,7 +149,8 @@ impl Config {
                 momentum: has_momentum.then(|| training.momentum.unwrap_or(recipe::MOMENTUM)),
                 lr: training.lr.unwrap_or_else(|| recipe::lr(training.optimizer)),
                 weight_decay: training.weight_decay,
-                schedule: training.schedule,
+                schedule: training.schedule.clone(),
+                plateau: training.plateau,
                 batch_size: training.batch_size,
                 epochs: training.epochs,
                 sampling: training.sampling,
@@ -198,9 +203,10 @@ impl Config {
             // A larger one means the same, but buffers would be made for it.
             training.batch_size = training.batch_size.min(train_rows);
         }
-        let per_epoch = train_rows.div_ceil(training.batch_size) as u64;
-        let steps = training.epochs.saturating_mul(per_epoch);
-        let sum_of_lr = recipe::sum_of_lr(training.lr, training.schedule, steps);
+        let (rows, batch) = (train_rows as u64, training.batch_size as u64);
+        let per_epoch = if training.drop_last { rows / batch } else { rows.div_ceil(batch) };
+        let run = Run::new(training.epochs, per_epoch);
+        let sum_of_lr = recipe::sum_of_lr(training.lr, &training.schedule, &run);
         training
             .weight_decay
             .get_or_insert_with(|| recipe::weight_decay(training.optimizer, sum_of_lr));
@@ -231,7 +237,8 @@ impl Config {
         let loss = training.loss.unwrap_or(LossChoice::Mse);
         let loss = loss.with(training.label_smoothing.unwrap_or(0.0));
         TrainOptions {
-            schedule: training.schedule.into(),
+            schedule: training.schedule.clone(),
+            plateau: training.plateau,
             batch_size: training.batch_size,
             epochs: training.epochs,
             sampling: training.sampling.into(),
@@ -405,6 +412,7 @@ mod tests {
         for flags in [
             &[][..],
             &["t.csv", "--delimiter", "tab", "--activation", "leaky_relu(0.2)", "--loss", "mae"],
+            &["--schedule", "warmup:5e+cosine:floor=0.01", "--plateau", "patience=3,floor=1e-3"],
             &["--optimizer", "nesterov", "--momentum", "0.8", "--seed", "9223372036854775807"],
             &["--device", "llvm", "--layers", "none", "--target", "a,b", "--validation", "0.15"],
         ] {
@@ -428,7 +436,8 @@ mod tests {
         assert_eq!((sgd.lr, sgd.momentum), (0.1, None));
         assert_eq!(training(&["--optimizer", "momentum"]).momentum, Some(0.9));
         // 2,400 steps of 3e-3 under a cosine sum to 3.6; a run of 100 would get more than 1.
-        let sum = |steps| recipe::sum_of_lr(3e-3, ScheduleChoice::Cosine, steps);
+        let cosine = Schedule::Cosine { floor: 0.0 };
+        let sum = |steps| recipe::sum_of_lr(3e-3, &cosine, &Run::new(steps, 1));
         assert_eq!(recipe::weight_decay(OptimizerChoice::Adamw, sum(2400)), 0.28);
         assert_eq!(recipe::weight_decay(OptimizerChoice::Adamw, sum(100)), 1.0);
         assert_eq!(recipe::weight_decay(OptimizerChoice::Sgd, sum(2400)), 0.0);

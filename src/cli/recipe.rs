@@ -1,6 +1,9 @@
 //! The defaults of `wgrad train`, in one place: changing them here changes the help as well.
 
-use super::choices::{InitChoice, OptimizerChoice, ScheduleChoice};
+use wgrad::Schedule;
+use wgrad::schedule::Run;
+
+use super::choices::{InitChoice, OptimizerChoice};
 
 /// Hidden widths, as typed.
 pub(crate) const HIDDEN: &str = "128";
@@ -12,8 +15,8 @@ pub(crate) const INIT: InitChoice = InitChoice::KaimingUniform;
 pub(crate) const OPTIMIZER: OptimizerChoice = OptimizerChoice::Adamw;
 /// μ of the optimizers that have momentum.
 pub(crate) const MOMENTUM: f64 = 0.9;
-/// The learning rate over the run.
-pub(crate) const SCHEDULE: ScheduleChoice = ScheduleChoice::Cosine;
+/// The learning rate over the run, as typed.
+pub(crate) const SCHEDULE: &str = "cosine";
 /// Rows per step.
 pub(crate) const BATCH_SIZE: usize = 32;
 /// Passes over the training rows.
@@ -46,15 +49,19 @@ pub(crate) fn weight_decay(optimizer: OptimizerChoice, sum_of_lr: f64) -> f64 {
     }
 }
 
-/// What the learning rates of a run sum to.
-pub(crate) fn sum_of_lr(lr: f64, schedule: ScheduleChoice, steps: u64) -> f64 {
-    let mean_factor = match schedule {
-        ScheduleChoice::Constant => 1.0,
-        ScheduleChoice::Cosine => 0.5,
-    };
-    #[expect(clippy::cast_precision_loss, reason = "two digits are kept")]
-    let steps = steps as f64;
-    lr * mean_factor * steps
+/// Steps that a sum over a run is taken at; in longer runs each stands for its neighbours. A step
+/// more or less before a schedule jumps is then a share of 10⁻⁵, and two digits are kept.
+const SUMMANDS: u64 = 100_000;
+
+/// What the learning rates of a run sum to, but for what a plateau takes from them.
+#[expect(clippy::cast_precision_loss, reason = "two digits are kept")]
+pub(crate) fn sum_of_lr(lr: f64, schedule: &Schedule, run: &Run) -> f64 {
+    let summands = run.steps.clamp(1, SUMMANDS);
+    let stride = run.steps as f64 / summands as f64;
+    // The middle of each stretch; its only step where it has but one.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floor of a step")]
+    let step = |i: u64| ((i as f64 + 0.5) * stride) as u64;
+    lr * stride * (0..summands).map(|i| schedule.factor(step(i), run)).sum::<f64>()
 }
 
 /// Lists the default learning rates, as `0.1 for sgd; …`.
@@ -70,4 +77,28 @@ pub(crate) fn lr_by_optimizer() -> String {
     }
     let groups = groups.iter().map(|(value, names)| format!("{value} for {}", names.join(", ")));
     groups.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_that_of_the_steps() {
+        for text in ["constant", "cosine", "warmup:5e+step:7e", "one_cycle", "cosine_restarts:3e"] {
+            let schedule: Schedule = text.parse().unwrap();
+            for run in [Run::new(1, 1), Run::new(60, 37), Run::new(50, 5003)] {
+                let sum: f64 = (0..run.steps).map(|step| schedule.factor(step, &run)).sum();
+                let got = sum_of_lr(0.5, &schedule, &run);
+                assert!((got - 0.5 * sum).abs() <= 1e-4 * sum, "{text}, {run:?}: {got}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_runs_are_summed_at_once() {
+        let run = Run::new(u64::MAX, 1);
+        let sum = sum_of_lr(1.0, &Schedule::Cosine { floor: 0.0 }, &run);
+        assert!((sum / 2f64.powi(63) - 1.0).abs() < 1e-9, "{sum:e}");
+    }
 }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use wgrad::{Error, Plateau, Schedule};
+
 fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
     // NaN and infinities parse, but fit nowhere.
     text.parse().ok().filter(|&x: &f64| x.is_finite() && fits(x)).ok_or_else(|| expected.to_owned())
@@ -45,6 +47,22 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
     let most = i64::MAX.unsigned_abs();
     let value = text.parse().ok().filter(|&n: &u64| n <= most);
     value.ok_or_else(|| format!("give a whole number from 0 to {most}"))
+}
+
+pub(crate) fn schedule(text: &str) -> Result<Schedule, String> {
+    text.parse().map_err(within)
+}
+
+pub(crate) fn plateau(text: &str) -> Result<Plateau, String> {
+    text.parse().map_err(within)
+}
+
+/// What is wrong with a text that clap repeats itself.
+fn within(error: Error) -> String {
+    match error {
+        Error::Text { at, problem, .. } => format!("character {at}: {problem}"),
+        _ => error.to_string(),
+    }
 }
 
 /// Widest hidden layer that may be typed: a larger number is sooner a typing error than a net. The

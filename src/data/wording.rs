@@ -1,7 +1,7 @@
 //! Parts of error messages.
 
 /// The candidate that `name` may be a misspelling of: at most a third of its letters differ.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -32,7 +32,7 @@ fn edit_distance(a: &[char], b: &[char]) -> usize {
 }
 
 /// A cell as it is worth repeating in a message.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
