@@ -88,16 +88,18 @@ impl Best {
             WatchedMetric::Loss => -loss,
             WatchedMetric::Score => score,
         };
-        // Not a number is no improvement.
+        // NaN is no improvement.
+        let improves = match self.best {
+            Some((_, best)) => value > best + options.min_delta,
+            None => !value.is_nan(),
+        };
         match self.best {
-            Some((at, best)) if !(value > best + options.min_delta) => {
-                if epoch - at >= options.patience { Verdict::Stop } else { Verdict::Waiting }
-            }
-            None if value.is_nan() => Verdict::Waiting,
-            _ => {
+            _ if improves => {
                 self.best = Some((epoch, value));
                 Verdict::Improved
             }
+            Some((at, _)) if epoch - at >= options.patience => Verdict::Stop,
+            _ => Verdict::Waiting,
         }
     }
 

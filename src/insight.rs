@@ -86,11 +86,12 @@ pub(crate) struct RawTensor {
 /// The bin of a number: not a number, and what is too small to tell, go to bin 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
 pub(crate) fn bin_of(x: f64) -> usize {
-    if !(x > 1e-30) {
-        return 0;
+    if x > 1e-30 {
+        let bin = ((x.log2() - LOWEST) * BINS_PER_OCTAVE).floor();
+        bin.clamp(0.0, (BINS - 1) as f64) as usize
+    } else {
+        0
     }
-    let bin = ((x.log2() - LOWEST) * BINS_PER_OCTAVE).floor();
-    bin.clamp(0.0, (BINS - 1) as f64) as usize
 }
 
 impl Spread {

@@ -122,7 +122,7 @@ impl Rule {
     pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: false };
     /// AMSGrad with PyTorch's β₁, β₂ and ε.
     pub const AMSGRAD: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, amsgrad: true };
-    /// `NAdam` with PyTorch's β₁, β₂, ε and ψ.
+    /// NAdam with PyTorch's β₁, β₂, ε and ψ.
     pub const NADAM: Self =
         Self::Nadam { beta1: 0.9, beta2: 0.999, eps: 1e-8, momentum_decay: 0.004 };
     /// Lion with the paper's β₁ and β₂.

@@ -5,58 +5,12 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::{distance, gpu_engine, largest, learnable, widen};
+use common::{compare_engines, gpu_engine, learnable};
 use wgrad::data::Dataset;
 use wgrad::{
     Activation, CpuEngine, Decay, Engine, Error, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan,
-    Sampling, Schedule, Score, TrainOptions, Trainer,
+    Rule, Sampling, Schedule, Score, TrainOptions, Trainer,
 };
-
-/// Loss of each step and the parameters at the end.
-struct Run {
-    losses: Vec<f64>,
-    parameters: Vec<f64>,
-}
-
-/// Trains for the epochs of the options.
-fn run<E: Engine>(engine: E, data: &Dataset, read: impl Fn(&mut E) -> Vec<f64>) -> Run {
-    let epochs = engine.plan().options().epochs;
-    let mut trainer = Trainer::new(engine, data, None).unwrap();
-    let mut losses = Vec::new();
-    for _ in 0..epochs {
-        let mut observe = |progress: &wgrad::Progress| {
-            losses.push(progress.step_loss);
-            ControlFlow::Continue(())
-        };
-        trainer.train_epoch(&mut observe).unwrap();
-    }
-    Run { losses, parameters: read(trainer.engine_mut()) }
-}
-
-/// Runs all three engines and compares. The exact run is the f64 oracle's. Rounding drives every
-/// f32 run away from it by an amount that depends on the problem; the CPU's f32 run measures it, and
-/// the GPU, with as many roundings and coarser built-in functions (exp 3 + 2|x| ULP, erf 1.5e-7),
-/// may go up to 16 times as far. Returns the exact run.
-fn compare_engines(what: &str, mlp: &Mlp, options: &TrainOptions, data: &Dataset) -> Run {
-    let plan = || Plan::new(mlp, options).unwrap();
-    let exact = run(CpuEngine::<f64>::new(plan()), data, |e| e.parameters_exact().to_vec());
-    let cpu = run(CpuEngine::<f32>::new(plan()), data, |e| widen(&e.parameters().unwrap()));
-    let gpu = run(gpu_engine(plan()), data, |e| widen(&e.parameters().unwrap()));
-    let check = |what: &str, gpu: &[f64], cpu: &[f64], exact: &[f64], scale: f64| {
-        let rounding = f64::from(f32::EPSILON) * largest(exact);
-        let bound = 16.0 * distance(cpu, exact) + 4.0 * rounding;
-        let off = distance(gpu, exact);
-        assert!(off <= bound, "{what}: the GPU is {off:e} off, bound {bound:e}");
-        // The bound itself must stay far below anything a wrong formula would cause.
-        assert!(bound <= 1e-3 * scale, "{what}: a bound of {bound:e} says nothing");
-    };
-    let what_of = |part: &str| format!("{what}: {part}");
-    let scale = largest(&exact.losses);
-    check(&what_of("losses"), &gpu.losses, &cpu.losses, &exact.losses, scale);
-    let moved = distance(&exact.parameters, &widen(&plan().initial_parameters()));
-    check(&what_of("parameters"), &gpu.parameters, &cpu.parameters, &exact.parameters, moved);
-    exact
-}
 
 fn nets() -> [(Mlp, Loss); 3] {
     [
@@ -67,7 +21,12 @@ fn nets() -> [(Mlp, Loss); 3] {
 }
 
 fn optimizers() -> Vec<Optimizer> {
+    let rmsprop = Rule::Rmsprop { alpha: 0.99, eps: 1e-8, momentum: 0.5, centred: true };
     vec![
+        Optimizer::new(Rule::ADAGRAD, 0.01),
+        Optimizer::new(rmsprop, 1e-3),
+        Optimizer::new(Rule::AMSGRAD, 1e-3).weight_decay(0.01, Decay::L2),
+        Optimizer::new(Rule::NADAM, 1e-3).weight_decay(0.01, Decay::Decoupled),
         Optimizer::sgd(0.05),
         Optimizer::momentum(0.02, 0.9, false),
         Optimizer::momentum(0.02, 0.9, true).weight_decay(0.01, Decay::L2),

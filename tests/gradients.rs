@@ -1,4 +1,5 @@
-//! Gradients of every loss × activation against central differences, in f64.
+//! Gradients of every loss × activation and of every combination of layers against central
+//! differences, in f64.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -7,8 +8,8 @@ use std::ops::ControlFlow;
 
 use common::{assert_close, learnable};
 use wgrad::{
-    Activation, CpuEngine, Engine, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan, Sampling,
-    TrainOptions, Trainer,
+    Activation, BatchNorm, CpuEngine, Dropout, Engine, Init, Layer, LayerNorm, Linear, Loss, Mlp,
+    Optimizer, Plan, Sampling, TrainOptions, Trainer,
 };
 
 const ROWS: usize = 5;
@@ -96,4 +97,98 @@ fn trainer_tensors(
 ) -> Vec<std::ops::Range<usize>> {
     let plan = Plan::new(&net(activation, at_the_end), options).unwrap();
     plan.tensors().map(wgrad::Tensor::range).collect()
+}
+
+/// What may stand between the input and the last linear layer.
+fn alphabet() -> Vec<Layer> {
+    vec![
+        Layer::Linear(Linear::new(4)),
+        Layer::Activation(Activation::Tanh),
+        Layer::Activation(Activation::Gelu),
+        Layer::BatchNorm(BatchNorm::default()),
+        Layer::BatchNorm(BatchNorm::default().affine(false).track_running_stats(false).eps(0.1)),
+        Layer::LayerNorm(LayerNorm::default().eps(0.1)),
+        Layer::LayerNorm(LayerNorm::default().affine(false).eps(0.1)),
+        Layer::Dropout(Dropout::new(0.3)),
+    ]
+}
+
+/// All sequences of up to three of the layers, and some longer ones.
+#[test]
+fn every_combination_of_layers_agrees_with_central_differences() {
+    let alphabet = alphabet();
+    let mut sequences: Vec<Vec<Layer>> = vec![Vec::new()];
+    let mut longest = sequences.clone();
+    for _ in 0..3 {
+        longest = longest
+            .iter()
+            .flat_map(|sequence| {
+                alphabet
+                    .iter()
+                    .map(move |&layer| sequence.iter().copied().chain([layer]).collect::<Vec<_>>())
+            })
+            .collect();
+        sequences.extend(longest.clone());
+    }
+    let [linear, tanh, gelu, batch, plain_batch, layer, _, dropout] = alphabet[..] else {
+        unreachable!()
+    };
+    sequences.push(vec![linear, batch, gelu, dropout, linear, layer, tanh, dropout]);
+    sequences.push(vec![dropout, plain_batch, linear, linear, tanh, tanh, batch, batch]);
+    assert_eq!(sequences.len(), 1 + 8 + 64 + 512 + 2);
+    for (index, layers) in sequences.iter().enumerate() {
+        let mlp = layers.iter().fold(Mlp::new(3), |mlp, &layer| mlp.layer(layer));
+        let mlp = mlp.layer(Layer::Linear(Linear::new(3)));
+        // The last layer may be any, too.
+        let mlp = if index % 5 == 4 { mlp.layer(alphabet[1 + index % 7]) } else { mlp };
+        let loss = if index % 2 == 0 { Loss::Mse } else { Loss::CROSS_ENTROPY };
+        check_training(&mlp, &loss, index % 3 == 2);
+    }
+}
+
+/// Compares the gradient of a training step, dropout and batch statistics included, with central
+/// differences; in parts of four rows if `micro`.
+fn check_training(mlp: &Mlp, loss: &Loss, micro: bool) {
+    let options = TrainOptions {
+        batch_size: 2 * ROWS,
+        micro_batch: micro.then_some(4),
+        epochs: 1,
+        sampling: Sampling::Sequential,
+        seed: 6,
+        ..TrainOptions::new(loss.clone(), Optimizer::sgd(1e-3))
+    };
+    let data = learnable(2 * ROWS, 3, 3, loss, 3);
+    let plan = Plan::new(mlp, &options).unwrap();
+    let start: Vec<f64> = common::widen(&plan.initial_parameters());
+    let trained: Vec<usize> = plan
+        .tensors()
+        .filter(|tensor| tensor.kind.is_trained())
+        .flat_map(wgrad::Tensor::range)
+        .collect();
+    let mut trainer = Trainer::new(CpuEngine::<f64>::new(plan), &data, None).unwrap();
+    trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    let analytic = trainer.engine().gradients().to_vec();
+    let engine = trainer.engine_mut();
+    let resident = engine.upload(&data).unwrap();
+    let mut loss_at = |index: usize, delta: f64| {
+        engine.parameters_exact_mut().copy_from_slice(&start);
+        engine.parameters_exact_mut()[index] += delta;
+        engine.training_loss_of(&resident, 1).loss()
+    };
+    let mut largest = 0.0_f64;
+    for index in trained {
+        let mut central = |h: f64| (loss_at(index, h) - loss_at(index, -h)) / (2.0 * h);
+        let (coarse, fine) = (central(2e-4), central(1e-4));
+        // Truncation falls with h², so the two tell what it is, and what remains of it after
+        // extrapolation falls with h⁴; rounding is a few ε of the loss, over h.
+        let extrapolated = fine + (fine - coarse) / 3.0;
+        let bound = 0.05 * (fine - coarse).abs() + 2e-11;
+        let got = analytic[index];
+        assert!(
+            (got - extrapolated).abs() <= bound,
+            "{mlp}, {loss:?}, parameter {index}: {got} against {extrapolated}, bound {bound:e}"
+        );
+        largest = largest.max(got.abs());
+    }
+    assert!(largest > 1e-4, "{mlp}: all gradients vanish");
 }

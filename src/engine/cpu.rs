@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::insight::{self, Insight};
 use crate::ops::epilogue::{Draw, Epilogue};
 use crate::ops::loss::{LossInput, RowMetrics};
-use crate::ops::norm::{Affine, Statistics};
+use crate::ops::norm::{Affine, NormInput, Statistics};
 use crate::ops::optimizer::Arenas;
 use crate::ops::{self, linear, loss, metrics, norm, optimizer, sample};
 use crate::optimizer::{Update, group_of};
@@ -173,10 +173,10 @@ impl<T: Real> CpuEngine<T> {
                     let groups = norm.groups(rows, columns);
                     let statistics = &mut self.statistics[index][..groups];
                     statistics_of(norm, draw, columns, input, statistics, &mut self.parameters);
+                    let statistics = &self.statistics[index][..groups];
                     let affine = affine(norm, &self.parameters);
-                    norm::norm_forward(
-                        norm, columns, &epilogue, draw, input, statistics, affine, output, kept,
-                    );
+                    NormInput { norm, columns, input, statistics, affine }
+                        .forward(&epilogue, draw, output, kept);
                 }
                 StageOp::Pass => {
                     output.copy_from_slice(input);
@@ -264,48 +264,24 @@ impl<T: Real> CpuEngine<T> {
                 StageOp::Norm(norm) => {
                     let columns = stage.in_features;
                     let groups = norm.groups(rows, columns);
-                    let statistics = &self.statistics[index][..groups];
                     let sums = &mut self.sums[index][..groups];
-                    let affine = affine(norm, &self.parameters);
-                    let [gradient_weight, gradient_bias] = match &norm.affine {
+                    let normal = NormInput {
+                        norm,
+                        columns,
+                        input,
+                        statistics: &self.statistics[index][..groups],
+                        affine: affine(norm, &self.parameters),
+                    };
+                    let [weight, bias] = match &norm.affine {
                         Some([weight, bias]) => disjoint(&mut self.gradients, [weight, bias]),
                         None => [&mut [] as &mut [T], &mut []],
                     };
-                    norm::norm_backward_columns(
-                        norm,
-                        columns,
-                        accumulate,
-                        input,
-                        statistics,
-                        gradient_output,
-                        sums,
-                        gradient_weight,
-                        gradient_bias,
-                    );
+                    normal.backward_columns(accumulate, gradient_output, sums, weight, bias);
                     if norm.per_row {
-                        norm::norm_backward_rows(
-                            columns,
-                            input,
-                            statistics,
-                            affine,
-                            gradient_output,
-                            sums,
-                        );
+                        normal.backward_rows(gradient_output, sums);
                     }
                     if let Some((epilogue, kept)) = below {
-                        norm::norm_backward_input(
-                            norm,
-                            columns,
-                            &epilogue,
-                            draw,
-                            input,
-                            statistics,
-                            sums,
-                            affine,
-                            gradient_output,
-                            kept,
-                            into,
-                        );
+                        normal.backward_input(&epilogue, draw, sums, gradient_output, kept, into);
                     }
                 }
                 StageOp::Pass => {
@@ -397,7 +373,7 @@ fn affine<'a, T: Real>(norm: &Norm, parameters: &'a [T]) -> Affine<'a, T> {
         Some([weight, bias]) => {
             Affine { weight: &parameters[weight.range()], bias: &parameters[bias.range()] }
         }
-        None => Affine { weight: &[], bias: &[] },
+        None => Affine::NONE,
     }
 }
 

@@ -227,6 +227,9 @@ pub(crate) struct Affine<'a, T> {
 }
 
 impl<T: Real> Affine<'_, T> {
+    /// Neither γ nor β.
+    pub(crate) const NONE: Self = Affine { weight: &[], bias: &[] };
+
     fn gamma(&self, column: usize) -> T {
         self.weight.get(column).copied().unwrap_or(T::ONE)
     }
@@ -236,111 +239,105 @@ impl<T: Real> Affine<'_, T> {
     }
 }
 
-/// Twin of `shaders/norm_forward.wgsl`: Z = γ·x̂ + β, Y = dropout(a(Z)).
-pub(crate) fn norm_forward<T: Real>(
-    norm: &Norm,
-    columns: usize,
-    epilogue: &Epilogue,
-    draw: Option<&Draw>,
-    input: &[T],
-    statistics: &[Statistics<T>],
-    affine: Affine<'_, T>,
-    output: &mut [T],
-    kept: &mut [T],
-) {
-    let rows = input.chunks_exact(columns).zip(output.chunks_exact_mut(columns));
-    for (row, (input, output)) in rows.enumerate() {
-        for (column, (&x, z)) in input.iter().zip(output).enumerate() {
-            let group = if norm.per_row { row } else { column };
-            let x = statistics[group].normalised(x);
-            *z = affine.gamma(column) * x + affine.beta(column);
-        }
-    }
-    epilogue.forward(draw, columns, output, kept);
+/// What the passes over a norm read: its input (rows × columns), statistics and parameters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormInput<'a, T> {
+    pub norm: &'a Norm,
+    pub columns: usize,
+    pub input: &'a [T],
+    pub statistics: &'a [Statistics<T>],
+    pub affine: Affine<'a, T>,
 }
 
-/// Twin of `shaders/norm_backward_columns.wgsl`: (Σ dZ, Σ dZ·x̂) of each column. The gradients of β
-/// and γ are these sums, added to what is there if `accumulate`; empty slices where there are none.
-pub(crate) fn norm_backward_columns<T: Real>(
-    norm: &Norm,
-    columns: usize,
-    accumulate: bool,
-    input: &[T],
-    statistics: &[Statistics<T>],
-    gradient_output: &[T],
-    sums: &mut [[T; 2]],
-    gradient_weight: &mut [T],
-    gradient_bias: &mut [T],
-) {
-    let mut totals = vec![[T::ZERO; 2]; columns];
-    let rows = input.chunks_exact(columns).zip(gradient_output.chunks_exact(columns));
-    for (row, (input, gradient)) in rows.enumerate() {
-        for (column, (&x, &dz)) in input.iter().zip(gradient).enumerate() {
-            let group = if norm.per_row { row } else { column };
+impl<T: Real> NormInput<'_, T> {
+    /// Group of an element.
+    const fn group(&self, row: usize, column: usize) -> usize {
+        if self.norm.per_row { row } else { column }
+    }
+
+    /// x̂ of every element, with its row and column.
+    fn normalised(&self) -> impl Iterator<Item = (usize, usize, T)> {
+        self.input.chunks_exact(self.columns).enumerate().flat_map(move |(row, input)| {
+            input.iter().enumerate().map(move |(column, &x)| {
+                (row, column, self.statistics[self.group(row, column)].normalised(x))
+            })
+        })
+    }
+
+    /// Twin of `shaders/norm_forward.wgsl`: Z = γ·x̂ + β, Y = dropout(a(Z)).
+    pub(crate) fn forward(
+        &self,
+        epilogue: &Epilogue,
+        draw: Option<&Draw>,
+        output: &mut [T],
+        kept: &mut [T],
+    ) {
+        for ((_, column, x), z) in self.normalised().zip(&mut *output) {
+            *z = self.affine.gamma(column) * x + self.affine.beta(column);
+        }
+        epilogue.forward(draw, self.columns, output, kept);
+    }
+
+    /// Twin of `shaders/norm_backward_columns.wgsl`: (Σ dZ, Σ dZ·x̂) of each column. The gradients of
+    /// β and γ are these sums, added to what is there if `accumulate`; empty slices where there are
+    /// none.
+    pub(crate) fn backward_columns(
+        &self,
+        accumulate: bool,
+        gradient_output: &[T],
+        sums: &mut [[T; 2]],
+        gradient_weight: &mut [T],
+        gradient_bias: &mut [T],
+    ) {
+        let mut totals = vec![[T::ZERO; 2]; self.columns];
+        for ((_, column, x), &dz) in self.normalised().zip(gradient_output) {
             totals[column][0] += dz;
-            totals[column][1] += dz * statistics[group].normalised(x);
+            totals[column][1] += dz * x;
+        }
+        let add =
+            |gradient: &mut T, sum: T| *gradient = if accumulate { *gradient + sum } else { sum };
+        gradient_bias.iter_mut().zip(&totals).for_each(|(g, sums)| add(g, sums[0]));
+        gradient_weight.iter_mut().zip(&totals).for_each(|(g, sums)| add(g, sums[1]));
+        if !self.norm.per_row {
+            sums.copy_from_slice(&totals);
         }
     }
-    let add = |gradient: &mut T, sum: T| *gradient = if accumulate { *gradient + sum } else { sum };
-    gradient_bias.iter_mut().zip(&totals).for_each(|(g, sums)| add(g, sums[0]));
-    gradient_weight.iter_mut().zip(&totals).for_each(|(g, sums)| add(g, sums[1]));
-    if !norm.per_row {
-        sums.copy_from_slice(&totals);
-    }
-}
 
-/// Twin of `shaders/norm_backward_rows.wgsl`: (Σ γ·dZ, Σ γ·dZ·x̂) of each row.
-pub(crate) fn norm_backward_rows<T: Real>(
-    columns: usize,
-    input: &[T],
-    statistics: &[Statistics<T>],
-    affine: Affine<'_, T>,
-    gradient_output: &[T],
-    sums: &mut [[T; 2]],
-) {
-    let rows = input.chunks_exact(columns).zip(gradient_output.chunks_exact(columns));
-    for (((input, gradient), statistics), sums) in rows.zip(statistics).zip(sums) {
-        *sums = [T::ZERO; 2];
-        for (column, (&x, &dz)) in input.iter().zip(gradient).enumerate() {
-            let g = affine.gamma(column) * dz;
-            sums[0] += g;
-            sums[1] += g * statistics.normalised(x);
+    /// Twin of `shaders/norm_backward_rows.wgsl`: (Σ γ·dZ, Σ γ·dZ·x̂) of each row.
+    pub(crate) fn backward_rows(&self, gradient_output: &[T], sums: &mut [[T; 2]]) {
+        sums.fill([T::ZERO; 2]);
+        for ((row, column, x), &dz) in self.normalised().zip(gradient_output) {
+            let g = self.affine.gamma(column) * dz;
+            sums[row][0] += g;
+            sums[row][1] += g * x;
         }
     }
-}
 
-/// Twin of `shaders/norm_backward_input.wgsl`:
-/// dX = (γ·dZ − (s + x̂·t)/n)/√(σ² + ε) ⊙ the derivative of the epilogue that made X.
-pub(crate) fn norm_backward_input<T: Real>(
-    norm: &Norm,
-    columns: usize,
-    epilogue: &Epilogue,
-    draw: Option<&Draw>,
-    input: &[T],
-    statistics: &[Statistics<T>],
-    sums: &[[T; 2]],
-    affine: Affine<'_, T>,
-    gradient_output: &[T],
-    kept: &[T],
-    gradient_input: &mut [T],
-) {
-    let len = count::<T>(if norm.per_row { columns } else { input.len() / columns });
-    let rows = input
-        .chunks_exact(columns)
-        .zip(gradient_output.chunks_exact(columns))
-        .zip(gradient_input.chunks_exact_mut(columns));
-    for (row, ((input, gradient), into)) in rows.enumerate() {
-        for (column, ((&x, &dz), dx)) in input.iter().zip(gradient).zip(into).enumerate() {
-            let group = if norm.per_row { row } else { column };
-            let gamma = affine.gamma(column);
+    /// Twin of `shaders/norm_backward_input.wgsl`:
+    /// dX = (γ·dZ − (s + x̂·t)/n)/√(σ² + ε) ⊙ the derivative of the epilogue that made X.
+    pub(crate) fn backward_input(
+        &self,
+        epilogue: &Epilogue,
+        draw: Option<&Draw>,
+        sums: &[[T; 2]],
+        gradient_output: &[T],
+        kept: &[T],
+        gradient_input: &mut [T],
+    ) {
+        let rows = self.input.len() / self.columns;
+        let len = count::<T>(if self.norm.per_row { self.columns } else { rows });
+        let elements = self.normalised().zip(gradient_output).zip(&mut *gradient_input);
+        for (((row, column, x), &dz), dx) in elements {
+            let group = self.group(row, column);
+            let gamma = self.affine.gamma(column);
             // The sums of a batch norm leave out γ, which is the same in the whole group.
-            let common = if norm.per_row { T::ONE } else { gamma };
+            let outside = if self.norm.per_row { T::ONE } else { gamma };
             let [s, t] = sums[group];
-            let mean = (s + statistics[group].normalised(x) * t) / len;
-            *dx = (gamma * dz - common * mean) * statistics[group].inv_deviation;
+            let mean = (s + x * t) / len;
+            *dx = (gamma * dz - outside * mean) * self.statistics[group].inv_deviation;
         }
+        epilogue.backward(draw, self.columns, kept, gradient_input);
     }
-    epilogue.backward(draw, columns, kept, gradient_input);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "batches and columns are far below 2⁵²")]

@@ -254,7 +254,7 @@ fn group_pass<T: Real>(
             ([(m + u.mix * g) / corrected(v), corrected(v)], [m, v])
         }),
         Rule::Lion { .. } => {
-            pass.run([moment1], |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]))
+            pass.run([moment1], |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]));
         }
     }
 }

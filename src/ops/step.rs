@@ -43,6 +43,7 @@ uniform_struct! {
 impl StepUniform {
     /// The scalars of a part of `step` over a data set of `rows` rows, each followed by its weight
     /// if they are `weighted`, reporting at `slot`.
+    #[expect(clippy::cast_possible_truncation, reason = "f32 is what the device computes in")]
     pub(crate) fn new(step: &Step, part: Part, rows: u32, weighted: bool, slot: u32) -> Self {
         let mut uniform = Self {
             batch: part.rows,

@@ -10,13 +10,13 @@ pub(crate) struct Update<T> {
     pub beta1: T,
     /// 1 − β₁, rounded once; in f32, subtracting the rounded β₂ would cost five digits.
     pub one_minus_beta1: T,
-    /// β₂, or `RMSProp`'s α.
+    /// β₂, or RMSProp's α.
     pub beta2: T,
     pub one_minus_beta2: T,
     pub eps: T,
     /// 1/√(1 − β₂ᵗ).
     pub inv_root_correction2: T,
-    /// `NAdam`: what g counts beside m.
+    /// NAdam: what g counts beside m.
     pub mix: T,
     /// Largest norm or value of the gradient.
     pub clip: T,
@@ -73,7 +73,7 @@ pub(crate) struct Updates {
     clip: f64,
     /// Decay of the weights' average, 0 without.
     average: f64,
-    /// `NAdam`'s Πᵗμ at step t, the last one asked for.
+    /// NAdam's Πᵗμ at step t, the last one asked for.
     product: (u64, f64),
 }
 
@@ -174,7 +174,7 @@ fn one_minus_power(beta: f64, t: u64) -> f64 {
     1.0 - beta.powf(t as f64)
 }
 
-/// μₜ of `NAdam`.
+/// μₜ of NAdam.
 #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2⁵²")]
 fn nadam_momentum(beta1: f64, decay: f64, t: u64) -> f64 {
     beta1 * (1.0 - 0.5 * 0.96_f64.powf(t as f64 * decay))

@@ -3,11 +3,14 @@
 #![allow(clippy::cast_possible_truncation, reason = "random numbers of small tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use wgrad::data::{Dataset, Targets};
 use wgrad::rng::{Purpose, Stream};
-use wgrad::{AdapterChoice, Gpu, GpuEngine, Loss, Plan};
+use wgrad::{
+    AdapterChoice, CpuEngine, Engine, Gpu, GpuEngine, Loss, Mlp, Plan, TrainOptions, Trainer,
+};
 
 /// The test binary's one device.
 ///
@@ -82,4 +85,59 @@ pub(crate) fn largest(x: &[f64]) -> f64 {
 
 pub(crate) fn widen(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// Loss of each step and the parameters at the end: the average of the weights where one is kept.
+pub(crate) struct Run {
+    pub losses: Vec<f64>,
+    pub parameters: Vec<f64>,
+}
+
+/// Trains for the epochs of the options.
+pub(crate) fn run<E: Engine>(engine: E, data: &Dataset, read: impl Fn(&mut E) -> Vec<f64>) -> Run {
+    let epochs = engine.plan().options().epochs;
+    let mut trainer = Trainer::new(engine, data, None).unwrap();
+    let mut losses = Vec::new();
+    for _ in 0..epochs {
+        let mut observe = |progress: &wgrad::Progress| {
+            losses.push(progress.step_loss);
+            ControlFlow::Continue(())
+        };
+        trainer.train_epoch(&mut observe).unwrap();
+    }
+    let engine = trainer.engine_mut();
+    engine.swap_average();
+    let parameters = read(engine);
+    engine.swap_average();
+    Run { losses, parameters }
+}
+
+/// Runs all three engines and compares. The exact run is the f64 oracle's. Rounding drives every
+/// f32 run away from it by an amount that depends on the problem; the CPU's f32 run measures it, and
+/// the GPU, with as many roundings and coarser built-in functions (exp 3 + 2|x| ULP, erf 1.5e-7),
+/// may go up to 16 times as far. Returns the exact run.
+pub(crate) fn compare_engines(
+    what: &str,
+    mlp: &Mlp,
+    options: &TrainOptions,
+    data: &Dataset,
+) -> Run {
+    let plan = || Plan::new(mlp, options).unwrap();
+    let exact = run(CpuEngine::<f64>::new(plan()), data, |e| e.parameters_exact().to_vec());
+    let cpu = run(CpuEngine::<f32>::new(plan()), data, |e| widen(&e.parameters().unwrap()));
+    let gpu = run(gpu_engine(plan()), data, |e| widen(&e.parameters().unwrap()));
+    let check = |what: &str, gpu: &[f64], cpu: &[f64], exact: &[f64], scale: f64| {
+        let rounding = f64::from(f32::EPSILON) * largest(exact);
+        let bound = 16.0 * distance(cpu, exact) + 4.0 * rounding;
+        let off = distance(gpu, exact);
+        assert!(off <= bound, "{what}: the GPU is {off:e} off, bound {bound:e}");
+        // The bound itself must stay far below anything a wrong formula would cause.
+        assert!(bound <= 1e-3 * scale, "{what}: a bound of {bound:e} says nothing");
+    };
+    let what_of = |part: &str| format!("{what}: {part}");
+    let scale = largest(&exact.losses);
+    check(&what_of("losses"), &gpu.losses, &cpu.losses, &exact.losses, scale);
+    let moved = distance(&exact.parameters, &widen(&plan().initial_parameters()));
+    check(&what_of("parameters"), &gpu.parameters, &cpu.parameters, &exact.parameters, moved);
+    exact
 }

@@ -19,6 +19,8 @@ const MAX_FLIGHTS: usize = 4;
 pub(crate) const MAX_PARTS: usize = 64;
 /// Bytes of the metrics in a staging buffer; insights lie behind them.
 pub(crate) const METRICS_STAGED: u64 = MAX_PARTS as u64 * METRICS_BYTES;
+/// The same in words.
+const METRICS_WORDS: usize = MAX_PARTS * 4;
 /// Parts of the first submission, before anything is measured.
 const FIRST_PARTS: usize = 4;
 /// What a submission should take. Desktops reset a GPU after about two seconds and feel sluggish
@@ -210,7 +212,7 @@ impl Flights {
             reason: e.to_string(),
         })?;
         let words: &[u32] = bytemuck::cast_slice(&view);
-        let (metrics, insights) = words.split_at(METRICS_STAGED as usize / size_of::<u32>());
+        let (metrics, insights) = words.split_at(METRICS_WORDS);
         let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
         for (entry, sums) in luggage.entries.iter().zip(sums) {
             self.unfinished += Metrics::new(entry.rows, sums.map(f64::from));

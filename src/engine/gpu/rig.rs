@@ -68,6 +68,7 @@ impl Rig {
     }
 
     /// [`run`](Self::run) in one of the two ways.
+    #[expect(clippy::too_many_arguments, reason = "all that a dispatch consists of")]
     pub(crate) fn run_with(
         &self,
         checks: Checks,

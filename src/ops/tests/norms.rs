@@ -7,8 +7,8 @@ use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::norm::{
     Affine, NORM_BACKWARD_COLUMNS, NORM_BACKWARD_INPUT, NORM_BACKWARD_ROWS, NORM_FORWARD,
-    NORM_STATISTICS, NormShape, Statistics, choices, norm_backward_columns, norm_backward_input,
-    norm_backward_rows, norm_forward, norm_statistics, running_statistics,
+    NORM_STATISTICS, NormInput, NormShape, Statistics, choices, norm_statistics,
+    running_statistics,
 };
 use crate::ops::step::StepUniform;
 use crate::plan::{Norm, Stage, StageOp};
@@ -85,57 +85,35 @@ impl Problem {
         let (norm, columns, len) = (&self.norm, self.columns, self.input.len());
         let (input, gradient) = (cast(&self.input), cast(&self.gradient));
         let (weight, bias) = (cast(&self.weight), cast(&self.bias));
-        let affine = if norm.affine.is_some() {
-            Affine { weight: &weight, bias: &bias }
-        } else {
-            Affine { weight: &[], bias: &[] }
+        let affine = match norm.affine {
+            Some(_) => Affine { weight: &weight, bias: &bias },
+            None => Affine::NONE,
         };
         let tracked = if norm.running.is_some() { columns } else { 0 };
         let mut running = self.running.each_ref().map(|r| cast(&r[..tracked]));
         let mut statistics = vec![Statistics::default(); self.groups()];
         let [mean, var] = &mut running;
         norm_statistics(norm, columns, &input, &mut statistics, [mean, var]);
-        let mut output = vec![T::ZERO; len];
-        let forward = |statistics: &[Statistics<T>], output: &mut [T]| {
-            norm_forward(norm, columns, &NONE, None, &input, statistics, affine, output, &mut []);
-        };
-        forward(&statistics, &mut output);
+        let normal = NormInput { norm, columns, input: &input, statistics: &statistics, affine };
+        let zeros = || vec![T::ZERO; len];
+        let (mut output, mut input_gradient) = (zeros(), zeros());
+        normal.forward(&NONE, None, &mut output, &mut []);
         let mut sums = vec![[T::ZERO; 2]; self.groups()];
         let parameters = if norm.affine.is_some() { columns } else { 0 };
         let (mut dw, mut db) = (vec![T::ZERO; parameters], vec![T::ZERO; parameters]);
-        norm_backward_columns(
-            norm,
-            columns,
-            false,
-            &input,
-            &statistics,
-            &gradient,
-            &mut sums,
-            &mut dw,
-            &mut db,
-        );
+        normal.backward_columns(false, &gradient, &mut sums, &mut dw, &mut db);
         if norm.per_row {
-            norm_backward_rows(columns, &input, &statistics, affine, &gradient, &mut sums);
+            normal.backward_rows(&gradient, &mut sums);
         }
-        let mut input_gradient = vec![T::ZERO; len];
-        norm_backward_input(
-            norm,
-            columns,
-            &NONE,
-            None,
-            &input,
-            &statistics,
-            &sums,
-            affine,
-            &gradient,
-            &[],
-            &mut input_gradient,
-        );
-        let mut eval_output = vec![T::ZERO; if tracked > 0 { len } else { 0 }];
+        normal.backward_input(&NONE, None, &sums, &gradient, &[], &mut input_gradient);
+        let mut eval_output = Vec::new();
         if tracked > 0 {
             let [mean, var] = &running;
+            let mut statistics = statistics.clone();
             running_statistics(norm, [mean, var], &mut statistics);
-            forward(&statistics, &mut eval_output);
+            eval_output = zeros();
+            let normal = NormInput { statistics: &statistics, ..normal };
+            normal.forward(&NONE, None, &mut eval_output, &mut []);
         }
         Outcome {
             output,
@@ -338,7 +316,7 @@ fn norm_gradients_add_up_over_parts() {
         )
     };
     let first = run(0, |before| Arg::Written(before.len()));
-    let later = run(1, |before| Arg::Updated(before));
+    let later = run(1, Arg::Updated);
     for (first, later) in first.iter().zip(&later) {
         for k in [1, 2] {
             let sums: Vec<f32> = first[k].iter().zip(before).map(|(g, b)| g + b).collect();

@@ -1,0 +1,652 @@
+//! What the layers and options of a training come to on both engines.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::{assert_close, compare_engines, distance, gpu_engine, largest, learnable, run, widen};
+use wgrad::data::{Dataset, Targets};
+use wgrad::{
+    Activation, BatchNorm, Clip, CpuEngine, Decay, EarlyStopping, Engine, Insight, Layer, Loss,
+    Mlp, Optimizer, ParameterGroup, Parameters, Plan, Rule, Sampling, TrainOptions, Trainer,
+    WatchedMetric,
+};
+
+fn options(loss: Loss, optimizer: Optimizer) -> TrainOptions {
+    TrainOptions { batch_size: 16, epochs: 6, seed: 5, ..TrainOptions::new(loss, optimizer) }
+}
+
+/// 24 steps of nets with every layer, the dropout masks being the same on all engines.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn norms_and_dropout_agree_on_all_engines() {
+    let untracked = Layer::BatchNorm(BatchNorm::default().track_running_stats(false));
+    let nets = [
+        Mlp::new(5).linear(24).batch_norm().activation(Activation::Tanh).linear(3),
+        Mlp::new(5).linear(17).layer_norm().activation(Activation::Gelu).dropout(0.3).linear(3),
+        Mlp::new(5)
+            .batch_norm()
+            .dropout(0.1)
+            .linear(33)
+            .activation(Activation::Silu)
+            .layer(untracked)
+            .activation(Activation::Tanh)
+            .activation(Activation::Sigmoid)
+            .dropout(0.5)
+            .linear(3)
+            .dropout(0.1),
+    ];
+    for mlp in nets {
+        for loss in [Loss::Mse, Loss::CROSS_ENTROPY] {
+            let data = learnable(61, 5, 3, &loss, 8);
+            // Not Adam: the bias in front of a batch norm has no gradient but rounding noise, and Adam
+            // would make full steps of it.
+            let options = options(loss, Optimizer::momentum(0.02, 0.9, false));
+            compare_engines(&mlp.to_string(), &mlp, &options, &data);
+        }
+    }
+}
+
+/// Everything at once: clipping, parts of batches, averaged weights, parameter groups.
+fn everything() -> (Mlp, TrainOptions, Dataset) {
+    let mlp = Mlp::new(5)
+        .linear(20)
+        .layer_norm()
+        .activation(Activation::Tanh)
+        .dropout(0.2)
+        .linear(9)
+        .activation(Activation::Relu)
+        .linear(3);
+    let options = TrainOptions {
+        clip: Some(Clip::Norm(0.3)),
+        micro_batch: Some(5),
+        ema: Some(0.9),
+        groups: vec![
+            ParameterGroup {
+                parameters: vec![Parameters::Tensor("4.weight".into())],
+                lr: Some(5e-3),
+                weight_decay: Some(0.3),
+            },
+            ParameterGroup::without_decay(),
+        ],
+        ..options(Loss::CROSS_ENTROPY, Optimizer::adamw(1e-3))
+    };
+    let data = learnable(61, 5, 3, &Loss::CROSS_ENTROPY, 8);
+    (mlp, options, data)
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn everything_at_once_agrees_on_all_engines() {
+    let (mlp, options, data) = everything();
+    let exact = compare_engines("everything", &mlp, &options, &data);
+    assert_eq!(exact.losses.len(), 6 * 4);
+    let by_value = TrainOptions { clip: Some(Clip::Value(0.01)), ..options };
+    compare_engines("clipped by value", &mlp, &by_value, &data);
+}
+
+/// Each option changes the run: none is ignored.
+#[test]
+fn no_option_is_ignored() {
+    let (mlp, options, data) = everything();
+    let run_of = |options: &TrainOptions| {
+        let plan = Plan::new(&mlp, options).unwrap();
+        let named = |e: &mut CpuEngine<f64>| {
+            let tensors = e.plan().tensors().map(wgrad::Tensor::range).collect::<Vec<_>>();
+            tensors.into_iter().flat_map(|r| e.parameters_exact()[r].to_vec()).collect()
+        };
+        run(CpuEngine::<f64>::new(plan), &data, named).parameters
+    };
+    let all = run_of(&options);
+    let change = |change: &dyn Fn(&mut TrainOptions)| {
+        let mut other = options.clone();
+        change(&mut other);
+        distance(&run_of(&other), &all)
+    };
+    assert!(change(&|o| o.clip = None) > 1e-4);
+    assert!(change(&|o| o.ema = None) > 1e-4);
+    assert!(change(&|o| o.groups.clear()) > 1e-4);
+    assert!(change(&|o| o.groups[0].lr = None) > 1e-4);
+    assert!(change(&|o| o.groups[0].weight_decay = None) > 1e-6);
+    assert!(change(&|o| o.optimizer.decay = Decay::L2) > 1e-5);
+    assert!(change(&|o| o.seed = 6) > 1e-4);
+    // Parts of a batch come to the same but for rounding.
+    assert!(change(&|o| o.micro_batch = None) < 1e-12);
+}
+
+/// 4 × 64 rows are 1 × 256 rows to rounding, dropout and weights of rows and classes included.
+#[test]
+fn micro_batches_come_to_the_same() {
+    let mlp =
+        Mlp::new(4).linear(16).layer_norm().activation(Activation::Tanh).dropout(0.5).linear(3);
+    let class_weights = vec![0.5, 2.0, 1.25];
+    let weighted = Loss::CrossEntropy { label_smoothing: 0.1, class_weights };
+    for (loss, weights) in [(Loss::Mse, false), (Loss::Mse, true), (weighted, true)] {
+        let mut data = learnable(600, 4, 3, &loss, 8);
+        if weights {
+            data = data.with_weights((0..600_u16).map(|i| f32::from(i % 7)).collect()).unwrap();
+        }
+        let run_of = |micro_batch| {
+            let options = TrainOptions {
+                batch_size: 256,
+                micro_batch,
+                ..options(loss.clone(), Optimizer::momentum(0.1, 0.9, false))
+            };
+            let plan = Plan::new(&mlp, &options).unwrap();
+            run(CpuEngine::<f64>::new(plan), &data, |e| e.parameters_exact().to_vec())
+        };
+        // 600 = 256 + 256 + 88 rows: the last batch has a full part and a smaller one.
+        let (whole, parts) = (run_of(None), run_of(Some(64)));
+        assert_close("losses", &parts.losses, &whole.losses, 1e-13 * largest(&whole.losses));
+        assert_close("parameters", &parts.parameters, &whole.parameters, 1e-12);
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn micro_batches_come_to_the_same_on_the_gpu() {
+    let mlp = Mlp::new(4).linear(16).activation(Activation::Tanh).dropout(0.5).linear(3);
+    let data = learnable(256, 4, 3, &Loss::Mse, 8);
+    let run_of = |micro_batch| {
+        let options = TrainOptions {
+            batch_size: 256,
+            micro_batch,
+            ..options(Loss::Mse, Optimizer::momentum(0.1, 0.9, false))
+        };
+        let plan = Plan::new(&mlp, &options).unwrap();
+        run(gpu_engine(plan), &data, |e| widen(&e.parameters().unwrap()))
+    };
+    // More parts than a submission takes: 86.
+    let (whole, parts, small) = (run_of(None), run_of(Some(64)), run_of(Some(3)));
+    // A sum of 256 rows in another order: γ₂₅₆ of numbers that gradients of about 1 make.
+    for other in [parts, small] {
+        assert_close("losses", &other.losses, &whole.losses, 1e-5);
+        assert_close("parameters", &other.parameters, &whole.parameters, 1e-5);
+    }
+}
+
+/// The optimizer is one dispatch for the whole net, two where the norm is clipped, and runs once for
+/// all parts of a batch.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn the_optimizer_stays_one_dispatch() {
+    let mlp = Mlp::new(4).linear(8).activation(Activation::Relu).linear(8).linear(2);
+    let data = learnable(32, 4, 2, &Loss::Mse, 8);
+    let dispatches = |change: &dyn Fn(&mut TrainOptions)| {
+        let mut options = TrainOptions {
+            batch_size: 32,
+            groups: vec![ParameterGroup::without_decay()],
+            ema: Some(0.9),
+            epochs: 1,
+            ..TrainOptions::new(Loss::Mse, Optimizer::adamw(1e-3))
+        };
+        change(&mut options);
+        let engine = gpu_engine(Plan::new(&mlp, &options).unwrap());
+        let mut trainer = Trainer::new(engine, &data, None).unwrap();
+        trainer.train().unwrap();
+        trainer.engine().stats().dispatches
+    };
+    // Sample, three layers, loss, metrics; three weight and two input gradients; and the check of the
+    // last step's parameters: sample, three layers, loss, metrics.
+    let net = 6 + 5 + 6;
+    assert_eq!(dispatches(&|_| {}), net + 1);
+    assert_eq!(dispatches(&|o| o.clip = Some(Clip::Value(1.0))), net + 1);
+    assert_eq!(dispatches(&|o| o.clip = Some(Clip::Norm(1.0))), net + 2);
+    assert_eq!(dispatches(&|o| o.optimizer.rule = Rule::AMSGRAD), net + 1);
+    // Four parts: the net four times, the optimizer once; the check takes a whole batch.
+    assert_eq!(dispatches(&|o| o.micro_batch = Some(8)), 4 * 11 + 6 + 1);
+    // Insights: one dispatch for all tensors and one for the ReLU.
+    assert_eq!(dispatches(&|o| o.insight_every = Some(1)), net + 3);
+}
+
+/// A row of weight 2 counts as much as the row twice, one of weight 0 not at all.
+#[test]
+fn weights_of_rows_count() {
+    for loss in [Loss::Mse, Loss::HUBER, Loss::BCE_WITH_LOGITS, Loss::CROSS_ENTROPY] {
+        let data = learnable(12, 3, 2, &loss, 4);
+        let rows = |order: &[usize]| {
+            let inputs = order.iter().flat_map(|&r| data.inputs()[3 * r..][..3].to_vec()).collect();
+            let targets = match data.targets() {
+                Targets::Classes { labels, classes } => Targets::Classes {
+                    labels: order.iter().map(|&r| labels[r]).collect(),
+                    classes: *classes,
+                },
+                Targets::Values { values, width } => Targets::Values {
+                    values: order
+                        .iter()
+                        .flat_map(|&r| values[width * r..][..*width].to_vec())
+                        .collect(),
+                    width: *width,
+                },
+            };
+            Dataset::new(inputs, 3, targets).unwrap()
+        };
+        let twice = rows(&[0, 1, 1, 2, 3, 3, 4]);
+        let weighted =
+            rows(&[0, 1, 2, 3, 4, 5]).with_weights(vec![1.0, 2.0, 1.0, 2.0, 1.0, 0.0]).unwrap();
+        let mlp = Mlp::with_hidden(3, &[8], Activation::Tanh, 2);
+        let run_of = |data: &Dataset| {
+            let options = TrainOptions {
+                batch_size: data.rows(),
+                sampling: Sampling::Sequential,
+                ..options(loss.clone(), Optimizer::momentum(0.1, 0.9, false))
+            };
+            let plan = Plan::new(&mlp, &options).unwrap();
+            run(CpuEngine::<f64>::new(plan), data, |e| e.parameters_exact().to_vec())
+        };
+        let (twice, weighted) = (run_of(&twice), run_of(&weighted));
+        assert_close("losses", &weighted.losses, &twice.losses, 1e-13);
+        assert_close("parameters", &weighted.parameters, &twice.parameters, 1e-13);
+    }
+    let data = learnable(4, 3, 2, &Loss::Mse, 4);
+    let refused = |weights: Vec<f32>| data.clone().with_weights(weights).unwrap_err().to_string();
+    assert!(refused(vec![1.0]).contains("expected 4, one per row, got 1"));
+    assert!(refused(vec![1.0, -1.0, 1.0, 1.0]).contains("got -1 in row 1"));
+    assert!(refused(vec![1.0, f32::NAN, 1.0, 1.0]).contains("got NaN in row 1"));
+    assert!(refused(vec![0.0; 4]).contains("only zeros"));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn weights_of_rows_agree_on_all_engines() {
+    let class_weights = vec![0.5, 2.0, 1.25];
+    for loss in [Loss::Mse, Loss::CrossEntropy { label_smoothing: 0.1, class_weights }] {
+        let data = learnable(61, 5, 3, &loss, 8);
+        let data = data.with_weights((0..61_u8).map(|i| f32::from(i % 4)).collect()).unwrap();
+        let mlp = Mlp::with_hidden(5, &[16], Activation::Tanh, 3);
+        compare_engines("weighted", &mlp, &options(loss, Optimizer::sgd(0.05)), &data);
+    }
+}
+
+/// A loss of 0 weight in a whole batch has no gradient, not 0/0.
+#[test]
+fn a_batch_that_does_not_count_teaches_nothing() {
+    let data = learnable(4, 3, 2, &Loss::Mse, 4).with_weights(vec![0.0, 0.0, 1.0, 1.0]).unwrap();
+    let options = TrainOptions {
+        batch_size: 2,
+        sampling: Sampling::Sequential,
+        ..options(Loss::Mse, Optimizer::sgd(0.1))
+    };
+    let plan = Plan::new(&Mlp::new(3).linear(2), &options).unwrap();
+    let before = plan.initial_parameters();
+    let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan), &data, None).unwrap();
+    let report = trainer
+        .train_epoch(
+            |p| if p.step == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
+        )
+        .unwrap();
+    assert_eq!((report.step, report.train.loss()), (1, 0.0));
+    assert_eq!(trainer.engine_mut().parameters().unwrap(), before);
+}
+
+/// The running statistics are those of the training rows, and evaluation uses them.
+fn running_statistics<E: Engine>(make: impl Fn(Plan) -> E) {
+    let data = learnable(64, 3, 1, &Loss::Mse, 4);
+    let norm = Layer::BatchNorm(BatchNorm::default().momentum(1.0));
+    let mlp = Mlp::new(3).layer(norm).linear(1);
+    let options = TrainOptions {
+        batch_size: 64,
+        epochs: 1,
+        sampling: Sampling::Sequential,
+        ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.01))
+    };
+    let plan = Plan::new(&mlp, &options).unwrap();
+    let tensors: Vec<_> = plan.tensors().map(|t| (t.name.clone(), t.range())).collect();
+    let names: Vec<_> = tensors.iter().map(|(name, _)| name.as_str()).collect();
+    let norm_names = ["0.weight", "0.bias", "0.running_mean", "0.running_var"];
+    assert_eq!(names[..4], norm_names);
+    assert_eq!(names[4..], ["1.weight", "1.bias"]);
+    let mut trainer = Trainer::new(make(plan), &data, None).unwrap();
+    trainer.train().unwrap();
+    let parameters = trainer.parameters().unwrap();
+    let tensor = |k: usize| widen(&parameters[tensors[k].1.clone()]);
+    let (mean, var): (Vec<f64>, Vec<f64>) = (0..3)
+        .map(|c| {
+            let x: Vec<f64> =
+                data.inputs().iter().skip(c).step_by(3).map(|&x| f64::from(x)).collect();
+            let mean = x.iter().sum::<f64>() / 64.0;
+            (mean, x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 63.0)
+        })
+        .unzip();
+    assert_close("running mean", &tensor(2), &mean, 1e-6);
+    assert_close("running variance", &tensor(3), &var, 1e-6);
+    // One row's prediction, by hand.
+    let x = [0.5_f32, -0.25, 0.75];
+    let by_hand: f64 = (0..3)
+        .map(|c| {
+            let normal = (f64::from(x[c]) - mean[c]) / (var[c] + 1e-5).sqrt();
+            tensor(4)[c] * (tensor(0)[c] * normal + tensor(1)[c])
+        })
+        .sum::<f64>()
+        + tensor(5)[0];
+    let predicted = f64::from(trainer.predict(&x).unwrap()[0]);
+    assert!((predicted - by_hand).abs() <= 1e-5, "{predicted} against {by_hand}");
+}
+
+#[test]
+fn running_statistics_are_those_of_the_rows_on_the_cpu() {
+    running_statistics(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn running_statistics_are_those_of_the_rows_on_the_gpu() {
+    running_statistics(gpu_engine);
+}
+
+#[test]
+fn batch_norm_refuses_batches_of_one() {
+    let refused = |rows: usize, change: &dyn Fn(&mut TrainOptions)| {
+        let mut options = options(Loss::Mse, Optimizer::sgd(0.1));
+        change(&mut options);
+        let plan = Plan::new(&Mlp::new(3).linear(4).batch_norm().linear(1), &options).unwrap();
+        let data = learnable(rows, 3, 1, &Loss::Mse, 4);
+        Trainer::new(CpuEngine::<f32>::new(plan), &data, None).err().map(|e| e.to_string())
+    };
+    let message = refused(20, &|o| o.batch_size = 1).unwrap();
+    assert_eq!(
+        message,
+        "layer 1: batch norm needs at least 2 rows at once in training, got a batch of 1 \
+         (raise batch_size)"
+    );
+    let message = refused(33, &|_| {}).unwrap();
+    assert!(message.contains("33 rows in batches of 16 leave a batch of 1"), "{message}");
+    assert!(refused(33, &|o| o.drop_last = true).is_none());
+    assert!(refused(34, &|_| {}).is_none());
+    let message = refused(32, &|o| o.micro_batch = Some(5)).unwrap();
+    assert!(message.contains("got a batch of 1 (raise micro_batch)"), "{message}");
+    assert!(refused(32, &|o| o.micro_batch = Some(4)).is_none());
+    let message = refused(1, &|_| {}).unwrap();
+    assert!(message.contains("got a batch of 1"), "{message}");
+
+    // Without running statistics one row can't be predicted either.
+    let untracked = Layer::BatchNorm(BatchNorm::default().track_running_stats(false));
+    let mlp = Mlp::new(3).layer(untracked).linear(1);
+    let plan = Plan::new(&mlp, &options(Loss::Mse, Optimizer::sgd(0.1))).unwrap();
+    let mut engine = CpuEngine::<f32>::new(plan);
+    assert!(engine.predict(&[0.0; 3]).unwrap_err().to_string().starts_with("layer 0: batch norm"));
+    // 257 rows go in two parts of about the same size.
+    assert_eq!(engine.predict(&[0.5; 3 * 257]).unwrap().len(), 257);
+}
+
+/// The insights of some steps of a run.
+fn insights<E: Engine>(engine: E, data: &Dataset) -> Vec<Insight> {
+    let mut trainer = Trainer::new(engine, data, None).unwrap();
+    let epochs = trainer.engine().plan().options().epochs;
+    let mut seen = Vec::new();
+    for _ in 0..epochs {
+        let observe = |progress: &wgrad::Progress<'_>| {
+            assert_eq!(progress.insight.is_some(), progress.step.is_multiple_of(3));
+            seen.extend(progress.insight.cloned());
+            ControlFlow::Continue(())
+        };
+        trainer.train_epoch(observe).unwrap();
+    }
+    seen
+}
+
+fn measured(optimizer: Optimizer) -> (Mlp, TrainOptions, Dataset) {
+    let mlp = Mlp::new(4)
+        .linear(12)
+        .activation(Activation::Relu)
+        .dropout(0.2)
+        .linear(6)
+        .activation(Activation::Relu)
+        .linear(2);
+    let options = TrainOptions {
+        batch_size: 8,
+        epochs: 2,
+        insight_every: Some(3),
+        micro_batch: Some(5),
+        groups: vec![ParameterGroup::without_decay()],
+        ..TrainOptions::new(Loss::Mse, optimizer)
+    };
+    (mlp, options, learnable(32, 4, 2, &Loss::Mse, 8))
+}
+
+/// Insights against what the parameters and gradients themselves say, for SGD, whose step is known.
+#[test]
+fn insights_are_what_the_step_did() {
+    let (mlp, mut options, data) = measured(Optimizer::sgd(0.1));
+    (options.insight_every, options.batch_size, options.micro_batch) = (Some(1), 32, None);
+    options.optimizer = options.optimizer.weight_decay(0.5, Decay::Decoupled);
+    let plan = Plan::new(&mlp, &options).unwrap();
+    let before = widen(&plan.initial_parameters());
+    let mut trainer = Trainer::new(CpuEngine::<f64>::new(plan), &data, None).unwrap();
+    let mut insight = None;
+    trainer
+        .train_epoch(|p| {
+            insight = p.insight.cloned();
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let insight = insight.unwrap();
+    assert_eq!(insight.step, 1);
+    let engine = trainer.engine();
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    assert_eq!(insight.tensors.len(), 6);
+    for (tensor, measured) in engine.plan().tensors().zip(&insight.tensors) {
+        let range = tensor.range();
+        let (old, new) = (&before[range.clone()], &engine.parameters_exact()[range.clone()]);
+        let gradient = &engine.gradients()[range];
+        let change: Vec<f64> = old.iter().zip(new).map(|(old, new)| new - old).collect();
+        let mean = gradient.iter().map(|g| g.abs()).sum::<f64>() / gradient.len() as f64;
+        let got = [
+            measured.weight_norm,
+            measured.gradient_norm,
+            measured.update_norm,
+            measured.update_ratio(),
+            measured.effective_step.mean,
+        ];
+        let want = [norm(old), norm(gradient), norm(&change), norm(&change) / norm(old), mean];
+        assert_eq!(measured.name, tensor.name);
+        assert_close(&tensor.name, &got, &want, 1e-12);
+        let spread = measured.effective_step;
+        assert!(spread.p10 <= spread.median && spread.median <= spread.p90, "{spread:?}");
+        // Biases are in a group without decay.
+        match (measured.decay, tensor.name.ends_with("weight")) {
+            (Some(decay), true) => assert!((decay.mean - 0.05).abs() <= 1e-12, "{decay:?}"),
+            (None, false) => {}
+            other => panic!("{}: {other:?}", tensor.name),
+        }
+    }
+    let layers: Vec<usize> = insight.dead_units.iter().map(|(layer, _)| *layer).collect();
+    assert_eq!(layers, [0, 3]);
+}
+
+/// A ReLU whose biases are far below 0 is dead, one far above isn't.
+#[test]
+fn dead_units_are_counted() {
+    let (mlp, options, data) = measured(Optimizer::sgd(1e-6));
+    for (bias, share) in [(-100.0, 1.0), (100.0, 0.0)] {
+        let plan = Plan::new(&mlp, &options).unwrap();
+        let mut parameters = plan.initial_parameters();
+        let tensor = plan.tensors().find(|t| t.name == "0.bias").unwrap();
+        parameters[tensor.range()].fill(bias);
+        let mut engine = CpuEngine::<f32>::new(plan);
+        engine.set_parameters(&parameters).unwrap();
+        for insight in insights(engine, &data) {
+            assert_eq!(insight.dead_units[0], (0, share));
+        }
+    }
+}
+
+/// The kernels measure what the twins do, but for rounding; a number at the border of two bins may
+/// fall into either, which moves a quantile by at most a bin.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn insights_agree_on_both_engines() {
+    let optimizers = [
+        Optimizer::sgd(0.01),
+        Optimizer::adam(1e-3).weight_decay(0.1, Decay::L2),
+        Optimizer::adamw(1e-3),
+        Optimizer::new(Rule::AMSGRAD, 1e-3).weight_decay(0.1, Decay::L2),
+        Optimizer::new(Rule::ADAGRAD, 1e-2).weight_decay(0.1, Decay::L2),
+        Optimizer::new(Rule::RMSPROP, 1e-3).weight_decay(0.1, Decay::L2),
+    ];
+    for optimizer in optimizers {
+        let (mlp, options, data) = measured(optimizer);
+        let plan = || Plan::new(&mlp, &options).unwrap();
+        let cpu = insights(CpuEngine::<f64>::new(plan()), &data);
+        let gpu = insights(gpu_engine(plan()), &data);
+        assert_eq!((cpu.len(), gpu.len()), (2, 2));
+        for (cpu, gpu) in cpu.iter().zip(&gpu) {
+            assert_eq!((cpu.step, &cpu.dead_units), (gpu.step, &gpu.dead_units));
+            for (c, g) in cpu.tensors.iter().zip(&gpu.tensors) {
+                let norms = |t: &wgrad::TensorInsight| {
+                    let decay = t.decay.map_or(0.0, |decay| decay.mean);
+                    [t.weight_norm, t.gradient_norm, t.update_norm, t.effective_step.mean, decay]
+                };
+                let what = format!("{optimizer:?}, {} at step {}", c.name, cpu.step);
+                let bound = 1e-3 * largest(&norms(c));
+                assert_close(&what, &norms(g), &norms(c), bound);
+                assert_eq!(c.decay.is_some(), g.decay.is_some(), "{what}");
+                let spreads =
+                    [(Some(c.effective_step), Some(g.effective_step)), (c.decay, g.decay)];
+                for (c, g) in spreads {
+                    let (Some(c), Some(g)) = (c, g) else { continue };
+                    for (c, g) in [(c.p10, g.p10), (c.median, g.median), (c.p90, g.p90)] {
+                        // Two bins of a sixteenth of an octave.
+                        assert!(
+                            (g / c).log2().abs() <= 2.0 / 16.0 + 1e-9 || c == g,
+                            "{what}: {g} {c}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Validation rows that contradict the training rows: the loss on them rises from the first epochs
+/// on, and training ends there.
+fn early_stopping<E: Engine>(make: impl Fn(Plan) -> E, ema: Option<f64>) {
+    let train = learnable(32, 3, 1, &Loss::Mse, 4);
+    let Targets::Values { values, width } = train.targets() else { unreachable!() };
+    let negated = values.iter().map(|v| 0.2 - v).collect();
+    let targets = Targets::Values { values: negated, width: *width };
+    let validation = Dataset::new(train.inputs().to_vec(), 3, targets).unwrap();
+    let stopping = EarlyStopping { patience: 3, ..EarlyStopping::default() };
+    let options = TrainOptions {
+        batch_size: 8,
+        epochs: 100,
+        ema,
+        early_stopping: Some(stopping),
+        ..TrainOptions::new(Loss::Mse, Optimizer::adam(0.01))
+    };
+    let mlp = Mlp::with_hidden(3, &[16], Activation::Tanh, 1);
+    let trainer = |options: &TrainOptions| {
+        let engine = make(Plan::new(&mlp, options).unwrap());
+        Trainer::new(engine, &train, Some(&validation)).unwrap()
+    };
+    let mut stopped = trainer(&options);
+    let report = stopped.train().unwrap();
+    let best = report.best_epoch.unwrap();
+    assert!(report.stop && report.restored, "{report:?}");
+    assert_eq!(report.epoch, best + 3);
+    assert!(report.epoch < 20, "{report:?}");
+    // The same run without stopping, ended after the best epoch, has the same parameters.
+    let mut free = trainer(&TrainOptions { early_stopping: None, ..options.clone() });
+    let mut best_loss = 0.0;
+    for _ in 0..best {
+        let report = free.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        best_loss = report.validation.unwrap().loss;
+    }
+    assert_eq!(stopped.parameters().unwrap(), free.parameters().unwrap());
+    assert_eq!(stopped.evaluate(&validation).unwrap().loss, best_loss);
+
+    // Without restoring, the last epoch's stay.
+    let keeping = EarlyStopping { restore_best: false, ..stopping };
+    let mut kept = trainer(&TrainOptions { early_stopping: Some(keeping), ..options.clone() });
+    let report = kept.train().unwrap();
+    assert!(report.stop && !report.restored);
+    assert_ne!(kept.parameters().unwrap(), stopped.parameters().unwrap());
+    // R² falls as the loss rises.
+    let by_score = EarlyStopping { metric: WatchedMetric::Score, ..stopping };
+    let mut scored = trainer(&TrainOptions { early_stopping: Some(by_score), ..options.clone() });
+    assert_eq!(scored.train().unwrap().best_epoch, Some(best));
+    // Nothing to watch.
+    let engine = make(Plan::new(&mlp, &options).unwrap());
+    let refused = Trainer::new(engine, &train, None).err().unwrap().to_string();
+    assert!(refused.contains("early stopping watches them"), "{refused}");
+}
+
+#[test]
+fn early_stopping_restores_the_best_epoch_on_the_cpu() {
+    early_stopping(CpuEngine::<f32>::new, None);
+    early_stopping(CpuEngine::<f32>::new, Some(0.8));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn early_stopping_restores_the_best_epoch_on_the_gpu() {
+    early_stopping(gpu_engine, Some(0.8));
+}
+
+/// The average is what evaluation, prediction and `parameters` see, and training doesn't.
+fn averages<E: Engine>(make: impl Fn(Plan) -> E) {
+    let data = learnable(32, 3, 1, &Loss::Mse, 4);
+    let mlp = Mlp::with_hidden(3, &[8], Activation::Tanh, 1);
+    let train = |ema| {
+        let options = TrainOptions { ema, ..options(Loss::Mse, Optimizer::adam(0.01)) };
+        let plan = Plan::new(&mlp, &options).unwrap();
+        let mut trainer = Trainer::new(make(plan), &data, Some(&data)).unwrap();
+        let report = trainer.train().unwrap();
+        (trainer, report.validation.unwrap().loss)
+    };
+    let (mut plain, plain_loss) = train(None);
+    let (mut averaged, averaged_loss) = train(Some(0.95));
+    let raw = averaged.engine_mut().parameters().unwrap();
+    assert_eq!(plain.parameters().unwrap(), raw, "averaging changes the training");
+    assert_ne!(averaged.parameters().unwrap(), raw);
+    assert!(averaged_loss > plain_loss, "the average lags behind");
+    let evaluated = averaged.evaluate(&data).unwrap().loss;
+    assert!((evaluated - averaged_loss).abs() <= 1e-6 * averaged_loss);
+    // A net that was given the average predicts the same.
+    let predicted = averaged.predict(data.inputs()).unwrap();
+    let average = averaged.parameters().unwrap();
+    plain.engine_mut().set_parameters(&average).unwrap();
+    assert_eq!(plain.predict(data.inputs()).unwrap(), predicted);
+}
+
+#[test]
+fn averaged_weights_are_what_is_evaluated_on_the_cpu() {
+    averages(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn averaged_weights_are_what_is_evaluated_on_the_gpu() {
+    averages(gpu_engine);
+}
+
+#[test]
+fn impossible_options_are_refused() {
+    let mlp = Mlp::new(2).linear(1);
+    let refused = |change: &dyn Fn(&mut TrainOptions)| {
+        let mut options = options(Loss::Mse, Optimizer::adam(0.1));
+        change(&mut options);
+        Plan::new(&mlp, &options).unwrap_err().to_string()
+    };
+    let group =
+        |parameters| ParameterGroup { parameters: vec![parameters], lr: None, weight_decay: None };
+    let message = refused(&|o| o.groups = vec![group(Parameters::Layer(3))]);
+    assert!(message.contains("names layer 3") && message.contains("0.weight, 0.bias"), "{message}");
+    let message = refused(&|o| o.groups = vec![group(Parameters::Tensor("0.gamma".into()))]);
+    assert!(message.contains("names tensor 0.gamma"), "{message}");
+    assert!(refused(&|o| o.groups = vec![group(Parameters::Biases); 8]).contains("at most 7"));
+    let negative = ParameterGroup { lr: Some(-1.0), ..group(Parameters::Biases) };
+    assert!(
+        refused(&|o| o.groups = vec![negative.clone()]).contains("lr of a parameter group is -1")
+    );
+    assert!(refused(&|o| o.clip = Some(Clip::Norm(0.0))).contains("clip norm is 0"));
+    assert!(refused(&|o| o.clip = Some(Clip::Value(f64::NAN))).contains("clip value is NaN"));
+    assert!(refused(&|o| o.ema = Some(1.0)).contains("ema is 1"));
+    assert!(refused(&|o| o.micro_batch = Some(0)).contains("micro_batch is 0"));
+    assert!(refused(&|o| o.insight_every = Some(0)).contains("insight_every is 0"));
+    let impatient = EarlyStopping { patience: 0, ..EarlyStopping::default() };
+    assert!(refused(&|o| o.early_stopping = Some(impatient)).contains("patience is 0"));
+    let lion = Rule::Lion { beta1: 1.0, beta2: 0.99 };
+    assert!(refused(&|o| o.optimizer.rule = lion).contains("beta1 is 1"));
+}
