@@ -54,6 +54,7 @@ pub mod data;
 mod early_stopping;
 mod engine;
 mod error;
+mod fold;
 mod init;
 mod insight;
 mod layer;

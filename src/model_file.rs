@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Schema;
 use crate::error::{Error, Result};
+use crate::fold::fold;
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
@@ -17,8 +18,8 @@ use crate::plan::Plan;
 /// Key of the metadata entry that holds the description. It is the only entry: the order of
 /// several would differ from file to file.
 const METADATA_KEY: &str = "wgrad";
-/// Version of that description.
-const VERSION: u32 = 1;
+/// Version of that description. Every older one is a description of this one with fewer keys.
+const VERSION: u32 = 2;
 
 /// A net with its parameters, how it was trained, and how raw tables become its inputs.
 ///
@@ -90,6 +91,18 @@ impl ModelFile {
     pub fn plan(&self) -> Result<(Plan, Vec<f32>)> {
         let plan = Plan::new(&self.description.mlp, &self.description.options)?;
         Ok((plan, self.parameters.clone()))
+    }
+
+    /// The same net without what only training needs: batch norms with running statistics become part
+    /// of the linear layer before or behind them (where there is one without anything in between),
+    /// dropout goes. It predicts the same but for rounding.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn folded(&self) -> Result<Self> {
+        let (plan, parameters) = self.plan()?;
+        let (plan, parameters) = fold(&plan, &parameters)?;
+        Self::new(&plan, parameters, self.schema().cloned())
     }
 
     /// Writes the file in one piece: to a temporary file beside it, synced, then renamed. Whatever
@@ -169,9 +182,9 @@ impl ModelFile {
             failed("no `wgrad` entry in the metadata: another program wrote this file".into())
         })?;
         let version = serde_json::from_str::<Version>(json).map_err(|e| failed(e.to_string()))?;
-        if version.version != VERSION {
+        if !(1..=VERSION).contains(&version.version) {
             return Err(failed(format!(
-                "written in format {}, but this wgrad reads format {VERSION}",
+                "written in format {}, but this wgrad reads formats 1 to {VERSION}",
                 version.version
             )));
         }
@@ -259,6 +272,46 @@ mod tests {
         assert_eq!(loaded.options(), saved.options());
         assert_eq!(loaded.parameters, saved.parameters);
         assert_eq!(loaded.to_bytes(Path::new("m")).unwrap(), bytes, "not the same bytes again");
+    }
+
+    #[test]
+    fn files_of_older_formats_are_read_and_those_of_newer_ones_refused() {
+        let bytes = file().to_bytes(Path::new("m")).unwrap();
+        let key = b"\\\"version\\\":";
+        let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len();
+        let of_version = |digit| {
+            let mut bytes = bytes.clone();
+            bytes[at] = digit;
+            load(&bytes)
+        };
+        assert!(of_version(b'1').is_ok());
+        let refused = of_version(b'9').unwrap_err().to_string();
+        assert!(refused.contains("written in format 9, but this wgrad reads formats 1 to 2"));
+    }
+
+    #[test]
+    fn norms_are_saved_with_their_running_statistics() {
+        let mlp = Mlp::new(3).linear(5).batch_norm().dropout(0.5).linear(2);
+        let plan = Plan::new(&mlp, &TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3))).unwrap();
+        let parameters: Vec<f32> = plan.initial_parameters().iter().map(|w| w + 0.5).collect();
+        let saved = ModelFile::new(&plan, parameters, None).unwrap();
+        let bytes = saved.to_bytes(Path::new("m")).unwrap();
+        let loaded = load(&bytes).unwrap();
+        for tensor in plan.tensors() {
+            let range = tensor.range();
+            assert_eq!(loaded.parameters[range.clone()], saved.parameters[range]);
+        }
+        let mut names = SafeTensors::deserialize(&bytes)
+            .unwrap()
+            .names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+        names.sort();
+        let norm = ["1.bias", "1.running_mean", "1.running_var", "1.weight"];
+        assert_eq!(names[..2], ["0.bias", "0.weight"]);
+        assert_eq!(names[2..6], norm);
+        assert_eq!(loaded.folded().unwrap().mlp().to_string(), "3-5-2");
     }
 
     #[test]
