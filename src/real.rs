@@ -31,6 +31,8 @@ pub trait Real:
     const ZERO: Self;
     /// 1.
     const ONE: Self;
+    /// +∞.
+    const INFINITY: Self;
 
     /// The nearest value of this type.
     fn from_f64(value: f64) -> Self;
@@ -92,6 +94,7 @@ macro_rules! impl_real {
         impl Real for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const INFINITY: Self = $type::INFINITY;
 
             fn from_f64(value: f64) -> Self {
                 value as Self

@@ -280,6 +280,18 @@ fn a_batch_that_does_not_count_teaches_nothing() {
     assert_eq!(trainer.engine_mut().parameters().unwrap(), before);
 }
 
+/// Inputs far wider than every layer, in batches larger than what evaluation takes at once.
+#[test]
+fn wide_inputs_need_no_room_for_their_gradient() {
+    let data = learnable(300, 100, 2, &Loss::Mse, 4);
+    for mlp in [Mlp::new(100).linear(2), Mlp::new(100).dropout(0.1).linear(2)] {
+        let options = TrainOptions { batch_size: 300, ..options(Loss::Mse, Optimizer::sgd(0.01)) };
+        let engine = CpuEngine::<f32>::new(Plan::new(&mlp, &options).unwrap());
+        let report = Trainer::new(engine, &data, None).unwrap().train().unwrap();
+        assert!(report.train.is_finite());
+    }
+}
+
 /// The running statistics are those of the training rows, and evaluation uses them.
 fn running_statistics<E: Engine>(make: impl Fn(Plan) -> E) {
     let data = learnable(64, 3, 1, &Loss::Mse, 4);

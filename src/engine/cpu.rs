@@ -234,10 +234,11 @@ impl<T: Real> CpuEngine<T> {
                 0 => &self.batch_inputs[..rows * stage.in_features],
                 _ => &self.activations[index - 1][..rows * stage.in_features],
             };
-            // Where the gradient goes on to, with the epilogue that it passes.
-            let into = &mut previous[..rows * stage.in_features];
-            let below =
-                (index > first).then(|| (Epilogue::of(&stages[index - 1]), kept(index - 1)));
+            // Where the gradient goes on to, with the epilogue that it passes on the way.
+            let below = (index > first).then(|| {
+                let into = &mut previous[..rows * stage.in_features];
+                (Epilogue::of(&stages[index - 1]), kept(index - 1), into)
+            });
             match &stage.op {
                 StageOp::Linear { tensors: [weight, bias] } => {
                     let [gradient_weight, gradient_bias] =
@@ -249,7 +250,7 @@ impl<T: Real> CpuEngine<T> {
                         gradient_weight,
                         gradient_bias,
                     );
-                    if let Some((epilogue, kept)) = below {
+                    if let Some((epilogue, kept, into)) = below {
                         linear::linear_backward_input(
                             &epilogue,
                             draw,
@@ -280,12 +281,12 @@ impl<T: Real> CpuEngine<T> {
                     if norm.per_row {
                         normal.backward_rows(gradient_output, sums);
                     }
-                    if let Some((epilogue, kept)) = below {
+                    if let Some((epilogue, kept, into)) = below {
                         normal.backward_input(&epilogue, draw, sums, gradient_output, kept, into);
                     }
                 }
                 StageOp::Pass => {
-                    if let Some((epilogue, kept)) = below {
+                    if let Some((epilogue, kept, into)) = below {
                         into.copy_from_slice(gradient_output);
                         epilogue.backward(draw, stage.in_features, kept, into);
                     }

@@ -74,12 +74,13 @@ impl Epilogue {
         output: &mut [T],
         kept: &mut [T],
     ) {
-        let keeps_preactivation = self.activation.keeps_preactivation();
+        let activation = self.activation;
+        let keeps_preactivation = activation.keeps_preactivation();
         if !kept.is_empty() && keeps_preactivation {
             kept.copy_from_slice(output);
         }
-        if self.activation != Activation::Identity {
-            output.iter_mut().for_each(|y| *y = self.activation.apply(*y));
+        if activation != Activation::Identity {
+            output.iter_mut().for_each(|y| *y = activation.apply(*y));
         }
         if !kept.is_empty() && !keeps_preactivation {
             kept.copy_from_slice(output);
@@ -95,9 +96,9 @@ impl Epilogue {
         kept: &[T],
         gradient: &mut [T],
     ) {
-        if self.activation != Activation::Identity {
-            let pairs = gradient.iter_mut().zip(kept);
-            pairs.for_each(|(g, &k)| *g *= self.activation.derivative(k));
+        let activation = self.activation;
+        if activation != Activation::Identity {
+            gradient.iter_mut().zip(kept).for_each(|(g, &k)| *g *= activation.derivative(k));
         }
         self.drop(draw, columns, gradient);
     }

@@ -116,15 +116,17 @@ pub(crate) fn optimizer<T: Real>(
     arenas: Arenas<'_, T>,
 ) {
     let Arenas { gradients, parameters, mut moments, averages, measured } = arenas;
-    let factor = match clip {
-        Some(Clip::Norm(_)) => clip_factor(update.clip, gradients),
-        _ => T::ONE,
+    let (factor, bound) = match clip {
+        None => (T::ONE, T::INFINITY),
+        Some(Clip::Norm(_)) => (clip_factor(update.clip, gradients), T::INFINITY),
+        Some(Clip::Value(_)) => (T::ONE, update.clip),
     };
     let mut start = 0;
     for (scalars, &end) in update.groups.iter().zip(group_ends) {
         let pass = Pass {
             scalars,
-            clip: clip.map(|clip| (clip, update.clip, factor)),
+            factor,
+            bound,
             gradients: &gradients[start..end],
             parameters: &mut parameters[start..end],
             measured: part(measured, start, end),
@@ -154,8 +156,9 @@ fn clip_factor<T: Real>(bound: T, gradients: &[T]) -> T {
 /// One parameter group's part of the arenas.
 struct Pass<'a, T> {
     scalars: &'a GroupUpdate<T>,
-    /// With its bound and factor.
-    clip: Option<(Clip, T, T)>,
+    /// g ← g·factor, then cut to ±bound: 1 and ∞ where nothing is clipped, so that one loop does all.
+    factor: T,
+    bound: T,
     gradients: &'a [T],
     parameters: &'a mut [T],
     measured: &'a mut [[T; 2]],
@@ -168,25 +171,37 @@ impl<T: Real> Pass<'_, T> {
         moments: [&mut [T]; N],
         formula: impl Fn(T, [T; N]) -> ([T; 2], [T; N]),
     ) {
-        let Self { scalars, clip, gradients, parameters, measured } = self;
-        let mut moments = moments.map(|moment| &mut moment[..parameters.len()]);
-        for (i, (w, &g)) in parameters.iter_mut().zip(gradients).enumerate() {
-            let g = match clip {
-                None => g,
-                Some((Clip::Norm(_), _, factor)) => g * factor,
-                Some((Clip::Value(_), bound, _)) if g > bound => bound,
-                Some((Clip::Value(_), bound, _)) if g < -bound => -bound,
-                Some((Clip::Value(_), ..)) => g,
-            };
+        // Two loops: what is rarely measured mustn't keep the other from being vectorised.
+        if self.measured.is_empty() {
+            self.each(moments, formula, |_, _, _| {});
+        } else {
+            self.each(moments, formula, |measured, i, d| measured[i] = d);
+        }
+    }
+
+    fn each<const N: usize>(
+        self,
+        moments: [&mut [T]; N],
+        formula: impl Fn(T, [T; N]) -> ([T; 2], [T; N]),
+        measure: impl Fn(&mut [[T; 2]], usize, [T; 2]),
+    ) {
+        let Self { scalars, factor, bound, gradients, parameters, measured } = self;
+        let GroupUpdate { step_size, l2, keep, .. } = *scalars;
+        let len = parameters.len();
+        let gradients = &gradients[..len];
+        let mut moments = moments.map(|moment| &mut moment[..len]);
+        for i in 0..len {
+            let g = gradients[i] * factor;
+            // NaN passes both.
+            let g = if g > bound { bound } else { g };
+            let g = if g < -bound { -bound } else { g };
             let before = std::array::from_fn(|k| moments[k][i]);
-            let (d, after) = formula(g + scalars.l2 * *w, before);
+            let (d, after) = formula(g + l2 * parameters[i], before);
             for (moment, after) in moments.iter_mut().zip(after) {
                 moment[i] = after;
             }
-            *w = scalars.keep * *w - scalars.step_size * d[0];
-            if let Some(measured) = measured.get_mut(i) {
-                *measured = d;
-            }
+            parameters[i] = keep * parameters[i] - step_size * d[0];
+            measure(measured, i, d);
         }
     }
 }

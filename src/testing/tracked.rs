@@ -127,6 +127,7 @@ impl fmt::Display for Tracked {
 impl Real for Tracked {
     const ZERO: Self = Self { value: 0.0, error: 0.0, mass: 0.0 };
     const ONE: Self = Self { value: 1.0, error: 0.0, mass: 0.0 };
+    const INFINITY: Self = Self { value: f64::INFINITY, error: 0.0, mass: 0.0 };
 
     fn from_f64(value: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "rounding is what is measured")]
