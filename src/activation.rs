@@ -102,6 +102,7 @@ impl Activation {
 
     /// a(z).
     #[must_use]
+    #[inline]
     pub fn apply<T: Real>(self, z: T) -> T {
         let real = T::from_f64;
         match self {
@@ -131,6 +132,7 @@ impl Activation {
     /// a′(z), computed from what training keeps of the forward pass: `kept` is z where
     /// [`keeps_preactivation`](Self::keeps_preactivation), else y = a(z).
     #[must_use]
+    #[inline]
     pub fn derivative<T: Real>(self, kept: T) -> T {
         let real = T::from_f64;
         let leaky_slope = |slope: T| if kept > T::ZERO { T::ONE } else { slope };
