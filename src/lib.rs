@@ -78,7 +78,7 @@ pub use activation::Activation;
 pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use engine::cpu::{CpuData, CpuEngine};
 pub use engine::gpu::{AdapterChoice, Gpu, GpuData, GpuEngine, GpuStats, adapters, is_software};
-pub use engine::{Engine, Metrics, Report, Step};
+pub use engine::{Engine, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};
 pub use init::Init;
 pub use insight::{Insight, Spread, TensorInsight};

@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 
 /// The loss of one batch: a mean over its rows, as PyTorch's `reduction="mean"`.
 ///
+/// Where a data set gives its rows weights ω, the mean is Σ ω l / Σ ω.
+///
 /// Below, p is a prediction of the net, t the target, B the rows of the batch and K the outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

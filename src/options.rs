@@ -100,7 +100,7 @@ impl TrainOptions {
             Err(Error::Option { name, value: "0".into(), expected: "at least 1" })
         };
         at_least_one("batch_size", self.batch_size as u64)?;
-        at_least_one("micro_batch", self.micro_batch() as u64)?;
+        at_least_one("micro_batch", self.rows_at_once() as u64)?;
         at_least_one("epochs", self.epochs)?;
         at_least_one("insight_every", self.insight_every.unwrap_or(1))?;
         match self.ema {
@@ -125,7 +125,7 @@ impl TrainOptions {
     }
 
     /// Rows that go through the net at once: [`micro_batch`](Self::micro_batch), at most a batch.
-    pub(crate) fn micro_batch(&self) -> usize {
+    pub(crate) fn rows_at_once(&self) -> usize {
         self.micro_batch.map_or(self.batch_size, |rows| rows.min(self.batch_size))
     }
 

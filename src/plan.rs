@@ -94,7 +94,7 @@ impl Plan {
             arena_len: end,
             capacity: 0,
         };
-        let rows = options.micro_batch();
+        let rows = options.rows_at_once();
         plan.capacity = rows.max(MIN_CAPACITY.min(SMALL / plan.widest()));
         plan.check_groups()?;
         plan.check_capacity()?;
@@ -272,7 +272,7 @@ impl Plan {
         let trained = 1
             + optimizer.moments() as u64
             + averages * (2 + kept)
-            + u64::from(insight_every.is_some());
+            + 2 * u64::from(insight_every.is_some());
         let elements = parameters * self.arena_len as u64 + trained * self.trained_len() as u64;
         elements * F32
     }

@@ -138,7 +138,7 @@ impl<T: Real> CpuEngine<T> {
         for evaluation in evaluation_steps(&self.plan, data.rows) {
             let dropout_key = Step::dropout_key(self.plan.options().seed, number);
             let step = Step { number, dropout_key, ..evaluation };
-            for part in step.parts(self.plan.options().micro_batch()) {
+            for part in step.parts(self.plan.options().rows_at_once()) {
                 sum += self.forward_and_loss(data, &step, part);
             }
         }
@@ -423,7 +423,7 @@ impl<T: Real> Engine for CpuEngine<T> {
         for step in steps {
             let mut metrics = Metrics::default();
             let mut insight = None;
-            for part in step.parts(self.plan.options().micro_batch()) {
+            for part in step.parts(self.plan.options().rows_at_once()) {
                 metrics += self.forward_and_loss(data, step, part);
                 self.backward(step, part);
                 if part.is_last {

@@ -336,12 +336,12 @@ impl Engine for GpuEngine {
 
     fn steps_at_once(&self) -> usize {
         let options = self.plan.options();
-        let parts = options.batch_size.div_ceil(options.micro_batch());
+        let parts = options.batch_size.div_ceil(options.rows_at_once());
         (self.flights.parts_at_once() / parts).max(1)
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
-        let micro_batch = self.plan.options().micro_batch();
+        let micro_batch = self.plan.options().rows_at_once();
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
         for step in steps {

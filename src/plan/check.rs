@@ -54,7 +54,7 @@ impl Plan {
     pub(crate) fn check_norms(&self, rows: u32) -> Result<()> {
         let by_batch = |stage: &&Stage| matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row);
         let Some(stage) = self.stages.iter().find(by_batch) else { return Ok(()) };
-        let (batch, micro) = (self.options.batch_size, self.options.micro_batch());
+        let (batch, micro) = (self.options.batch_size, self.options.rows_at_once());
         let rows = rows as usize;
         let full = batch.min(rows);
         let last = if self.options.drop_last { 0 } else { rows % batch };
@@ -135,6 +135,9 @@ impl Plan {
             let needed = s.activation_len(self.capacity) as u64 * F32;
             (format!("layer {}'s activations for {rows} rows", s.layer), needed, Some(rows))
         });
+        let measured = self.options.insight_every.map(|_| {
+            ("the insights of a step".to_owned(), 2 * self.trained_len() as u64 * F32, None)
+        });
         let in_features = self.mlp.in_features();
         let input = (
             format!("a batch of {rows} rows × {in_features} inputs"),
@@ -145,7 +148,9 @@ impl Plan {
             ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
             ("max_buffer_size", limits.max_buffer_size),
         ];
-        for (what, needed, rows) in std::iter::once(arena).chain(stages).chain([input]) {
+        for (what, needed, rows) in
+            std::iter::once(arena).chain(measured).chain(stages).chain([input])
+        {
             for (limit_name, limit) in bindings {
                 if needed <= limit {
                     continue;
@@ -169,10 +174,10 @@ impl Plan {
                 groups,
                 self.batch_that_fits(u128::from(groups)),
             ),
-            // The products run one per 32 columns, of which the bias is one more.
+            // The products run one per 32 columns, of which the bias is one more, norms one per 16.
             (
                 format!("a layer of {} columns", self.widest()),
-                (self.widest() as u64 + 1).div_ceil(32),
+                (self.widest() as u64 + 1).div_ceil(16),
                 "max_compute_workgroups_per_dimension",
                 groups,
                 ": make the layers narrower".into(),
@@ -185,8 +190,8 @@ impl Plan {
                 defaults(),
             ),
             (
-                "a loss kernel".into(),
-                5,
+                "the optimizer".into(),
+                8,
                 "max_storage_buffers_per_shader_stage",
                 limits.max_storage_buffers_per_shader_stage,
                 defaults(),
