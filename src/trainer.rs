@@ -1,18 +1,21 @@
 //! The training loop: one for all engines.
 
+mod report;
+mod resident;
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 use crate::early_stopping::{Best, Verdict};
 use crate::engine::{Engine, Keep, Metrics, Report, Step};
 use crate::error::{Error, Result};
-use crate::insight::Insight;
-use crate::loss::Loss;
 use crate::optimizer::Updates;
-use crate::plan::Plan;
 use crate::sampler::Order;
 use crate::schedule::{Mode, Plateau, PlateauState, Run};
+
+pub use report::{EpochReport, Evaluation, Progress, Score};
+use resident::{Resident, upload};
 
 /// Trains a net on an engine, epoch by epoch.
 ///
@@ -49,94 +52,6 @@ pub struct Trainer<E: Engine> {
     /// Reused by every epoch.
     steps: Vec<Step>,
     reports: Vec<Report>,
-}
-
-/// A data set on the engine with what the host needs to know of it.
-#[derive(Debug)]
-struct Resident<D> {
-    data: D,
-    rows: u32,
-    /// What each row counts in the loss, with its class; `None` if all count 1.
-    row_weights: Option<Vec<f32>>,
-    /// Σ (t − mean t)² over rows and outputs, for R².
-    target_squares: f64,
-}
-
-/// How far an epoch is, told for every step as its report comes in.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Progress<'a> {
-    /// Epoch, counted from 1.
-    pub epoch: u64,
-    /// The step that has reported, counted from 1 over the whole run.
-    pub step: u64,
-    /// Rows of the epoch trained so far.
-    pub rows: u64,
-    /// Mean loss over these rows, each taken before the step that its batch made.
-    pub loss: f64,
-    /// Mean loss over the step's own batch, taken before the step.
-    pub step_loss: f64,
-    /// Learning rate of the step.
-    pub lr: f64,
-    /// What the step did, if it was measured.
-    pub insight: Option<&'a Insight>,
-}
-
-/// What an epoch came to.
-#[derive(Clone, Copy, Debug)]
-pub struct EpochReport {
-    /// Epoch, counted from 1.
-    pub epoch: u64,
-    /// Steps done since the start of the run.
-    pub step: u64,
-    /// Learning rate of the last step.
-    pub lr: f64,
-    /// Sums over the epoch's batches, each taken before the step that it made.
-    pub train: Metrics,
-    /// On the validation rows, after the epoch; `None` without such rows or when interrupted.
-    pub validation: Option<Evaluation>,
-    /// Wall-clock seconds of the epoch, validation included.
-    pub seconds: f64,
-    /// Whether the observer broke off.
-    pub interrupted: bool,
-    /// The best epoch so far by what early stopping watches, counted from 1; `None` without.
-    pub best_epoch: Option<u64>,
-    /// Whether early stopping says that training should end here.
-    pub stop: bool,
-    /// Whether the parameters are those of the best epoch again: training ended here, by itself, by
-    /// early stopping or by the observer, and early stopping restores the best.
-    pub restored: bool,
-}
-
-/// Loss and score on a data set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evaluation {
-    /// Mean loss.
-    pub loss: f64,
-    /// How good the predictions are.
-    pub score: Score,
-    /// Rows.
-    pub rows: u64,
-}
-
-/// A score whose meaning doesn't depend on the loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Score {
-    /// Share of right predictions, 0 to 1.
-    Accuracy(f64),
-    /// Coefficient of determination 1 − Σ(t − p)²/Σ(t − t̄)² over all outputs: 1 is perfect, 0 is no
-    /// better than the mean. NaN if the targets don't vary.
-    R2(f64),
-}
-
-impl Score {
-    /// The number, whatever it means.
-    #[must_use]
-    pub const fn value(self) -> f64 {
-        match self {
-            Self::Accuracy(value) | Self::R2(value) => value,
-        }
-    }
 }
 
 impl<E: Engine> Trainer<E> {
@@ -496,50 +411,4 @@ fn evaluation<E: Engine>(engine: &E, sum: Metrics, target_squares: f64) -> Evalu
         Score::R2(if varies { 1.0 - sum.score_sum / target_squares } else { f64::NAN })
     };
     Evaluation { loss: sum.loss(), score, rows: sum.rows }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
-fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
-    let width = data.targets().width();
-    let row_weights = row_weights(engine.plan(), data);
-    Ok(Resident {
-        row_weights,
-        data: engine.upload(data)?,
-        rows: data.rows() as u32,
-        target_squares: squares_about_the_mean(&data.targets().to_f32(), width),
-    })
-}
-
-/// What each row counts in the loss: its own weight times its class's; `None` if all count 1.
-fn row_weights(plan: &Plan, data: &Dataset) -> Option<Vec<f32>> {
-    let class_weights = match &plan.options().loss {
-        Loss::CrossEntropy { class_weights, .. } => class_weights.as_slice(),
-        _ => &[],
-    };
-    let own = data.weights();
-    if own.is_empty() && class_weights.is_empty() {
-        return None;
-    }
-    let mut weights = if own.is_empty() { vec![1.0; data.rows()] } else { own.to_vec() };
-    if let (Targets::Classes { labels, .. }, false) = (data.targets(), class_weights.is_empty()) {
-        weights.iter_mut().zip(labels).for_each(|(w, &label)| *w *= class_weights[label as usize]);
-    }
-    Some(weights)
-}
-
-/// Σ (t − t̄)² over rows × `width` numbers, t̄ the mean of each column.
-#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
-fn squares_about_the_mean(values: &[f32], width: usize) -> f64 {
-    let rows = values.len() / width;
-    let column = |k: usize| values.iter().skip(k).step_by(width).map(|&t| f64::from(t));
-    (0..width)
-        .map(|k| {
-            // A constant column's mean may be off by a rounding.
-            if column(k).all(|t| Some(t) == column(k).next()) {
-                return 0.0;
-            }
-            let mean = column(k).sum::<f64>() / rows as f64;
-            column(k).map(|t| (t - mean).powi(2)).sum::<f64>()
-        })
-        .sum()
 }

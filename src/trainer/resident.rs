@@ -1,0 +1,64 @@
+//! Data sets on an engine.
+
+use crate::data::{Dataset, Targets};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::loss::Loss;
+use crate::plan::Plan;
+
+/// A data set on the engine with what the host needs to know of it.
+#[derive(Debug)]
+pub(super) struct Resident<D> {
+    pub data: D,
+    pub rows: u32,
+    /// What each row counts in the loss, with its class; `None` if all count 1.
+    pub row_weights: Option<Vec<f32>>,
+    /// Σ (t − mean t)² over rows and outputs, for R².
+    pub target_squares: f64,
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
+pub(super) fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
+    let width = data.targets().width();
+    let row_weights = row_weights(engine.plan(), data);
+    Ok(Resident {
+        row_weights,
+        data: engine.upload(data)?,
+        rows: data.rows() as u32,
+        target_squares: squares_about_the_mean(&data.targets().to_f32(), width),
+    })
+}
+
+/// What each row counts in the loss: its own weight times its class's; `None` if all count 1.
+fn row_weights(plan: &Plan, data: &Dataset) -> Option<Vec<f32>> {
+    let class_weights = match &plan.options().loss {
+        Loss::CrossEntropy { class_weights, .. } => class_weights.as_slice(),
+        _ => &[],
+    };
+    let own = data.weights();
+    if own.is_empty() && class_weights.is_empty() {
+        return None;
+    }
+    let mut weights = if own.is_empty() { vec![1.0; data.rows()] } else { own.to_vec() };
+    if let (Targets::Classes { labels, .. }, false) = (data.targets(), class_weights.is_empty()) {
+        weights.iter_mut().zip(labels).for_each(|(w, &label)| *w *= class_weights[label as usize]);
+    }
+    Some(weights)
+}
+
+/// Σ (t − t̄)² over rows × `width` numbers, t̄ the mean of each column.
+#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
+fn squares_about_the_mean(values: &[f32], width: usize) -> f64 {
+    let rows = values.len() / width;
+    let column = |k: usize| values.iter().skip(k).step_by(width).map(|&t| f64::from(t));
+    (0..width)
+        .map(|k| {
+            // A constant column's mean may be off by a rounding.
+            if column(k).all(|t| Some(t) == column(k).next()) {
+                return 0.0;
+            }
+            let mean = column(k).sum::<f64>() / rows as f64;
+            column(k).map(|t| (t - mean).powi(2)).sum::<f64>()
+        })
+        .sum()
+}
