@@ -40,6 +40,8 @@ struct Expected {
     gradients: Numbers,
     curve: Option<Numbers>,
     after: Option<Numbers>,
+    /// Running means and variances after the steps.
+    running: Option<Numbers>,
 }
 
 /// What PyTorch computes in f64, and how far its f32 is from that.
@@ -56,6 +58,7 @@ struct Got {
     gradients: Vec<f64>,
     curve: Vec<f64>,
     after: Vec<f64>,
+    running: Vec<f64>,
 }
 
 impl Fixture {
@@ -111,9 +114,9 @@ impl Fixture {
         let mut whole = trainer(self.rows);
         let outputs = widen(&whole.predict(&self.inputs).unwrap());
         let loss = whole.train_epoch(|_| ControlFlow::Continue(())).unwrap().train.loss();
-        let gradients = unpadded(&gradients(whole.engine_mut()), whole.engine().plan());
+        let gradients = unpadded(&gradients(whole.engine_mut()), whole.engine().plan(), true);
         // Ten steps on batches of 4 and 3 rows.
-        let (mut curve, mut after) = (Vec::new(), Vec::new());
+        let (mut curve, mut after, mut running) = (Vec::new(), Vec::new(), Vec::new());
         if case.optimizer.is_some() {
             let mut steps = trainer(4);
             for _ in 0..5 {
@@ -121,9 +124,10 @@ impl Fixture {
                 curve.push(report.train.loss());
             }
             let arena = parameters(steps.engine_mut());
-            after = unpadded(&arena, steps.engine().plan());
+            after = unpadded(&arena, steps.engine().plan(), true);
+            running = unpadded(&arena, steps.engine().plan(), false);
         }
-        Got { outputs, loss, gradients, curve, after }
+        Got { outputs, loss, gradients, curve, after, running }
     }
 
     /// The two losses of each epoch as the one mean that the trainer reports.
@@ -142,8 +146,12 @@ impl Fixture {
     }
 }
 
-fn unpadded(arena: &[f64], plan: &Plan) -> Vec<f64> {
-    plan.tensors().flat_map(|tensor| arena[tensor.range()].to_vec()).collect()
+/// The trained tensors of an arena, or the others.
+fn unpadded(arena: &[f64], plan: &Plan, trained: bool) -> Vec<f64> {
+    plan.tensors()
+        .filter(|tensor| tensor.kind.is_trained() == trained)
+        .flat_map(|tensor| arena[tensor.range()].to_vec())
+        .collect()
 }
 
 /// Compares everything; `bound` gives what is allowed for numbers that PyTorch computed so.
@@ -159,6 +167,9 @@ fn compare(fixture: &Fixture, case: &Case, got: &Got, bound: impl Fn(&Numbers) -
         check("parameters", &got.after, &after.values, after);
         check("curve", &got.curve, &fixture.expected_curve(case).unwrap(), curve);
     }
+    if let Some(running) = &expected.running {
+        check("running statistics", &got.running, &running.values, running);
+    }
 }
 
 /// Four times PyTorch's own f32 error, and what rounding the result itself may cost; PyTorch's
@@ -172,7 +183,9 @@ fn single(numbers: &Numbers, builtins: f64) -> f64 {
 #[test]
 fn f64_on_the_cpu_is_pytorch_to_1e_12() {
     let fixture = Fixture::load();
-    assert!(fixture.cases.len() >= 35, "the fixture lost cases");
+    assert!(fixture.cases.len() >= 41, "the fixture lost cases");
+    let normed = fixture.cases.iter().filter(|case| case.expected.running.is_some());
+    assert_eq!(normed.count(), 4, "the fixture lost running statistics");
     for case in &fixture.cases {
         let got = fixture.run(
             case,
