@@ -10,6 +10,7 @@ mod device;
 mod eval;
 mod failure;
 mod interrupt;
+mod lecture;
 mod plot;
 mod predict;
 mod prepare;
@@ -39,6 +40,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Schedule(args) => schedule::show(&args),
+        Command::Lecture(args) => lecture::lecture(&args),
         Command::Adapters(args) => adapters::list(&args),
     };
     match outcome {

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -18,6 +19,12 @@ use super::values::{
     Delimiter, Widths, at_least_one, below_one, not_negative, plateau, positive, probability,
     rows_fraction, schedule, seed,
 };
+
+const LECTURE_EXAMPLES: &str = "\
+Examples:
+  wgrad lecture                          all studies: a table and a picture each
+  wgrad lecture momentum decay --output pictures
+  wgrad lecture approximation --json > approximation.json";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -97,6 +104,9 @@ pub(crate) enum Command {
     /// Show what a learning-rate schedule does
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(ScheduleArgs),
+    /// Measure what the lecture on training nets says, in seven short studies
+    #[command(after_help = LECTURE_EXAMPLES)]
+    Lecture(LectureArgs),
     /// List the adapters that wgpu finds, and which one training takes
     Adapters(AdaptersArgs),
 }
@@ -322,6 +332,22 @@ pub(crate) struct AdaptersArgs {
     /// Print the adapters as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Which studies to run.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LectureArgs {
+    /// Studies to run [default: all seven]
+    #[arg(value_name = "STUDY", value_parser = PossibleValuesParser::new(super::lecture::names()))]
+    pub studies: Vec<String>,
+    /// List the studies and what they ask
+    #[arg(long)]
+    pub list: bool,
+    /// Folder for the pictures
+    #[arg(long = "output", short, value_name = "DIR", default_value = "lecture")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl Args {

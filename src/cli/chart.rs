@@ -16,23 +16,24 @@ const SCALE: u32 = 4;
 const WIDTH: u32 = 900;
 const LOSS_HEIGHT: u32 = 400;
 const SCORE_HEIGHT: u32 = 240;
-const TITLE_HEIGHT: u32 = 44;
+pub(crate) const TITLE_HEIGHT: u32 = 44;
 
 const TRAIN: RGBColor = RGBColor(37, 99, 235);
 const VALIDATION: RGBColor = RGBColor(234, 88, 12);
 const SCORE: RGBColor = RGBColor(5, 150, 105);
-const TEXT: RGBColor = RGBColor(31, 41, 55);
-const QUIET: RGBColor = RGBColor(107, 114, 128);
-const GRID: RGBColor = RGBColor(229, 231, 235);
+pub(crate) const TEXT: RGBColor = RGBColor(31, 41, 55);
+pub(crate) const QUIET: RGBColor = RGBColor(107, 114, 128);
+pub(crate) const GRID: RGBColor = RGBColor(229, 231, 235);
 
-const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+pub(crate) const FONT: &str =
+    "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 /// Losses that differ by more than this factor are drawn on a logarithmic axis.
 const LOG_FROM: f64 = 20.0;
 /// Up to this many epochs each gets a dot.
 const DOTS: usize = 30;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// A curve with its name in the legend.
 struct Curve {
@@ -69,7 +70,7 @@ pub(crate) fn curve_svg(
 }
 
 /// A picture with a title; `draw` fills what is below it.
-fn picture(
+pub(crate) fn picture(
     height: u32,
     title: &str,
     draw: impl FnOnce(&Area<'_>) -> Drawn,
@@ -106,13 +107,13 @@ fn scored(history: &[EpochReport]) -> Option<&'static str> {
 }
 
 /// A length on the canvas.
-const fn px(length: u32) -> u32 {
+pub(crate) const fn px(length: u32) -> u32 {
     length * SCALE
 }
 
 /// A place on the canvas.
 #[expect(clippy::cast_possible_wrap, reason = "some thousand pixels")]
-const fn at(x: u32, y: u32) -> (i32, i32) {
+pub(crate) const fn at(x: u32, y: u32) -> (i32, i32) {
     (px(x) as i32, px(y) as i32)
 }
 
@@ -256,7 +257,7 @@ where
 }
 
 /// A number beside an axis: three digits.
-fn tick(value: f64) -> String {
+pub(crate) fn tick(value: f64) -> String {
     let magnitude = value.abs().log10().floor();
     if value == 0.0 {
         "0".into()

@@ -1,0 +1,206 @@
+//! The picture of a study: panels side by side, two a row, each with its legend below the axes.
+
+use plotters::prelude::*;
+
+use crate::cli::chart::{
+    Area, Drawn, FONT, GRID, QUIET, TEXT, TITLE_HEIGHT, at, picture, px, tick,
+};
+use crate::cli::failure::Failure;
+
+const PANEL_WIDTH: u32 = 450;
+const PANEL_HEIGHT: u32 = 330;
+/// Height of a line of the legend, and how many names it holds.
+const LEGEND_LINE: u32 = 20;
+const NAMES_A_LINE: usize = 3;
+
+/// Colours that differ for most eyes (Okabe and Ito 2008).
+const COLORS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+    RGBColor(150, 110, 60),
+];
+
+pub(super) struct Figure {
+    pub title: String,
+    pub panels: Vec<Panel>,
+}
+
+pub(super) struct Panel {
+    pub title: String,
+    pub x: Axis,
+    pub y: Axis,
+    pub lines: Vec<Line>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Axis {
+    pub name: &'static str,
+    pub log: bool,
+}
+
+/// A curve. Points that its axes can't show are left out.
+pub(super) struct Line {
+    pub name: String,
+    /// Place in the palette.
+    pub color: usize,
+    /// Thin: a reference.
+    pub thin: bool,
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Axis {
+    pub(super) const fn linear(name: &'static str) -> Self {
+        Self { name, log: false }
+    }
+
+    pub(super) const fn log(name: &'static str) -> Self {
+        Self { name, log: true }
+    }
+
+    /// Where a number lies on the axis.
+    fn place(self, x: f64) -> f64 {
+        if self.log { x.log10() } else { x }
+    }
+
+    fn label(self, place: f64) -> String {
+        match (self.log, place.fract().abs() < 1e-9) {
+            (true, true) => tick(10_f64.powf(place)),
+            (true, false) => String::new(),
+            (false, _) => tick(place),
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(
+        name: impl Into<String>,
+        color: usize,
+        points: impl IntoIterator<Item = (f64, f64)>,
+    ) -> Self {
+        Self { name: name.into(), color, thin: false, points: points.into_iter().collect() }
+    }
+
+    pub(super) fn thin(self) -> Self {
+        Self { thin: true, ..self }
+    }
+}
+
+impl Figure {
+    pub(super) fn svg(&self) -> Result<String, Failure> {
+        let rows = u32::try_from(self.panels.len().div_ceil(2)).unwrap_or(1);
+        picture(TITLE_HEIGHT + rows * PANEL_HEIGHT, &self.title, |body| self.draw(body))
+    }
+
+    fn draw(&self, body: &Area<'_>) -> Drawn {
+        let columns = self.panels.len().min(2);
+        let areas = body.split_evenly((self.panels.len().div_ceil(2), columns));
+        self.panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area))
+    }
+}
+
+impl Panel {
+    fn draw(&self, area: &Area<'_>) -> Drawn {
+        let text =
+            |size: u32, color: &'static RGBColor| TextStyle::from((FONT, px(size))).color(color);
+        let legend_lines = self.lines.len().div_ceil(NAMES_A_LINE);
+        let legend_height = LEGEND_LINE * u32::try_from(legend_lines).unwrap_or(1) + 8;
+        let (axes, legend) = area.split_vertically(px(PANEL_HEIGHT - legend_height));
+        axes.draw(&Text::new(self.title.clone(), at(24, 4), text(15, &TEXT)))?;
+        let shown: Vec<Vec<(f64, f64)>> = self.lines.iter().map(|line| self.shown(line)).collect();
+        let all = || shown.iter().flatten();
+        let xs = padded(all().map(|p| p.0), 0.02);
+        let ys = padded(all().map(|p| p.1), 0.06);
+        let decades = |range: &std::ops::Range<f64>| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few")]
+            let decades = (range.end - range.start).ceil().clamp(2.0, 9.0) as usize;
+            decades + 1
+        };
+        let mut chart = ChartBuilder::on(&axes)
+            .margin_left(px(8))
+            .margin_right(px(18))
+            .margin_top(px(28))
+            .margin_bottom(px(2))
+            .x_label_area_size(px(40))
+            .y_label_area_size(px(66))
+            .build_cartesian_2d(xs.clone(), ys.clone())?;
+        let (x, y) = (self.x, self.y);
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID.stroke_width(px(1)))
+            .axis_style(QUIET.stroke_width(px(1)))
+            .set_all_tick_mark_size(px(4))
+            .label_style(text(12, &QUIET))
+            .axis_desc_style(text(13, &TEXT))
+            .x_desc(x.name)
+            .y_desc(y.name)
+            .x_labels(if x.log { decades(&xs) } else { 6 })
+            .y_labels(if y.log { decades(&ys) } else { 6 })
+            .x_label_formatter(&|place| x.label(*place))
+            .y_label_formatter(&|place| y.label(*place))
+            .draw()?;
+        for (line, points) in self.lines.iter().zip(shown) {
+            let color = COLORS[line.color % COLORS.len()];
+            let width = if line.thin { 1 } else { 2 };
+            chart.draw_series(LineSeries::new(points, color.stroke_width(px(width))))?;
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            let place = |n: usize| u32::try_from(n).unwrap_or(0);
+            let across = (PANEL_WIDTH - 40) / place(NAMES_A_LINE);
+            let left = 28 + place(index % NAMES_A_LINE) * across;
+            let top = place(index / NAMES_A_LINE) * LEGEND_LINE;
+            let color = COLORS[line.color % COLORS.len()];
+            let mark = [at(left, top + 8), at(left + 18, top + 8)];
+            let width = if line.thin { 1 } else { 3 };
+            legend.draw(&PathElement::new(mark, color.stroke_width(px(width))))?;
+            legend.draw(&Text::new(line.name.clone(), at(left + 24, top), text(13, &TEXT)))?;
+        }
+        Ok(())
+    }
+
+    /// The points that the axes can show, where they lie on them.
+    fn shown(&self, line: &Line) -> Vec<(f64, f64)> {
+        let place = |&(x, y): &(f64, f64)| (self.x.place(x), self.y.place(y));
+        let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
+        line.points.iter().map(place).filter(finite).collect()
+    }
+}
+
+/// The range of numbers with some air around it.
+fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> std::ops::Range<f64> {
+    let (least, most) = numbers
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
+    if least > most {
+        return 0.0..1.0;
+    }
+    let air = air * (most - least).max(1e-6 * most.abs()).max(1e-9);
+    least - air..most + air
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_can_be_drawn() {
+        let panel = |log, points: Vec<(f64, f64)>| Panel {
+            title: "panel".into(),
+            x: Axis { name: "x", log },
+            y: Axis { name: "y", log },
+            lines: vec![Line::new("a", 0, points.clone()), Line::new("b", 9, points).thin()],
+        };
+        let panels = vec![
+            panel(false, vec![]),
+            panel(true, vec![(0.0, 1.0), (1.0, f64::NAN)]),
+            panel(true, vec![(1.0, 1e-12), (1e5, 1e3)]),
+        ];
+        let svg = Figure { title: "t".into(), panels }.svg().unwrap();
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{svg}");
+    }
+}
