@@ -49,7 +49,7 @@ fn main(
         squares = sum_of_lanes(at, squares);
         if exists && at.y == 0u {
             store(group, centre, shift, squares / count);
-            if step.training != 0u && shape.tracked != 0u {
+            if shape.tracked != 0u {
                 running_mean[group] = moved(running_mean[group], centre + shift);
                 running_var[group] = moved(running_var[group], squares / (count - 1.0));
             }

@@ -404,6 +404,21 @@ mod tests {
     }
 
     #[test]
+    fn running_statistics_are_in_no_group() {
+        use crate::{ParameterGroup, Parameters};
+        let group =
+            ParameterGroup { parameters: vec![Parameters::Layer(0)], lr: None, weight_decay: None };
+        let options = TrainOptions { groups: vec![group], ..options(16) };
+        let plan = Plan::new(&Mlp::new(3).batch_norm().linear(2), &options).unwrap();
+        for tensor in plan.tensors() {
+            let trained = tensor.offset < plan.trained_len();
+            assert_eq!(trained, tensor.kind.is_trained(), "{}", tensor.name);
+        }
+        // The linear layer's tensors, then the norm's.
+        assert_eq!(plan.group_ends(), [128, 256]);
+    }
+
+    #[test]
     fn flops_count_three_products_but_for_the_first_layer() {
         let plan = plan(&Mlp::with_hidden(784, &[128], Activation::Relu, 10), 64).unwrap();
         assert_eq!(plan.flops_per_step(), 2 * 64 * (2 * 784 * 128 + 3 * 128 * 10));

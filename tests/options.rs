@@ -492,7 +492,8 @@ fn insights_agree_on_both_engines() {
     let optimizers = [
         Optimizer::sgd(0.01),
         Optimizer::adam(1e-3).weight_decay(0.1, Decay::L2),
-        Optimizer::adamw(1e-3),
+        // So much that decay is most of the step.
+        Optimizer::adamw(1e-3).weight_decay(10.0, Decay::Decoupled),
         Optimizer::new(Rule::AMSGRAD, 1e-3).weight_decay(0.1, Decay::L2),
         Optimizer::new(Rule::ADAGRAD, 1e-2).weight_decay(0.1, Decay::L2),
         Optimizer::new(Rule::RMSPROP, 1e-3).weight_decay(0.1, Decay::L2),

@@ -172,7 +172,7 @@ impl Function {
     }
 }
 
-/// The x that makes |F·x − t|² + ε|x|² least: (FᵀF + εI) x = Fᵀt by Cholesky's decomposition. The
+/// The x that makes |F·x − t|² + ε|x|² least: `(FᵀF + εI) x = Fᵀt` by Cholesky's decomposition. The
 /// little ε keeps nearly equal features apart.
 fn least_squares(features: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
     let n = features[0].len();

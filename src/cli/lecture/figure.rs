@@ -68,11 +68,9 @@ impl Axis {
     }
 
     fn label(self, place: f64) -> String {
-        match (self.log, place.fract().abs() < 1e-9) {
-            (true, true) => tick(10_f64.powf(place)),
-            (true, false) => String::new(),
-            (false, _) => tick(place),
-        }
+        // What is drawn at 0 may lie a rounding beside it.
+        let place = if place.abs() < 1e-9 { 0.0 } else { place };
+        tick(if self.log { 10_f64.powf(place) } else { place })
     }
 }
 

@@ -214,6 +214,52 @@ fn optimizer_matches_its_twin() {
     }
 }
 
+/// The 1e-6 in PyTorch's clipping counts where gradients are small: 1e-7/(1e-6 + 1e-6).
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn tiny_gradients_are_clipped_as_pytorch_does() {
+    let rig = Rig::get();
+    let mut options = TrainOptions::new(Loss::Mse, Optimizer::sgd(1.0));
+    options.clip = Some(Clip::Norm(1e-7));
+    let groups = vec![GroupRates { lr: 1.0, weight_decay: 0.0 }];
+    let update = Updates::new(options.optimizer, groups, 1e-7, 0.0).at(1, 1.0);
+    let (g, w) = ([1e-6_f32], [0.0]);
+    let mut twin = State::<f64> {
+        parameters: vec![0.0],
+        moments: Default::default(),
+        averages: Vec::new(),
+        measured: Vec::new(),
+    };
+    twin.step(&options, &[1], &update, &[1e-6]);
+    assert_within_f64(&twin.parameters, &[-5e-8], |_| 1e-15);
+    let mut step = StepUniform::default();
+    step.set_update(&update);
+    let mut sums = vec![0.0; PARTIAL_SUMS];
+    sums[3] = 1e-12;
+    let placeholder = [0.0];
+    let shape = ArenaShape::new(&[1]);
+    let runs = rig.run(
+        &OPTIMIZER,
+        &choices(&options, false),
+        shape.grid(),
+        &step,
+        &[("shape", rig.uniform(&shape))],
+        &[
+            ("gradients", Arg::Read(&g)),
+            ("parameters", Arg::Updated(&w)),
+            ("moment1", Arg::Updated(&placeholder)),
+            ("moment2", Arg::Updated(&placeholder)),
+            ("moment3", Arg::Updated(&placeholder)),
+            ("averages", Arg::Updated(&placeholder)),
+            ("partial_sums", Arg::Read(&sums)),
+            ("measured", Arg::Updated(&placeholder)),
+        ],
+    );
+    for run in runs {
+        assert_within(&run[0], &[-5e-8], |_| 5e-8 * 30.0 * U);
+    }
+}
+
 /// What the rounding of ‖g‖² may change in numbers of about 1.
 fn norm_slack(len: usize) -> f64 {
     2.0 * crate::testing::gamma(len + 20)
