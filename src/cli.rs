@@ -9,6 +9,8 @@ mod config;
 mod device;
 mod eval;
 mod failure;
+mod figure;
+mod insights;
 mod interrupt;
 mod lecture;
 mod plot;

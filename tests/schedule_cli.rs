@@ -1,62 +1,12 @@
 //! Drives `wgrad schedule`, `--schedule` and `--plateau` as their users do.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
-
-/// A folder in which the program runs.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, args: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        command.args(args.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
-        command.output().unwrap()
-    }
-
-    /// Runs what should succeed and returns its standard output.
-    #[track_caller]
-    fn done(&self, args: &str) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "wgrad {args}: {}", text(&output.stderr));
-        text(&output.stdout)
-    }
-
-    #[track_caller]
-    fn json(&self, args: &str) -> Value {
-        serde_json::from_str(&self.done(&format!("{args} --json"))).unwrap()
-    }
-
-    /// Runs what should be refused with exit code 2 and nothing on standard output; the error must
-    /// contain all `parts`.
-    #[track_caller]
-    fn refused_with(&self, args: &str, parts: &[&str]) {
-        let output = self.run(args);
-        let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "wgrad {args}: {message}");
-        assert_eq!(text(&output.stdout), "", "wgrad {args}");
-        assert_eq!(message.matches("error:").count(), 1, "wgrad {args}: {message}");
-        for part in parts {
-            assert!(message.contains(part), "wgrad {args}: {message:?} lacks {part:?}");
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use common::place::{Place, text};
 
 /// Step, epoch and learning rate of the table's rows.
 fn table(told: &str) -> Vec<[String; 3]> {

@@ -1,7 +1,7 @@
 //! Schedules and plateaus against `torch.optim.lr_scheduler` (`tests/fixtures/make_schedules.py`),
 //! their text form, and what a trainer makes of them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ops::ControlFlow;
 

@@ -11,13 +11,13 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use wgrad::{Activation, Plateau, Schedule};
 
 use super::choices::{
-    ActivationParser, DeviceChoice, Header, InitChoice, LossChoice, MissingCells, OptimizerChoice,
-    SamplingChoice, ScalingChoice, Task,
+    ActivationParser, DecayChoice, DeviceChoice, Header, InitChoice, LossChoice, MissingCells,
+    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
 };
 use super::recipe;
 use super::values::{
-    Delimiter, Widths, at_least_one, below_one, not_negative, plateau, positive, probability,
-    rows_fraction, schedule, seed,
+    ClassWeights, Delimiter, Widths, at_least_one, below_one, not_negative, plateau, positive,
+    probability, rows_fraction, schedule, seed,
 };
 
 const LECTURE_EXAMPLES: &str = "\
@@ -25,6 +25,9 @@ Examples:
   wgrad lecture                          all studies: a table and a picture each
   wgrad lecture momentum decay --output pictures
   wgrad lecture approximation --json > approximation.json";
+
+/// [`recipe::PATIENCE`] as clap wants it.
+const PATIENCE: &str = "10";
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -182,6 +185,12 @@ pub(crate) struct NetArgs {
     /// Where weights start
     #[arg(long, value_name = "NAME", default_value_t = recipe::INIT)]
     pub init: InitChoice,
+    /// What normalises behind each hidden linear layer
+    #[arg(long, value_name = "KIND", default_value_t = NormChoice::None)]
+    pub norm: NormChoice,
+    /// Share of the hidden units that training drops at random, at least 0 and below 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = below_one, allow_negative_numbers = true)]
+    pub dropout: f64,
 }
 
 /// The training.
@@ -207,8 +216,27 @@ pub(crate) struct TrainingArgs {
           help = format!("Learning rate [default: {}]", recipe::lr_by_optimizer()))]
     pub lr: Option<f64>,
     #[arg(long, value_name = "LAMBDA", value_parser = not_negative, allow_negative_numbers = true,
-          help = "Weight decay [default: 0; for adamw 1 / sum of all learning rates, at most 1]")]
+          help = "Weight decay [default: 0; for adamw and lion 1 / sum of all learning rates, at most 1]")]
     pub weight_decay: Option<f64>,
+    #[arg(
+        long,
+        value_name = "KIND",
+        help = "Where weight decay enters [default: decoupled for adamw and lion, else l2]"
+    )]
+    pub decay: Option<DecayChoice>,
+    /// No weight decay on biases and on the norms' parameters
+    #[arg(long)]
+    pub no_decay: bool,
+    /// Bound on the norm of the gradient
+    #[arg(long, value_name = "BOUND", value_parser = positive, allow_negative_numbers = true)]
+    pub clip_norm: Option<f64>,
+    /// Bound on each element of the gradient
+    #[arg(long, value_name = "BOUND", value_parser = positive, allow_negative_numbers = true, conflicts_with = "clip_norm")]
+    pub clip_value: Option<f64>,
+    /// Average the weights over the steps, keeping this share at each, as in 0.999; the average is
+    /// what is validated, tested and saved
+    #[arg(long, value_name = "SHARE", value_parser = below_one, allow_negative_numbers = true)]
+    pub ema: Option<f64>,
     /// Learning rate over the run, as in warmup:5e+cosine; `wgrad schedule --help` has them all
     #[arg(long, value_name = "SPEC", default_value = recipe::SCHEDULE, value_parser = schedule, allow_hyphen_values = true)]
     pub schedule: Schedule,
@@ -219,9 +247,23 @@ pub(crate) struct TrainingArgs {
     /// Rows per step
     #[arg(long, value_name = "ROWS", default_value_t = recipe::BATCH_SIZE, value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     pub batch_size: usize,
+    /// Rows that go through the net at once: less memory, the same steps [default: the batch]
+    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
+    pub micro_batch: Option<usize>,
     /// Passes over the training rows
     #[arg(long, value_name = "N", default_value_t = recipe::EPOCHS, value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub epochs: u64,
+    #[arg(long, value_name = "EPOCHS", num_args = 0..=1, require_equals = true,
+          default_missing_value = PATIENCE, value_parser = at_least_one::<u64>,
+          help = format!("End when the validation rows show no improvement for so many epochs, and \
+                          go back to the best [default without a number: {}]", recipe::PATIENCE))]
+    pub early_stopping: Option<u64>,
+    /// What early stopping watches on the validation rows [default: loss]
+    #[arg(long, value_name = "WHAT", requires = "early_stopping")]
+    pub stop_on: Option<StopOn>,
+    /// What rows of each class count in the loss: `balanced`, or a number per class, as in 1,2.5
+    #[arg(long, value_name = "WEIGHTS", allow_hyphen_values = true)]
+    pub class_weights: Option<ClassWeights>,
     /// How batches are drawn
     #[arg(long, value_name = "HOW", default_value_t = SamplingChoice::Shuffled)]
     pub sampling: SamplingChoice,
@@ -244,6 +286,10 @@ pub(crate) struct RunArgs {
     /// Folder for runs
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub runs: PathBuf,
+    /// Measure norms, update ratios and effective steps of every tensor each N steps: insights.csv,
+    /// insights.svg and four columns of metrics.csv
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    pub insight_every: Option<u64>,
 }
 
 /// What computes.

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 use wgrad::data::{Missing, Scaling, TargetKind};
-use wgrad::{Activation, Init, Loss, Sampling};
+use wgrad::{Activation, Decay, Init, Loss, Rule, Sampling};
 
 /// A choice among words: what clap offers and what `config.toml` holds are the same.
 macro_rules! choice {
@@ -119,10 +119,52 @@ choice! {
         Momentum = "momentum",
         /// SGD with Nesterov's momentum
         Nesterov = "nesterov",
+        /// Duchi, Hazan and Singer 2011
+        Adagrad = "adagrad",
+        /// Hinton 2012
+        Rmsprop = "rmsprop",
         /// Kingma and Ba 2015
         Adam = "adam",
+        /// Adam with the largest variance so far (Reddi, Kale and Kumar 2018)
+        Amsgrad = "amsgrad",
         /// Adam with decoupled weight decay (Loshchilov and Hutter 2019)
         Adamw = "adamw",
+        /// Adam with Nesterov's momentum (Dozat 2016)
+        Nadam = "nadam",
+        /// Steps by sign (Chen et al. 2023)
+        Lion = "lion",
+    }
+}
+
+choice! {
+    /// Where weight decay enters.
+    DecayChoice {
+        /// Part of the gradient: a penalty in the loss
+        L2 = "l2",
+        /// Apart from it
+        Decoupled = "decoupled",
+    }
+}
+
+choice! {
+    /// What normalises behind each hidden linear layer.
+    NormChoice {
+        /// Nothing
+        None = "none",
+        /// Each column over the batch (Ioffe and Szegedy 2015)
+        Batch = "batch",
+        /// Each row (Ba, Kiros and Hinton 2016)
+        Layer = "layer",
+    }
+}
+
+choice! {
+    /// What early stopping watches on the validation rows.
+    StopOn {
+        /// The loss
+        Loss = "loss",
+        /// Accuracy, or R² for values
+        Score = "score",
     }
 }
 
@@ -194,15 +236,49 @@ impl InitChoice {
     }
 }
 
+impl OptimizerChoice {
+    /// The library's rule, with momentum μ where it has one.
+    pub(crate) fn rule(self, momentum: f64) -> Rule {
+        match self {
+            Self::Sgd => Rule::Sgd { momentum: 0.0, nesterov: false },
+            Self::Momentum => Rule::Sgd { momentum, nesterov: false },
+            Self::Nesterov => Rule::Sgd { momentum, nesterov: true },
+            Self::Adagrad => Rule::ADAGRAD,
+            Self::Rmsprop => Rule::RMSPROP,
+            Self::Adam | Self::Adamw => Rule::ADAM,
+            Self::Amsgrad => Rule::AMSGRAD,
+            Self::Nadam => Rule::NADAM,
+            Self::Lion => Rule::LION,
+        }
+    }
+
+    /// Where its authors let weight decay enter.
+    pub(crate) fn decay(self) -> DecayChoice {
+        match self {
+            Self::Adamw | Self::Lion => DecayChoice::Decoupled,
+            _ => DecayChoice::L2,
+        }
+    }
+}
+
+impl From<DecayChoice> for Decay {
+    fn from(choice: DecayChoice) -> Self {
+        match choice {
+            DecayChoice::L2 => Self::L2,
+            DecayChoice::Decoupled => Self::Decoupled,
+        }
+    }
+}
+
 impl LossChoice {
-    /// The library's loss; only cross-entropy knows label smoothing.
-    pub(crate) fn with(self, label_smoothing: f32) -> Loss {
+    /// The library's loss; only cross-entropy knows label smoothing and class weights.
+    pub(crate) fn with(self, label_smoothing: f32, class_weights: Vec<f32>) -> Loss {
         match self {
             Self::Mse => Loss::Mse,
             Self::Mae => Loss::Mae,
             Self::Huber => Loss::HUBER,
             Self::BceWithLogits => Loss::BCE_WITH_LOGITS,
-            Self::CrossEntropy => Loss::CrossEntropy { label_smoothing, class_weights: Vec::new() },
+            Self::CrossEntropy => Loss::CrossEntropy { label_smoothing, class_weights },
         }
     }
 }

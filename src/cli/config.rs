@@ -4,19 +4,24 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use wgrad::data::{BUILT_IN, CsvOptions, PartitionOptions, Schema, SchemaOptions, Table, Target};
+use wgrad::data::{
+    BUILT_IN, CsvOptions, Dataset, PartitionOptions, Schema, SchemaOptions, Table, Target, Targets,
+};
 use wgrad::schedule::Run;
-use wgrad::{Activation, Decay, Layer, Linear, Mlp, Optimizer, Plateau, Schedule, TrainOptions};
+use wgrad::{
+    Activation, Clip, EarlyStopping, Layer, Linear, Mlp, Optimizer, ParameterGroup, Plateau,
+    Schedule, TrainOptions, WatchedMetric,
+};
 
 use super::args::TrainArgs;
 use super::choices::{
-    DeviceChoice, Header, InitChoice, LossChoice, MissingCells, OptimizerChoice, SamplingChoice,
-    ScalingChoice, Task,
+    DecayChoice, DeviceChoice, Header, InitChoice, LossChoice, MissingCells, NormChoice,
+    OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
 };
 use super::failure::Failure;
 use super::prepare::fingerprint;
 use super::recipe;
-use super::values::Delimiter;
+use super::values::{ClassWeights, Delimiter};
 
 /// How a run was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +66,14 @@ pub(crate) struct NetConfig {
     #[serde(with = "text")]
     pub activation: Activation,
     pub init: InitChoice,
+    #[serde(default = "no_norm")]
+    pub norm: NormChoice,
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+fn no_norm() -> NormChoice {
+    NormChoice::None
 }
 
 /// The training.
@@ -77,12 +90,26 @@ pub(crate) struct TrainingConfig {
     pub lr: f64,
     /// `None` until the data are known.
     pub weight_decay: Option<f64>,
+    /// `None` for what the optimizer's authors did.
+    pub decay: Option<DecayChoice>,
+    #[serde(default)]
+    pub no_decay: bool,
+    pub clip_norm: Option<f64>,
+    pub clip_value: Option<f64>,
+    pub ema: Option<f64>,
     #[serde(with = "text")]
     pub schedule: Schedule,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
     pub plateau: Option<Plateau>,
     pub batch_size: usize,
+    pub micro_batch: Option<usize>,
     pub epochs: u64,
+    /// Epochs that it waits for.
+    pub early_stopping: Option<u64>,
+    pub stop_on: Option<StopOn>,
+    /// Of cross-entropy only; numbers once the data are known.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
+    pub class_weights: Option<ClassWeights>,
     pub sampling: SamplingChoice,
     pub drop_last: bool,
     pub seed: u64,
@@ -95,6 +122,7 @@ pub(crate) struct RunConfig {
     /// As asked for.
     #[serde(with = "text")]
     pub device: DeviceChoice,
+    pub insight_every: Option<u64>,
     /// `cpu` or `gpu`, as it turned out.
     pub engine: String,
     /// What that is, for people.
@@ -141,6 +169,8 @@ impl Config {
                 layers: net.layers.0.clone(),
                 activation: net.activation,
                 init: net.init,
+                norm: net.norm,
+                dropout: net.dropout,
             },
             training: TrainingConfig {
                 loss: training.loss,
@@ -149,16 +179,26 @@ impl Config {
                 momentum: has_momentum.then(|| training.momentum.unwrap_or(recipe::MOMENTUM)),
                 lr: training.lr.unwrap_or_else(|| recipe::lr(training.optimizer)),
                 weight_decay: training.weight_decay,
+                decay: training.decay,
+                no_decay: training.no_decay,
+                clip_norm: training.clip_norm,
+                clip_value: training.clip_value,
+                ema: training.ema,
                 schedule: training.schedule.clone(),
                 plateau: training.plateau,
                 batch_size: training.batch_size,
+                micro_batch: training.micro_batch,
                 epochs: training.epochs,
+                early_stopping: training.early_stopping,
+                stop_on: training.stop_on,
+                class_weights: training.class_weights.clone(),
                 sampling: training.sampling,
                 drop_last: training.drop_last,
                 seed: training.seed,
             },
             run: RunConfig {
                 device: args.run.device.device.clone(),
+                insight_every: args.run.insight_every,
                 engine: String::new(),
                 device_name: String::new(),
                 outcome: "unfinished".into(),
@@ -213,6 +253,39 @@ impl Config {
         Ok(())
     }
 
+    /// Turns `balanced` class weights into those of the training rows.
+    pub(crate) fn balance(&mut self, train: &Dataset) -> Result<(), Failure> {
+        let training = &mut self.training;
+        let Some(weights) = &mut training.class_weights else { return Ok(()) };
+        let (Targets::Classes { labels, classes }, Some(LossChoice::CrossEntropy)) =
+            (train.targets(), training.loss)
+        else {
+            return Err(Failure::input(format!(
+                "--class-weights is for --loss cross_entropy, not {}",
+                training.loss.map_or_else(String::new, |loss| loss.to_string())
+            )));
+        };
+        match weights {
+            ClassWeights::Balanced => {
+                let mut counts = vec![0_u32; *classes];
+                labels.iter().for_each(|&label| counts[label as usize] += 1);
+                #[expect(clippy::cast_precision_loss, reason = "weights need no more digits")]
+                let share = labels.len() as f32 / *classes as f32;
+                // A class without training rows counts for nothing.
+                let weight = |&n: &u32| if n > 0 { share / n as f32 } else { 0.0 };
+                *weights = ClassWeights::List(counts.iter().map(weight).collect());
+            }
+            ClassWeights::List(list) if list.len() != *classes => {
+                return Err(Failure::input(format!(
+                    "--class-weights has {} numbers, but there are {classes} classes",
+                    list.len()
+                )));
+            }
+            ClassWeights::List(_) => {}
+        }
+        Ok(())
+    }
+
     /// The net for the data.
     pub(crate) fn mlp(&self, schema: &Schema) -> Mlp {
         let net = &self.net;
@@ -226,7 +299,14 @@ impl Config {
         net.layers
             .iter()
             .fold(Mlp::new(schema.in_features()), |mlp, &width| {
-                mlp.layer(linear(width)).activation(net.activation)
+                let mlp = mlp.layer(linear(width));
+                let mlp = match net.norm {
+                    NormChoice::None => mlp,
+                    NormChoice::Batch => mlp.batch_norm(),
+                    NormChoice::Layer => mlp.layer_norm(),
+                };
+                let mlp = mlp.activation(net.activation);
+                if net.dropout > 0.0 { mlp.dropout(net.dropout) } else { mlp }
             })
             .layer(linear(outputs))
     }
@@ -235,8 +315,28 @@ impl Config {
     pub(crate) fn train_options(&self) -> TrainOptions {
         let training = &self.training;
         let loss = training.loss.unwrap_or(LossChoice::Mse);
-        let loss = loss.with(training.label_smoothing.unwrap_or(0.0));
+        let class_weights = match &training.class_weights {
+            Some(ClassWeights::List(weights)) => weights.clone(),
+            _ => Vec::new(),
+        };
+        let loss = loss.with(training.label_smoothing.unwrap_or(0.0), class_weights);
+        let metric = match training.stop_on {
+            Some(StopOn::Score) => WatchedMetric::Score,
+            _ => WatchedMetric::Loss,
+        };
+        let stopping = |patience| EarlyStopping { patience, metric, ..EarlyStopping::default() };
+        let by_norm = training.clip_norm.map(Clip::Norm);
         TrainOptions {
+            groups: if training.no_decay {
+                vec![ParameterGroup::without_decay()]
+            } else {
+                Vec::new()
+            },
+            clip: by_norm.or(training.clip_value.map(Clip::Value)),
+            ema: training.ema,
+            micro_batch: training.micro_batch,
+            early_stopping: training.early_stopping.map(stopping),
+            insight_every: self.run.insight_every,
             schedule: training.schedule.clone(),
             plateau: training.plateau,
             batch_size: training.batch_size,
@@ -251,14 +351,9 @@ impl Config {
     fn optimizer(&self) -> Optimizer {
         let TrainingConfig { lr, weight_decay, optimizer, .. } = self.training;
         let momentum = self.training.momentum.unwrap_or(recipe::MOMENTUM);
-        let (rule, decay) = match optimizer {
-            OptimizerChoice::Sgd => (Optimizer::sgd(lr), Decay::L2),
-            OptimizerChoice::Momentum => (Optimizer::momentum(lr, momentum, false), Decay::L2),
-            OptimizerChoice::Nesterov => (Optimizer::momentum(lr, momentum, true), Decay::L2),
-            OptimizerChoice::Adam => (Optimizer::adam(lr), Decay::L2),
-            OptimizerChoice::Adamw => (Optimizer::adamw(lr), Decay::Decoupled),
-        };
-        rule.weight_decay(weight_decay.unwrap_or(0.0), decay)
+        let decay = self.training.decay.unwrap_or_else(|| optimizer.decay());
+        Optimizer::new(optimizer.rule(momentum), lr)
+            .weight_decay(weight_decay.unwrap_or(0.0), decay.into())
     }
 
     /// How the table is divided.

@@ -3,7 +3,6 @@
 mod approximation;
 mod decay;
 mod effective_step;
-mod figure;
 mod momentum;
 mod nets;
 mod regularisation;

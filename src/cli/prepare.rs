@@ -28,6 +28,7 @@ impl Prepared {
         let encode = |rows: &[u32]| schema.encode(&table, rows);
         let some = |rows: &[u32]| (!rows.is_empty()).then(|| encode(rows)).transpose();
         let train = encode(&parts.train)?;
+        config.balance(&train)?;
         let (validation, test) = (some(&parts.validation)?, some(&parts.test)?);
         Ok(Self { table, schema, train, validation, test })
     }

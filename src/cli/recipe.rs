@@ -25,23 +25,33 @@ pub(crate) const EPOCHS: u64 = 60;
 /// Label smoothing of cross-entropy: keeps small data sets from being learnt by heart.
 pub(crate) const LABEL_SMOOTHING: f32 = 0.1;
 
-/// The learning rate that an optimizer does well with on standardised inputs.
+/// The learning rate that an optimizer does well with on standardised inputs: of steps of about a
+/// factor of 3, the best on validation rows of the digits (seeds 100 to 102).
 pub(crate) const fn lr(optimizer: OptimizerChoice) -> f64 {
     match optimizer {
         OptimizerChoice::Sgd => 0.1,
         OptimizerChoice::Momentum | OptimizerChoice::Nesterov => 0.02,
-        OptimizerChoice::Adam | OptimizerChoice::Adamw => 3e-3,
+        OptimizerChoice::Adagrad => 3e-2,
+        OptimizerChoice::Rmsprop
+        | OptimizerChoice::Adam
+        | OptimizerChoice::Amsgrad
+        | OptimizerChoice::Adamw
+        | OptimizerChoice::Nadam => 3e-3,
+        OptimizerChoice::Lion => 1e-3,
     }
 }
 
-/// Weight decay: only AdamW is expected to have one.
+/// Epochs without improvement that early stopping waits for.
+pub(crate) const PATIENCE: u64 = 10;
+
+/// Weight decay: only AdamW and Lion are expected to have one.
 ///
 /// Decoupled decay shrinks a weight that no gradient holds by exp(−λ Σ η) over a run whose learning
 /// rates sum to Σ η. λ = 1/Σ η makes that 1/e whatever the length of the run (Wang and Aitchison
 /// 2024), so small tables get more of it; at most 1, and two digits to read.
 pub(crate) fn weight_decay(optimizer: OptimizerChoice, sum_of_lr: f64) -> f64 {
     match optimizer {
-        OptimizerChoice::Adamw => {
+        OptimizerChoice::Adamw | OptimizerChoice::Lion => {
             let two_digits = format!("{:.1e}", sum_of_lr.recip().min(1.0));
             two_digits.parse().unwrap_or(1.0)
         }

@@ -15,6 +15,8 @@ pub(crate) const MODEL: &str = "model.safetensors";
 pub(crate) const CONFIG: &str = "config.toml";
 /// A line per epoch.
 const METRICS: &str = "metrics.csv";
+/// What the steps did to the tensors, over the steps.
+pub(crate) const INSIGHTS: &str = "insights.svg";
 /// The losses over the epochs.
 pub(crate) const CHART: &str = "loss.svg";
 
@@ -26,8 +28,9 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder and starts `metrics.csv`; `score` names the validation score's column.
-    pub(crate) fn create(path: PathBuf, score: &str) -> Result<Self, Failure> {
+    /// Makes the folder and starts `metrics.csv`; `score` names the validation score's column, and
+    /// `more` those that come last.
+    pub(crate) fn create(path: PathBuf, score: &str, more: &[&str]) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::run(format!("making the run folder {}: {error}", path.display()))
         };
@@ -39,7 +42,7 @@ impl RunFolder {
         let validation_score = format!("validation_{score}");
         let head =
             ["epoch", "step", "lr", "train_loss", "validation_loss", &validation_score, "seconds"];
-        metrics.write_record(head).map_err(|e| failed(&e))?;
+        metrics.write_record(head.iter().chain(more)).map_err(|e| failed(&e))?;
         metrics.flush().map_err(|e| failed(&e))?;
         Ok(Self { path, metrics })
     }
@@ -59,8 +62,9 @@ impl RunFolder {
         std::fs::write(&path, text).map_err(|e| Failure::run(format!("{}: {e}", path.display())))
     }
 
-    /// Adds the line of an epoch; others can read it when this returns.
-    pub(crate) fn add_epoch(&mut self, report: &EpochReport) -> Result<(), Failure> {
+    /// Adds the line of an epoch, with the columns that come last; others can read it when this
+    /// returns.
+    pub(crate) fn add_epoch(&mut self, report: &EpochReport, more: &[f64]) -> Result<(), Failure> {
         let validation = |value: Option<f64>| value.map_or_else(String::new, shortest);
         let line = [
             report.epoch.to_string(),
@@ -71,7 +75,11 @@ impl RunFolder {
             validation(report.validation.map(|v| v.score.value())),
             format!("{:.6}", report.seconds),
         ];
-        let written = self.metrics.write_record(line).and_then(|()| Ok(self.metrics.flush()?));
+        let more = more.iter().map(|&x| if x.is_nan() { String::new() } else { shortest(x) });
+        let written = self
+            .metrics
+            .write_record(line.into_iter().chain(more))
+            .and_then(|()| Ok(self.metrics.flush()?));
         written.map_err(|e| Failure::run(format!("{}: {e}", self.file(METRICS).display())))
     }
 }

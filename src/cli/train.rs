@@ -13,11 +13,12 @@ use super::chart;
 use super::config::Config;
 use super::device::{Device, Job};
 use super::failure::Failure;
+use super::insights::{self, Insights};
 use super::interrupt;
 use super::prepare::Prepared;
 use super::progress::{Display, rate};
 use super::results::{Results, score_entry};
-use super::run_folder::{self, CHART, CONFIG, MODEL, RunFolder};
+use super::run_folder::{self, CHART, CONFIG, INSIGHTS, MODEL, RunFolder};
 use super::talk::{Talk, count, duration};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -73,16 +74,23 @@ impl Job for Training<'_> {
         // From here on flags and data are known to be good.
         let classification = trainer.engine().plan().options().loss.is_classification();
         let score = if classification { "accuracy" } else { "r2" };
-        let mut folder = RunFolder::create(self.folder.clone(), score)?;
+        let measures = self.config.run.insight_every.is_some();
+        let more: &[&str] = if measures { &insights::METRICS } else { &[] };
+        let folder = RunFolder::create(self.folder.clone(), score, more)?;
+        let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
         folder.write(CONFIG, &self.config.to_toml()?)?;
         interrupt::watch()?;
 
-        let mut history = Vec::new();
-        let end = self.epochs(&mut trainer, &mut folder, &mut history)?;
+        let mut log = Log { folder, insights, history: Vec::new() };
+        let end = self.epochs(&mut trainer, &mut log)?;
+        let Log { folder, insights, history } = log;
         self.save(&mut trainer, &folder)?;
         let title = format!("{} · {}", folder_name(&folder), trainer.engine().plan().mlp());
         if !history.is_empty() {
             folder.write(CHART, &chart::svg(&title, &history)?)?;
+        }
+        if let Some(svg) = insights.map(|insights| insights.svg(&title)).transpose()?.flatten() {
+            folder.write(INSIGHTS, &svg)?;
         }
         let mut config = self.config.clone();
         config.run.outcome = match &end {
@@ -107,6 +115,8 @@ impl Job for Training<'_> {
         };
 
         let test = data.test.as_ref();
+        // With the weights that were saved: their average, where one is kept.
+        trainer.engine_mut().swap_average();
         let results =
             test.map(|test| Results::of(trainer.engine_mut(), &data.schema, test)).transpose()?;
         let summary = Summary {
@@ -123,13 +133,30 @@ impl Job for Training<'_> {
     }
 }
 
+/// What is written while the epochs go by.
+struct Log {
+    folder: RunFolder,
+    insights: Option<Insights>,
+    history: Vec<EpochReport>,
+}
+
+impl Log {
+    fn add(&mut self, report: EpochReport) -> Result<(), Failure> {
+        let mut more: &[f64] = &[];
+        let summary;
+        if let Some(insights) = &mut self.insights {
+            insights.check()?;
+            summary = insights.summary().unwrap_or([f64::NAN; 4]);
+            more = &summary;
+        }
+        self.folder.add_epoch(&report, more)?;
+        self.history.push(report);
+        Ok(())
+    }
+}
+
 impl Training<'_> {
-    fn epochs<E: Engine>(
-        &self,
-        trainer: &mut Trainer<E>,
-        folder: &mut RunFolder,
-        history: &mut Vec<EpochReport>,
-    ) -> Result<End, Failure> {
+    fn epochs<E: Engine>(&self, trainer: &mut Trainer<E>, log: &mut Log) -> Result<End, Failure> {
         let options = trainer.engine().plan().options();
         let score = if options.loss.is_classification() { "accuracy" } else { "R²" };
         let score = self.data.validation.is_some().then_some(score);
@@ -139,6 +166,9 @@ impl Training<'_> {
         while trainer.epochs() < epochs {
             let report = trainer.train_epoch(|progress| {
                 display.progress(progress);
+                if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
+                    insights.add(insight);
+                }
                 if interrupt::interrupted() {
                     ControlFlow::Break(())
                 } else {
@@ -154,13 +184,15 @@ impl Training<'_> {
                 Err(error) => return Err(error.into()),
             };
             if report.train.rows > 0 {
-                folder.add_epoch(&report)?;
+                log.add(report)?;
                 display.epoch(&report);
-                history.push(report);
             }
             if interrupt::interrupted() && trainer.epochs() < epochs || report.interrupted {
                 display.finish();
                 return Ok(End::Interrupted);
+            }
+            if report.stop {
+                break;
             }
         }
         display.finish();
@@ -168,7 +200,7 @@ impl Training<'_> {
     }
 
     fn save<E: Engine>(&self, trainer: &mut Trainer<E>, folder: &RunFolder) -> Result<(), Failure> {
-        let parameters = trainer.engine_mut().parameters()?;
+        let parameters = trainer.parameters()?;
         if parameters.iter().any(|w| !w.is_finite()) {
             return Err(Failure::run(format!(
                 "training diverged: after step {} some parameters are no longer finite, so there \
@@ -217,6 +249,13 @@ impl Summary<'_> {
                 format!("until interrupted in epoch {} of {asked}", last.epoch)
             }
             _ if self.interrupted => "not at all (interrupted)".into(),
+            Some(last) if last.stop => {
+                let best = last.best_epoch.unwrap_or(last.epoch);
+                format!("{} of {asked}, stopped early; the best was epoch {best}", last.epoch)
+            }
+            Some(EpochReport { restored: true, best_epoch: Some(best), .. }) => {
+                format!("{}; the best was epoch {best}", count_epochs(asked))
+            }
             _ => count_epochs(asked),
         };
         format!(
@@ -248,6 +287,7 @@ impl Summary<'_> {
         let run = &self.config.run;
         let entries = [
             ("epochs", json!(self.history.iter().filter(|report| !report.interrupted).count())),
+            ("best_epoch", json!(self.history.last().and_then(|report| report.best_epoch))),
             ("steps", json!(self.steps)),
             ("train_seconds", json!(seconds)),
             ("samples_per_s", json!(rate(rows, seconds))),

@@ -32,7 +32,7 @@ pub(crate) fn rows_fraction(text: &str) -> Result<f32, String> {
     number(text, |x| (0.0..1.0).contains(&x), expected).map(narrow)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "numbers from 0 to 1, as typed")]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers, as typed")]
 fn narrow(x: f64) -> f32 {
     x as f32
 }
@@ -97,6 +97,41 @@ impl fmt::Display for Widths {
             widths => {
                 let widths: Vec<_> = widths.iter().map(ToString::to_string).collect();
                 f.write_str(&widths.join(","))
+            }
+        }
+    }
+}
+
+/// What rows of each class count: `balanced`, or a number for each class.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ClassWeights {
+    /// `n/(K·n_k)` for class k of K with `n_k` of n training rows, as scikit-learn's `balanced`.
+    Balanced,
+    /// In the order of the classes.
+    List(Vec<f32>),
+}
+
+impl FromStr for ClassWeights {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "balanced" {
+            return Ok(Self::Balanced);
+        }
+        let weights = text.split(',').map(|weight| not_negative(weight.trim()).map(narrow));
+        weights.collect::<Result<_, _>>().map(Self::List).map_err(|_| {
+            "give balanced, or numbers of at least 0 divided by commas, one per class".to_owned()
+        })
+    }
+}
+
+impl fmt::Display for ClassWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balanced => f.write_str("balanced"),
+            Self::List(weights) => {
+                let weights: Vec<_> = weights.iter().map(ToString::to_string).collect();
+                f.write_str(&weights.join(","))
             }
         }
     }

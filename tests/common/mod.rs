@@ -3,6 +3,9 @@
 #![allow(clippy::cast_possible_truncation, reason = "random numbers of small tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(feature = "cli")]
+pub(crate) mod place;
+
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 

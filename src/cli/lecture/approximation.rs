@@ -7,9 +7,9 @@ use wgrad::{
     Activation, CpuEngine, Engine as _, Loss, Mlp, Optimizer, Plan, Schedule, TrainOptions, Trainer,
 };
 
-use super::figure::{Axis, Figure, Line, Panel};
 use super::study::{Study, Table};
 use crate::cli::failure::Failure;
+use crate::cli::figure::{Axis, Figure, Line, Panel};
 use crate::cli::talk::significant;
 
 const WIDTHS: [usize; 9] = [2, 4, 8, 16, 32, 64, 128, 256, 512];

@@ -3,10 +3,10 @@
 use wgrad::data::Dataset;
 use wgrad::{Activation, Decay, Loss, Mlp, Optimizer, Rule, TrainOptions};
 
-use super::figure::{Axis, Figure, Line, Panel};
 use super::nets::{Digits, train};
 use super::study::{Study, Table};
 use crate::cli::failure::Failure;
+use crate::cli::figure::{Axis, Figure, Line, Panel};
 use crate::cli::talk::significant;
 
 const LAMBDA: f64 = 0.02;

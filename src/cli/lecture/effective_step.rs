@@ -5,10 +5,10 @@ use wgrad::data::{Dataset, Targets};
 use wgrad::rng::{Purpose, Stream};
 use wgrad::{Decay, Init, Insight, Layer, Linear, Loss, Mlp, Optimizer, TrainOptions};
 
-use super::figure::{Axis, Figure, Line, Panel};
 use super::nets::insights;
 use super::study::{Study, Table};
 use crate::cli::failure::Failure;
+use crate::cli::figure::{Axis, Figure, Line, Panel};
 use crate::cli::talk::significant;
 
 const LR: f64 = 0.02;

@@ -3,10 +3,10 @@
 use wgrad::data::{Dataset, Targets};
 use wgrad::{Init, Layer, Linear, Loss, Mlp, Optimizer, Sampling, TrainOptions};
 
-use super::figure::{Axis, Figure, Line, Panel};
 use super::nets::train;
 use super::study::{Study, Table};
 use crate::cli::failure::Failure;
+use crate::cli::figure::{Axis, Figure, Line, Panel};
 
 /// How much the loss is to fall.
 const TARGET: f64 = 1e-8;

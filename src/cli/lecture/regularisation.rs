@@ -4,10 +4,10 @@ use wgrad::{
     Activation, CpuEngine, Decay, EarlyStopping, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer,
 };
 
-use super::figure::{Axis, Figure, Line, Panel};
 use super::nets::{Digits, mean};
 use super::study::{Study, Table};
 use crate::cli::failure::Failure;
+use crate::cli::figure::{Axis, Figure, Line, Panel};
 use crate::cli::talk::significant;
 
 const EPOCHS: u64 = 80;

@@ -3,10 +3,10 @@
 use wgrad::schedule::Run;
 use wgrad::{Loss, Mlp, Optimizer, Schedule, TrainOptions};
 
-use super::figure::{Axis, Figure, Line, Panel};
 use super::nets::{Digits, mean, train};
 use super::study::{Study, Table};
 use crate::cli::failure::Failure;
+use crate::cli::figure::{Axis, Figure, Line, Panel};
 use crate::cli::talk::significant;
 
 const EPOCHS: u64 = 12;

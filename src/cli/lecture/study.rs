@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::figure::Figure;
+use crate::cli::figure::Figure;
 
 /// The answer to one question.
 pub(super) struct Study {

@@ -1,11 +1,9 @@
-//! The picture of a study: panels side by side, two a row, each with its legend below the axes.
+//! Pictures of several panels: side by side, two a row, each with its legend below the axes.
 
 use plotters::prelude::*;
 
-use crate::cli::chart::{
-    Area, Drawn, FONT, GRID, QUIET, TEXT, TITLE_HEIGHT, at, picture, px, tick,
-};
-use crate::cli::failure::Failure;
+use super::chart::{Area, Drawn, FONT, GRID, QUIET, TEXT, TITLE_HEIGHT, at, picture, px, tick};
+use super::failure::Failure;
 
 const PANEL_WIDTH: u32 = 450;
 const PANEL_HEIGHT: u32 = 330;
@@ -25,12 +23,12 @@ const COLORS: [RGBColor; 8] = [
     RGBColor(150, 110, 60),
 ];
 
-pub(super) struct Figure {
+pub(crate) struct Figure {
     pub title: String,
     pub panels: Vec<Panel>,
 }
 
-pub(super) struct Panel {
+pub(crate) struct Panel {
     pub title: String,
     pub x: Axis,
     pub y: Axis,
@@ -38,13 +36,13 @@ pub(super) struct Panel {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     pub name: &'static str,
     pub log: bool,
 }
 
 /// A curve. Points that its axes can't show are left out.
-pub(super) struct Line {
+pub(crate) struct Line {
     pub name: String,
     /// Place in the palette.
     pub color: usize,
@@ -54,11 +52,11 @@ pub(super) struct Line {
 }
 
 impl Axis {
-    pub(super) const fn linear(name: &'static str) -> Self {
+    pub(crate) const fn linear(name: &'static str) -> Self {
         Self { name, log: false }
     }
 
-    pub(super) const fn log(name: &'static str) -> Self {
+    pub(crate) const fn log(name: &'static str) -> Self {
         Self { name, log: true }
     }
 
@@ -75,7 +73,7 @@ impl Axis {
 }
 
 impl Line {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: impl Into<String>,
         color: usize,
         points: impl IntoIterator<Item = (f64, f64)>,
@@ -83,13 +81,18 @@ impl Line {
         Self { name: name.into(), color, thin: false, points: points.into_iter().collect() }
     }
 
-    pub(super) fn thin(self) -> Self {
+    pub(crate) fn thin(self) -> Self {
         Self { thin: true, ..self }
+    }
+
+    /// Left out of the legend.
+    pub(crate) fn unnamed(self) -> Self {
+        Self { name: String::new(), ..self }
     }
 }
 
 impl Figure {
-    pub(super) fn svg(&self) -> Result<String, Failure> {
+    pub(crate) fn svg(&self) -> Result<String, Failure> {
         let rows = u32::try_from(self.panels.len().div_ceil(2)).unwrap_or(1);
         picture(TITLE_HEIGHT + rows * PANEL_HEIGHT, &self.title, |body| self.draw(body))
     }
@@ -105,7 +108,8 @@ impl Panel {
     fn draw(&self, area: &Area<'_>) -> Drawn {
         let text =
             |size: u32, color: &'static RGBColor| TextStyle::from((FONT, px(size))).color(color);
-        let legend_lines = self.lines.len().div_ceil(NAMES_A_LINE);
+        let named = || self.lines.iter().filter(|line| !line.name.is_empty());
+        let legend_lines = named().count().div_ceil(NAMES_A_LINE);
         let legend_height = LEGEND_LINE * u32::try_from(legend_lines).unwrap_or(1) + 8;
         let (axes, legend) = area.split_vertically(px(PANEL_HEIGHT - legend_height));
         axes.draw(&Text::new(self.title.clone(), at(24, 4), text(15, &TEXT)))?;
@@ -148,7 +152,7 @@ impl Panel {
             let width = if line.thin { 1 } else { 2 };
             chart.draw_series(LineSeries::new(points, color.stroke_width(px(width))))?;
         }
-        for (index, line) in self.lines.iter().enumerate() {
+        for (index, line) in named().enumerate() {
             let place = |n: usize| u32::try_from(n).unwrap_or(0);
             let across = (PANEL_WIDTH - 40) / place(NAMES_A_LINE);
             let left = 28 + place(index % NAMES_A_LINE) * across;
@@ -177,7 +181,12 @@ fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> std::ops::Range<f64> 
     if least > most {
         return 0.0..1.0;
     }
-    let air = air * (most - least).max(1e-6 * most.abs()).max(1e-9);
+    // A constant needs room too.
+    let air = match (most - least > 1e-9 * most.abs(), most == 0.0) {
+        (true, _) => air * (most - least),
+        (false, true) => 1.0,
+        (false, false) => 0.1 * most.abs(),
+    };
     least - air..most + air
 }
 

@@ -1,0 +1,172 @@
+//! The flags of `wgrad train` for layers, update rules and what is measured, as users type them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+
+use common::place::{Place, rows};
+use serde_json::Value;
+
+/// The configuration of a run.
+fn config(place: &Place, name: &str) -> toml::Table {
+    fs::read_to_string(place.path("runs").join(name).join("config.toml")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_optimizer_learns_the_digits() {
+    let place = Place::new();
+    for optimizer in
+        ["adagrad", "rmsprop", "adam", "amsgrad", "nadam", "lion", "sgd", "momentum", "nesterov"]
+    {
+        let told = place.json(&format!(
+            "train digits --device cpu --epochs 10 --optimizer {optimizer} --name {optimizer}"
+        ));
+        let accuracy = told["test_accuracy"].as_f64().unwrap();
+        assert!(accuracy > 0.9, "{optimizer}: {accuracy}");
+        assert_eq!(config(&place, optimizer)["training"]["optimizer"].as_str(), Some(optimizer));
+    }
+}
+
+#[test]
+fn layers_and_options_reach_the_run_and_its_config() {
+    let place = Place::new();
+    let flags = "train digits --device cpu --epochs 6 --layers 32,16 --norm batch --dropout 0.1 \
+                 --optimizer adam --decay decoupled --weight-decay 0.5 --no-decay --clip-norm 1 \
+                 --ema 0.9 --micro-batch 16 --class-weights balanced";
+    place.done(&format!("{flags} --name a"));
+    place.done(&format!("{flags} --name b"));
+    let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
+    assert_eq!(model("a").unwrap(), model("b").unwrap(), "the same flags give another model");
+    let config = config(&place, "a");
+    let (net, training) = (&config["net"], &config["training"]);
+    assert_eq!((net["norm"].as_str(), net["dropout"].as_float()), (Some("batch"), Some(0.1)));
+    assert_eq!(training["decay"].as_str(), Some("decoupled"));
+    assert_eq!(training["no-decay"].as_bool(), Some(true));
+    assert_eq!(training["clip-norm"].as_float(), Some(1.0));
+    assert_eq!(training["ema"].as_float(), Some(0.9));
+    assert_eq!(training["micro-batch"].as_integer(), Some(16));
+    // The weights that `balanced` came to, one per class.
+    assert_eq!(training["class-weights"].as_str().unwrap().split(',').count(), 10);
+
+    // Each flag makes another model.
+    for flag in [
+        "--norm batch",
+        "--dropout 0.1",
+        "--decay decoupled",
+        "--no-decay",
+        "--clip-norm 1",
+        "--ema 0.9",
+        "--class-weights balanced",
+    ] {
+        let without = flags.replace(flag, "");
+        assert_ne!(without, flags, "{flag} isn't there to be left out");
+        let name = flag.replace(['-', ' ', '.'], "");
+        place.done(&format!("{without} --name {name}"));
+        assert_ne!(model(&name).unwrap(), model("a").unwrap(), "{flag} changes nothing");
+    }
+    place.done(&format!("{} --clip-value 0.001 --name value", flags.replace("--clip-norm 1", "")));
+    assert_ne!(model("value").unwrap(), model("clipnorm1").unwrap());
+}
+
+/// What is saved is what was scored: the average.
+#[test]
+fn averaged_weights_are_scored_and_saved() {
+    let place = Place::new();
+    let told = place.json("train digits --device cpu --epochs 5 --ema 0.95 --norm batch --name e");
+    let again = place.json("eval runs/e");
+    for key in ["test_loss", "test_accuracy"] {
+        let (a, b) = (told[key].as_f64().unwrap(), again[key].as_f64().unwrap());
+        assert!((a - b).abs() <= 1e-6, "{key}: {a} when trained, {b} when loaded");
+    }
+    let raw = place.json("train digits --device cpu --epochs 5 --norm batch --name r");
+    assert_ne!(raw["test_loss"], told["test_loss"]);
+}
+
+#[test]
+fn early_stopping_ends_early_and_says_so() {
+    let place = Place::new();
+    let flags = "train digits --device cpu --optimizer adam --label-smoothing 0 --lr 0.01";
+    let told = place.json(&format!("{flags} --early-stopping=3 --epochs 500 --name s"));
+    let (epochs, best) = (told["epochs"].as_u64().unwrap(), told["best_epoch"].as_u64().unwrap());
+    assert_eq!(epochs, best + 3);
+    let metrics = fs::read_to_string(place.path("runs/s/metrics.csv")).unwrap();
+    let losses: Vec<f64> = rows(&metrics)[1..].iter().map(|row| row[4].parse().unwrap()).collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses[usize::try_from(best).unwrap() - 1], least);
+    assert_eq!(losses.len() as u64, epochs);
+    let text = place.done(&format!("{flags} --early-stopping=3 --epochs 500 --name t"));
+    assert!(text.contains(&format!("stopped early; the best was epoch {best}")), "{text}");
+    let by_score = format!("{flags} --early-stopping --stop-on score --epochs 500 --name u");
+    assert!(place.json(&by_score)["best_epoch"].is_u64());
+    // Without it there is no best epoch to tell.
+    let plain = place.json(&format!("{flags} --epochs 1 --name v"));
+    assert_eq!(plain["best_epoch"], Value::Null);
+}
+
+#[test]
+fn insights_leave_a_table_columns_and_a_picture() {
+    let place = Place::new();
+    let flags = "train digits --device cpu --epochs 2 --optimizer adam --weight-decay 0.01 \
+                 --layers 32 --norm layer --dropout 0.2";
+    place.done(&format!("{flags} --insight-every 10 --name i"));
+    let read = |file: &str| fs::read_to_string(place.path("runs/i").join(file)).unwrap();
+    let table = rows(&read("insights.csv"));
+    assert_eq!(table[0].len(), 15);
+    // 80 steps, eight measured, of six tensors.
+    assert_eq!(table.len(), 1 + 8 * 6);
+    let column = |name: &str| table[0].iter().position(|head| head == name).unwrap();
+    for row in &table[1..] {
+        for name in ["weight_norm", "gradient_norm", "update_norm", "effective_step_median"] {
+            let value: f64 = row[column(name)].parse().unwrap();
+            assert!(value.is_finite() && value >= 0.0, "{name}: {row:?}");
+        }
+        // Adam with L2: each weight decays by its own coefficient.
+        let p10: f64 = row[column("decay_p10")].parse().unwrap();
+        let p90: f64 = row[column("decay_p90")].parse().unwrap();
+        assert!(p10 <= p90, "{row:?}");
+        // The ReLU stands behind the norm, layer 1.
+        assert_eq!(!row[column("dead_units")].is_empty(), row[1] == "1.weight", "{row:?}");
+    }
+    let metrics = rows(&read("metrics.csv"));
+    assert_eq!(metrics[0][7..], ["gradient_norm", "update_ratio", "effective_step", "dead_units"]);
+    assert!(metrics[1..].iter().all(|row| row[7..].iter().all(|x| x.parse::<f64>().is_ok())));
+    let svg = read("insights.svg");
+    assert!(svg.starts_with("<svg") && !svg.contains("NaN"));
+
+    place.done(&format!("{flags} --name plain"));
+    let plain = fs::read_to_string(place.path("runs/plain/metrics.csv")).unwrap();
+    assert_eq!(rows(&plain)[0].len(), 7, "columns that nobody asked for");
+    assert!(!place.path("runs/plain/insights.csv").exists());
+}
+
+#[test]
+fn flags_that_mean_nothing_are_refused() {
+    let place = Place::new();
+    for (flags, parts) in [
+        ("--dropout 1", ["--dropout", "below 1"]),
+        ("--dropout nan", ["--dropout", "below 1"]),
+        ("--clip-norm 0", ["--clip-norm", "above 0"]),
+        ("--clip-norm 1 --clip-value 1", ["--clip-norm", "--clip-value"]),
+        ("--ema 1", ["--ema", "below 1"]),
+        ("--micro-batch 0", ["--micro-batch", "at least 1"]),
+        ("--stop-on score", ["--early-stopping", "required"]),
+        ("--early-stopping=0", ["--early-stopping", "at least 1"]),
+        ("--early-stopping --validation 0", ["early stopping", "give some"]),
+        ("--class-weights 1,2", ["has 2 numbers", "10 classes"]),
+        ("--class-weights 1,-2", ["--class-weights", "at least 0"]),
+        ("--optimizer adan", ["adan", "adam"]),
+        ("--norm group", ["group", "batch"]),
+        ("--insight-every 0", ["--insight-every", "at least 1"]),
+        ("--norm batch --batch-size 1", ["layer 1", "at least 2 rows"]),
+        ("--norm batch --micro-batch 1", ["layer 1", "micro_batch"]),
+        ("--optimizer lion --momentum 0.5", ["--momentum", "lion"]),
+    ] {
+        place.refused_with(&format!("train digits --device cpu {flags}"), &parts);
+    }
+    let weights = format!(
+        "train {} --device cpu --class-weights balanced",
+        common::place::table("diabetes.train.csv")
+    );
+    place.refused_with(&weights, &["--class-weights", "mse"]);
+}
