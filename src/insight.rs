@@ -6,6 +6,26 @@ use crate::plan::{Plan, Stage, Tensor};
 
 /// Measurements of one training step ([`TrainOptions::insight_every`]).
 ///
+/// ```
+/// use std::ops::ControlFlow;
+/// use wgrad::data::{Dataset, Targets};
+/// use wgrad::{CpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer};
+///
+/// let data = Dataset::new(vec![-1.0, 1.0], 1, Targets::Values { values: vec![0.0, 2.0], width: 1 })?;
+/// let mut options = TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3));
+/// options.insight_every = Some(1);
+/// let plan = Plan::new(&Mlp::new(1).linear(1), &options)?;
+/// let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan), &data, None)?;
+/// trainer.train_epoch(|progress| {
+///     for tensor in progress.insight.into_iter().flat_map(|insight| &insight.tensors) {
+///         // Adam's first step is of full length: |m̂|/(√v̂ + ε) = 1.
+///         assert!((tensor.effective_step.mean - 1.0).abs() < 1e-3);
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// [`TrainOptions::insight_every`]: crate::TrainOptions::insight_every
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -9,11 +9,13 @@
 //! ```
 //!
 //! * [`data`] turns tables into a [`Dataset`](data::Dataset), which an engine keeps in its memory.
-//! * [`Mlp`] describes the net, [`TrainOptions`] the training: [`Loss`], [`Optimizer`],
-//!   [`Schedule`], [`Plateau`], [`Sampling`].
+//! * [`Mlp`] describes the net, a sequence of [`Layer`]s; [`TrainOptions`] the training: [`Loss`],
+//!   [`Optimizer`] with [`ParameterGroup`]s and [`Clip`]ping, [`Schedule`], [`Plateau`],
+//!   [`Sampling`], [`EarlyStopping`].
 //! * [`Plan`] computes every size, byte and FLOP of both before anything is allocated.
 //! * [`GpuEngine`] and [`CpuEngine`] execute a plan; [`Engine`] is what they have in common.
-//! * [`Trainer`] drives an engine and reports as it goes.
+//! * [`Trainer`] drives an engine and reports as it goes; [`Insight`] is what it can measure of a
+//!   step.
 //! * [`ModelFile`] stores the result as safetensors, named as PyTorch's `state_dict`.
 //!
 //! # Example

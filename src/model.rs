@@ -16,6 +16,9 @@ use crate::layer::{BatchNorm, Dropout, Layer, LayerNorm, Linear};
 /// let mlp = Mlp::new(784).linear(128).activation(Activation::Relu).linear(10);
 /// assert_eq!((mlp.in_features(), mlp.out_features()), (784, 10));
 /// assert_eq!(mlp.to_string(), "784-128-relu-10");
+///
+/// let mlp = Mlp::new(64).linear(32).batch_norm().activation(Activation::Relu).dropout(0.2).linear(10);
+/// assert_eq!(mlp.to_string(), "64-32-bn-relu-drop0.2-10");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,7 @@ use crate::ops::loss::RowMetrics;
 use crate::ops::norm::Statistics;
 use crate::ops::optimizer::{self, Arenas};
 use crate::optimizer::{Update, group_of};
-use crate::plan::Plan;
+use crate::plan::{Plan, Stage};
 use crate::real::Real;
 
 /// Trains and evaluates on the CPU: in `f32` the reference and the fallback where there is no GPU,
@@ -39,7 +39,7 @@ pub struct CpuEngine<T> {
     activations: Vec<Vec<T>>,
     /// Of each norm stage's groups.
     statistics: Vec<Vec<Statistics<T>>>,
-    /// Sums over each norm stage's groups, on the way back.
+    /// Sums over each norm stage's columns or groups, on the way back.
     sums: Vec<Vec<[T; 2]>>,
     /// dL/dZ of the stage at hand and of the one before it.
     errors: [Vec<T>; 2],
@@ -78,7 +78,12 @@ impl<T: Real> CpuEngine<T> {
         let kept = [parameters.clone(), averages.clone()];
         let best = if options.early_stopping.is_some() { kept.clone() } else { Default::default() };
         let measured = if options.insight_every.is_some() { trained } else { 0 };
-        let groups = |stage: &crate::plan::Stage| stage.norm_groups(rows);
+        let groups = |stage: &Stage| stage.norm_groups(rows);
+        // A layer norm's sums are first those of its columns, then those of its rows.
+        let sums = |stage: &Stage| match groups(stage) {
+            0 => 0,
+            groups => groups.max(stage.in_features),
+        };
         Self {
             parameters,
             gradients: zeros(trained),
@@ -91,7 +96,7 @@ impl<T: Real> CpuEngine<T> {
                 .iter()
                 .map(|s| vec![Statistics::default(); groups(s)])
                 .collect(),
-            sums: plan.stages().iter().map(|s| vec![[T::ZERO; 2]; groups(s)]).collect(),
+            sums: plan.stages().iter().map(|s| vec![[T::ZERO; 2]; sums(s)]).collect(),
             errors: std::array::from_fn(|_| zeros(rows * plan.widest_output())),
             batch_inputs: zeros(rows * plan.mlp().in_features()),
             batch_targets: zeros(rows * plan.target_width()),

@@ -278,9 +278,9 @@ impl<T: Real> NormInput<'_, T> {
         epilogue.forward(draw, self.columns, output, kept);
     }
 
-    /// Twin of `shaders/norm_backward_columns.wgsl`: (Σ dZ, Σ dZ·x̂) of each column. The gradients of
-    /// β and γ are these sums, added to what is there if `accumulate`; empty slices where there are
-    /// none.
+    /// Twin of `shaders/norm_backward_columns.wgsl`: `sums` of each column (Σ dZ, Σ dZ·x̂), which are
+    /// also those of a batch norm's groups. The gradients of β and γ are these sums, added to what is
+    /// there if `accumulate`; empty slices where there are none.
     pub(crate) fn backward_columns(
         &self,
         accumulate: bool,
@@ -289,18 +289,15 @@ impl<T: Real> NormInput<'_, T> {
         gradient_weight: &mut [T],
         gradient_bias: &mut [T],
     ) {
-        let mut totals = vec![[T::ZERO; 2]; self.columns];
+        sums.fill([T::ZERO; 2]);
         for ((_, column, x), &dz) in self.normalised().zip(gradient_output) {
-            totals[column][0] += dz;
-            totals[column][1] += dz * x;
+            sums[column][0] += dz;
+            sums[column][1] += dz * x;
         }
         let add =
             |gradient: &mut T, sum: T| *gradient = if accumulate { *gradient + sum } else { sum };
-        gradient_bias.iter_mut().zip(&totals).for_each(|(g, sums)| add(g, sums[0]));
-        gradient_weight.iter_mut().zip(&totals).for_each(|(g, sums)| add(g, sums[1]));
-        if !self.norm.per_row {
-            sums.copy_from_slice(&totals);
-        }
+        gradient_bias.iter_mut().zip(&*sums).for_each(|(g, sums)| add(g, sums[0]));
+        gradient_weight.iter_mut().zip(&*sums).for_each(|(g, sums)| add(g, sums[1]));
     }
 
     /// Twin of `shaders/norm_backward_rows.wgsl`: (Σ γ·dZ, Σ γ·dZ·x̂) of each row.

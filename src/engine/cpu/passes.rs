@@ -135,7 +135,7 @@ impl<T: Real> CpuEngine<T> {
                 StageOp::Norm(norm) => {
                     let columns = stage.in_features;
                     let groups = norm.groups(rows, columns);
-                    let sums = &mut self.sums[index][..groups];
+                    let sums = &mut self.sums[index];
                     let normal = NormInput {
                         norm,
                         columns,
@@ -147,10 +147,12 @@ impl<T: Real> CpuEngine<T> {
                         Some([weight, bias]) => disjoint(&mut self.gradients, [weight, bias]),
                         None => [&mut [] as &mut [T], &mut []],
                     };
-                    normal.backward_columns(accumulate, gradient_output, sums, weight, bias);
+                    let of_columns = &mut sums[..columns];
+                    normal.backward_columns(accumulate, gradient_output, of_columns, weight, bias);
                     if norm.per_row {
-                        normal.backward_rows(gradient_output, sums);
+                        normal.backward_rows(gradient_output, &mut sums[..groups]);
                     }
+                    let sums = &sums[..groups];
                     if let Some((epilogue, kept, into)) = below {
                         normal.backward_input(&epilogue, draw, sums, gradient_output, kept, into);
                     }

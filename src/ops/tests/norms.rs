@@ -98,11 +98,12 @@ impl Problem {
         let zeros = || vec![T::ZERO; len];
         let (mut output, mut input_gradient) = (zeros(), zeros());
         normal.forward(&NONE, None, &mut output, &mut []);
-        let mut sums = vec![[T::ZERO; 2]; self.groups()];
+        let mut sums = vec![[T::ZERO; 2]; columns];
         let parameters = if norm.affine.is_some() { columns } else { 0 };
         let (mut dw, mut db) = (vec![T::ZERO; parameters], vec![T::ZERO; parameters]);
         normal.backward_columns(false, &gradient, &mut sums, &mut dw, &mut db);
         if norm.per_row {
+            sums.resize(self.rows, [T::ZERO; 2]);
             normal.backward_rows(&gradient, &mut sums);
         }
         normal.backward_input(&NONE, None, &sums, &gradient, &[], &mut input_gradient);
