@@ -140,6 +140,39 @@ fn insights_leave_a_table_columns_and_a_picture() {
     assert!(!place.path("runs/plain/insights.csv").exists());
 }
 
+/// y = x in rows that count, y = −x in rows that don't.
+#[test]
+fn rows_count_by_their_weight() {
+    let place = Place::new();
+    let mut csv = String::from("x,w,y\n");
+    for i in 0..200 {
+        let (x, lies) = (f64::from(i) / 100.0 - 1.0, i % 3 == 0);
+        csv += &format!("{x},{},{}\n", if lies { 0 } else { 2 }, if lies { -x } else { x });
+    }
+    place.write("t.csv", &csv);
+    let flags = "train t.csv --device cpu --layers none --epochs 40 --lr 0.05 --weight-decay 0";
+    let told = place.json(&format!("{flags} --weights w --name w"));
+    assert!(told["test_loss"].as_f64().unwrap() < 1e-3, "{told}");
+    let config = config(&place, "w");
+    assert_eq!(config["data"]["weights"].as_str(), Some("w"));
+    // Scored again, the rows count as they did; the net reads x alone.
+    let again = place.json("eval runs/w");
+    let close =
+        |key: &str| (told[key].as_f64().unwrap() - again[key].as_f64().unwrap()).abs() < 1e-6;
+    assert!(close("test_loss"), "{told} {again}");
+    place.write("new.csv", "x\n0.5\n");
+    let predicted: f64 = rows(&place.done("predict runs/w new.csv"))[1][0].parse().unwrap();
+    assert!((predicted - 0.5).abs() < 0.05, "{predicted}");
+
+    place.write("bad.csv", &csv.replacen(",2,", ",-2,", 1));
+    fs::remove_dir_all(place.path("runs")).unwrap();
+    place.refused_with(
+        &flags.replace("t.csv", "bad.csv --weights w"),
+        &["--weights w", "is -2, but must be finite and not negative"],
+    );
+    place.refused_with(&format!("{flags} --weights v"), &["v"]);
+}
+
 #[test]
 fn flags_that_mean_nothing_are_refused() {
     let place = Place::new();

@@ -159,6 +159,9 @@ pub(crate) struct ColumnArgs {
     /// Columns to leave out
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
     pub ignore: Vec<String>,
+    /// Column with what each row counts in the loss; not an input
+    #[arg(long, value_name = "COL")]
+    pub weights: Option<String>,
     /// What to do about missing input cells
     #[arg(long, value_name = "HOW", default_value_t = MissingCells::Reject)]
     pub missing: MissingCells,

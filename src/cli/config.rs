@@ -51,6 +51,8 @@ pub(crate) struct DataConfig {
     pub target: Vec<String>,
     pub task: Task,
     pub ignore: Vec<String>,
+    /// Name of the column with the rows' weights.
+    pub weights: Option<String>,
     pub missing: MissingCells,
     pub scaling: ScalingChoice,
     pub validation: f32,
@@ -160,6 +162,7 @@ impl Config {
                 target: columns.target.clone(),
                 task: columns.task,
                 ignore: columns.ignore.clone(),
+                weights: columns.weights.clone(),
                 missing: columns.missing,
                 scaling: columns.scaling,
                 validation: columns.validation,
@@ -391,7 +394,7 @@ impl DataConfig {
         SchemaOptions {
             targets: self.target.clone(),
             kind: self.task.into(),
-            ignore: self.ignore.clone(),
+            ignore: self.ignore.iter().chain(&self.weights).cloned().collect(),
             scaling: self.scaling.into(),
             missing: self.missing.into(),
         }

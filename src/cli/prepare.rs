@@ -25,11 +25,11 @@ impl Prepared {
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &options)?;
         config.complete(&table, &schema, parts.train.len())?;
-        let encode = |rows: &[u32]| schema.encode(&table, rows);
+        let encode = |rows: &[u32]| encoded(&schema, &table, rows, config.data.weights.as_deref());
         let some = |rows: &[u32]| (!rows.is_empty()).then(|| encode(rows)).transpose();
         let train = encode(&parts.train)?;
-        config.balance(&train)?;
         let (validation, test) = (some(&parts.validation)?, some(&parts.test)?);
+        config.balance(&train)?;
         Ok(Self { table, schema, train, validation, test })
     }
 
@@ -81,7 +81,37 @@ pub(crate) fn test_rows(config: &Config, schema: &Schema) -> Result<Dataset, Fai
             "the run kept no rows to test on (--test 0); name a table to score on",
         ));
     }
-    Ok(schema.encode(&table, &parts.test)?)
+    encoded(schema, &table, &parts.test, config.data.weights.as_deref())
+}
+
+/// Rows of a table as the net reads them, with their weights from the column of that name.
+fn encoded(
+    schema: &Schema,
+    table: &Table,
+    rows: &[u32],
+    weights: Option<&str>,
+) -> Result<Dataset, Failure> {
+    let data = schema.encode(table, rows)?;
+    let Some(name) = weights else { return Ok(data) };
+    let refuse = |problem: String| {
+        Err(Failure::input(format!("--weights {name}: {problem} in {}", table.source_name())))
+    };
+    let Some(column) = table.columns().iter().find(|column| column.name == name) else {
+        let names: Vec<_> = table.columns().iter().map(|c| c.name.as_str()).collect();
+        return refuse(format!("there is no such column among {}", names.join(", ")));
+    };
+    let ColumnValues::Numeric(values) = &column.values else {
+        return refuse("the column holds text, not numbers,".into());
+    };
+    let weights: Vec<f32> = rows.iter().map(|&row| values[row as usize]).collect();
+    match weights.iter().zip(rows).find(|(w, _)| !(w.is_finite() && **w >= 0.0)) {
+        Some((w, row)) if w.is_nan() => refuse(format!("the weight of row {} is missing", row + 1)),
+        Some((w, row)) => refuse(format!(
+            "the weight of row {} is {w}, but must be finite and not negative",
+            row + 1
+        )),
+        None => Ok(data.with_weights(weights)?),
+    }
 }
 
 fn partition(table: &Table, config: &Config) -> Result<Partition, Failure> {
