@@ -173,6 +173,58 @@ fn rows_count_by_their_weight() {
     place.refused_with(&format!("{flags} --weights v"), &["v"]);
 }
 
+/// A diverged run is told as JSON too, with what is known.
+#[test]
+fn divergence_is_told_as_json() {
+    let place = Place::new();
+    let output = place.run("train digits --device cpu --optimizer sgd --lr 1e9 --json --name d");
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["diverged"].as_str().unwrap().contains("the loss of step"), "{told}");
+    assert_eq!(told["test_loss"], Value::Null);
+    assert!(place.path("runs/d/model.safetensors").exists());
+}
+
+/// What a table's cells hold never reaches the terminal as commands.
+#[test]
+fn control_characters_are_shown_not_sent() {
+    let place = Place::new();
+    let rows: String =
+        (0..60).map(|i| format!("{i},{}\n", if i < 30 { "a\u{1b}[31mb" } else { "c" })).collect();
+    place.write("t.csv", &format!("x,y\n{rows}"));
+    let output = place.run("train t.csv --device cpu --epochs 2");
+    assert!(output.status.success());
+    for stream in [&output.stdout, &output.stderr] {
+        assert!(!stream.contains(&0x1b), "{}", String::from_utf8_lossy(stream));
+    }
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("a\\u{1b}[31mb"), "{told}");
+}
+
+/// A folder that can't be written any more costs the files, not the scores.
+#[test]
+#[cfg(unix)]
+fn scores_are_told_even_if_nothing_can_be_written() {
+    let place = Place::new();
+    // The model's place is taken by a folder.
+    let mut child = place
+        .command("train digits --device cpu --epochs 300 --name f")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let model = place.path("runs/f/model.safetensors");
+    while !place.path("runs/f").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    fs::create_dir_all(model.join("in the way")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("test accuracy"), "{told}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("model.safetensors"));
+}
+
 #[test]
 fn flags_that_mean_nothing_are_refused() {
     let place = Place::new();

@@ -12,7 +12,7 @@ use super::device::{Device, Job};
 use super::failure::Failure;
 use super::prepare;
 use super::results::Results;
-use super::talk::{Talk, count};
+use super::talk::{Talk, count, printable};
 use super::trained::Trained;
 
 pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
@@ -45,7 +45,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
         object.insert("model".into(), json!(args.model));
         format!("{}\n", Value::Object(object))
     } else {
-        results.text()
+        printable(&results.text())
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
 }

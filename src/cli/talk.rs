@@ -24,7 +24,21 @@ pub(crate) fn complain(message: &str) {
 
 fn write_line(text: impl fmt::Display) {
     // Nobody is left to be told if this fails, and a run should go on.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(&text.to_string()));
+}
+
+/// A text whose control characters but for line ends can be seen: those of a table's cells would
+/// otherwise move the cursor, or worse.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// A whole number with commas, and what it counts: `1 row`, `1,797 rows`.

@@ -19,7 +19,7 @@ use super::prepare::Prepared;
 use super::progress::{Display, rate};
 use super::results::{Results, score_entry};
 use super::run_folder::{self, CHART, CONFIG, INSIGHTS, MODEL, RunFolder};
-use super::talk::{Talk, count, duration};
+use super::talk::{Talk, count, duration, printable};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
@@ -83,53 +83,45 @@ impl Job for Training<'_> {
 
         let mut log = Log { folder, insights, history: Vec::new() };
         let end = self.epochs(&mut trainer, &mut log)?;
-        let Log { folder, insights, history } = log;
-        self.save(&mut trainer, &folder)?;
-        let title = format!("{} · {}", folder_name(&folder), trainer.engine().plan().mlp());
-        if !history.is_empty() {
-            folder.write(CHART, &chart::svg(&title, &history)?)?;
-        }
-        if let Some(svg) = insights.map(|insights| insights.svg(&title)).transpose()?.flatten() {
-            folder.write(INSIGHTS, &svg)?;
-        }
-        let mut config = self.config.clone();
-        config.run.outcome = match &end {
-            End::Complete => "complete".into(),
-            End::Interrupted => "interrupted".into(),
-            End::Diverged(error) => error.to_string(),
+        // Scores are told even if a full disk keeps the rest from being written.
+        let written = self.leave(&mut trainer, &log, &end);
+        let diverged = match &end {
+            End::Diverged(error) => Some(error.to_string()),
+            _ => None,
         };
-        folder.write(CONFIG, &config.to_toml()?)?;
-        let model = folder.file(MODEL);
-        let interrupted = match end {
-            End::Diverged(error) => {
-                return Err(Failure::run(format!(
-                    "{error}; the parameters from before that epoch are in {}",
-                    model.display()
-                )));
-            }
-            End::Interrupted => {
-                self.talk.line(format_args!("interrupted; the model is saved"));
-                true
-            }
-            End::Complete => false,
-        };
-
-        let test = data.test.as_ref();
+        if matches!(end, End::Interrupted) && written.is_ok() {
+            self.talk.line(format_args!("interrupted; the model is saved"));
+        }
         // With the weights that were saved: their average, where one is kept.
         trainer.engine_mut().swap_average();
+        let test = data.test.as_ref().filter(|_| diverged.is_none());
         let results =
             test.map(|test| Results::of(trainer.engine_mut(), &data.schema, test)).transpose()?;
         let summary = Summary {
             config: self.config,
-            folder: &folder,
-            history: &history,
+            folder: &log.folder,
+            history: &log.history,
             results,
-            interrupted,
+            interrupted: matches!(end, End::Interrupted),
+            diverged: diverged.as_deref(),
             steps: trainer.steps(),
         };
         self.talk.line("");
-        let text = if self.json { summary.json() } else { summary.text() };
-        std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+        let text = match (self.json, &diverged) {
+            (true, _) => summary.json(),
+            (false, None) => printable(&summary.text()),
+            (false, Some(_)) => String::new(),
+        };
+        let mut out = std::io::stdout();
+        out.write_all(text.as_bytes()).map_err(Failure::write("standard output"))?;
+        written?;
+        match diverged {
+            Some(error) => Err(Failure::run(format!(
+                "{error}; the parameters from before that epoch are in {}",
+                log.folder.file(MODEL).display()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -199,6 +191,32 @@ impl Training<'_> {
         Ok(End::Complete)
     }
 
+    /// Writes the model, the pictures and how it ended.
+    fn leave<E: Engine>(
+        &self,
+        trainer: &mut Trainer<E>,
+        log: &Log,
+        end: &End,
+    ) -> Result<(), Failure> {
+        let Log { folder, insights, history } = log;
+        self.save(trainer, folder)?;
+        let title = format!("{} · {}", folder_name(folder), trainer.engine().plan().mlp());
+        if !history.is_empty() {
+            folder.write(CHART, &chart::svg(&title, history)?)?;
+        }
+        let svg = insights.as_ref().map(|insights| insights.svg(&title)).transpose()?.flatten();
+        if let Some(svg) = svg {
+            folder.write(INSIGHTS, &svg)?;
+        }
+        let mut config = self.config.clone();
+        config.run.outcome = match end {
+            End::Complete => "complete".into(),
+            End::Interrupted => "interrupted".into(),
+            End::Diverged(error) => error.to_string(),
+        };
+        folder.write(CONFIG, &config.to_toml()?)
+    }
+
     fn save<E: Engine>(&self, trainer: &mut Trainer<E>, folder: &RunFolder) -> Result<(), Failure> {
         let parameters = trainer.parameters()?;
         if parameters.iter().any(|w| !w.is_finite()) {
@@ -227,6 +245,8 @@ struct Summary<'a> {
     /// On the test rows, if there are any.
     results: Option<Results>,
     interrupted: bool,
+    /// Why training went wrong, if it did.
+    diverged: Option<&'a str>,
     steps: u64,
 }
 
@@ -295,6 +315,7 @@ impl Summary<'_> {
             ("device", json!(run.device_name)),
             ("seed", json!(self.config.training.seed)),
             ("interrupted", json!(self.interrupted)),
+            ("diverged", json!(self.diverged)),
             ("run", json!(self.folder.path())),
         ];
         object.extend(entries.map(|(name, value)| (name.to_owned(), value)));
