@@ -353,6 +353,34 @@ fn divergence_in_the_last_step_is_seen_on_the_gpu() {
     divergence_in_the_last_step(gpu_engine);
 }
 
+/// A host app polls its device on threads of its own, and may so take over the engine's callbacks.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_host_that_polls_beside_the_engine_does_no_harm() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let data = learnable(8, 2, 1, &Loss::Mse, 3);
+    let options =
+        TrainOptions { batch_size: 8, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.01)) };
+    let engine = gpu_engine(Plan::new(&Mlp::new(2).linear(1), &options).unwrap());
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    common::gpu().device.poll(wgpu::PollType::Poll).unwrap();
+                }
+            });
+        }
+        let epochs: Vec<_> =
+            (0..120).map(|_| trainer.train_epoch(|_| ControlFlow::Continue(()))).collect();
+        done.store(true, Ordering::Relaxed);
+        for report in epochs {
+            assert_eq!(report.unwrap().train.rows, 8);
+        }
+    });
+}
+
 #[test]
 fn breaking_off_keeps_what_was_done() {
     let loss = Loss::Mse;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::buffers::METRICS_BYTES;
 use crate::engine::{Metrics, Report};
@@ -23,6 +23,9 @@ pub(crate) const METRICS_STAGED: u64 = MAX_PARTS as u64 * METRICS_BYTES;
 const METRICS_WORDS: usize = MAX_PARTS * 4;
 /// Parts of the first submission, before anything is measured.
 const FIRST_PARTS: usize = 4;
+/// How long after a submission's end its metrics may arrive: another thread may be held up on the way
+/// to tell of them.
+const LATEST_CALLBACK: Duration = Duration::from_secs(10);
 /// What a submission should take. Desktops reset a GPU after about two seconds and feel sluggish
 /// after a few frames.
 const SUBMISSION_SECONDS: f64 = 0.02;
@@ -119,7 +122,7 @@ impl Flights {
             }
             waited = true;
             let oldest = self.under_way.front().map(|flight| flight.submission.clone());
-            self.wait_for(oldest)?;
+            self.wait_for(oldest, self.under_way.len() - 1)?;
         }
     }
 
@@ -150,7 +153,7 @@ impl Flights {
             return Ok(false);
         }
         let newest = self.under_way.back().map(|flight| flight.submission.clone());
-        self.wait_for(newest)?;
+        self.wait_for(newest, 0)?;
         Ok(true)
     }
 
@@ -158,18 +161,30 @@ impl Flights {
         into.append(&mut self.reports);
     }
 
-    /// Waits for a submission of ours, and for nothing that the host app submitted after it.
-    fn wait_for(&mut self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let before = self.under_way.len();
+    /// Waits for a submission of ours, and for nothing that the host app submitted after it, until no
+    /// more than `left` flights are under way.
+    fn wait_for(
+        &mut self,
+        submission_index: Option<wgpu::SubmissionIndex>,
+        left: usize,
+    ) -> Result<()> {
         poll(&self.device, wgpu::PollType::Wait { submission_index, timeout: None })?;
-        self.land()?;
-        if self.under_way.len() < before {
-            return Ok(());
+        let done = Instant::now();
+        loop {
+            self.land()?;
+            if self.under_way.len() <= left {
+                return Ok(());
+            }
+            // Another thread that polls the same device may have taken our callbacks along, and be
+            // about to call them.
+            if done.elapsed() > LATEST_CALLBACK {
+                return Err(Error::Device {
+                    during: "waiting for the device",
+                    reason: "it returned before its work was done".into(),
+                });
+            }
+            std::thread::yield_now();
         }
-        Err(Error::Device {
-            during: "waiting for the device",
-            reason: "it returned before its work was done".into(),
-        })
     }
 
     /// Reads the metrics of all submissions that have ended, oldest first.
