@@ -52,6 +52,7 @@
 //! `wgrad = { version = "…", default-features = false }`.
 
 mod activation;
+pub mod bench;
 pub mod data;
 mod early_stopping;
 mod engine;

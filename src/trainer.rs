@@ -226,6 +226,29 @@ impl<E: Engine> Trainer<E> {
         })
     }
 
+    /// Trains so many steps, over as many epochs as they take, with nothing in between, and waits for
+    /// them: what a measurement of the engine alone times.
+    pub(crate) fn run_steps(&mut self, steps: u64) -> Result<()> {
+        let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
+        let end = self.step + steps;
+        while self.step < end {
+            let count = (end - self.step).min(self.engine.steps_at_once() as u64);
+            self.steps.clear();
+            for number in self.step + 1..=self.step + count {
+                let step = self.make_step(number, (number - 1) % in_epoch);
+                self.steps.push(step);
+            }
+            self.engine.train(&self.train.data, &self.steps)?;
+            self.step += count;
+            self.engine.reports(&mut self.reports)?;
+            self.reports.clear();
+        }
+        self.engine.finish()?;
+        self.engine.reports(&mut self.reports)?;
+        self.reports.clear();
+        Ok(())
+    }
+
     /// Whether early stopping ends the training here. Keeps the parameters of an improvement.
     fn stops(&mut self, validation: Option<Evaluation>) -> bool {
         let options = self.engine.plan().options().early_stopping;
