@@ -4,26 +4,23 @@
 //   dL/dp_k = ω_b ((1−ε) w_t (s_k − [k = t]) + ε/K (s_k Σ w − w_k)) · loss_scale,  s = softmax(p)
 //
 //   prediction   p  [batch, outputs]  logits; K = outputs
-//   target       t  [batch]           class indices, as f32, each followed by ω where rows are
+//   target       t  [data rows]       class indices, as f32, each followed by ω where rows are
 //                                     weighted, else ω = 1
 //   weight       w  [outputs]         class weights
 //   gradient        [batch, outputs]  every element of the batch's rows is written
-//   row_metrics     [batch]           (l_b, ω w_t, 1 if p_t is the first largest logit, not finite)
+//   rows            [batch]           where in the data set the batch's rows are
+//   metrics         [slots, GROUPS]   Σ (l_b, ω w_t, 1 if p_t is the first largest logit, not finite)
+//                                     over the rows of each workgroup
 //
-// One invocation computes one row.
+// The loop over the rows is that of loss.wgsl.
 //
 // Host record and CPU twin: src/ops/loss.rs
 
-override WORKGROUP: u32;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
-    if row >= step.batch { return; }
-
+fn loss_of_row(row: u32, first_target: u32) -> vec4<f32> {
     let start = row * shape.outputs;
-    let label = u32(target_values[target_start(row)]);
-    let row_weight = sample_weight(row);
+    let label = u32(target_values[first_target]);
+    let row_weight = sample_weight(first_target);
 
     var largest = prediction[start];
     var predicted = 0u;
@@ -54,5 +51,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             (focus * (softmax - hit) + spread * (softmax * weights - weight[k])) * scale;
     }
     let score = select(0.0, 1.0, predicted == label);
-    row_metrics[row] = row_report(row_weight * loss, row_weight * weight[label], score);
+    return row_report(row_weight * loss, row_weight * weight[label], score);
 }

@@ -1,44 +1,67 @@
 // linear_backward_weight:  [dW | db] = dZᵀ·[X | 1]
 //
 //   gradient_output  dZ  [batch, out]
-//   input            X   [batch, in]
-//   gradient_weight  dW  [out, in]    every element is written, or added to if the step says so
-//   gradient_bias    db  [out]        likewise
+//   input            X   [batch, in]  if GATHERED the data set, [data rows, in]
+//   gradient             [arena], or [slices][dW | db]: dW [out, in] from shape.weight_at on and
+//                        db [out] from shape.bias_at on are written, or added to if the step says so
+//   rows             [batch]  read if GATHERED: the rows of the data set that the batch is
 //
-// The bias is the weight of one more input column that is always 1. The loop is that of
-// shaders/matmul.wgsl, with A = dZᵀ and B = [X | 1]; it sums the batch in the order of its rows.
+// The bias is the weight of one more input column that is always 1. The product is that of
+// matmul.wgsl, with A = dZᵀ and B = [X | 1]; it sums the batch in the order of its rows. Where the
+// gradient is too small to occupy a device, the batch is divided into slices, whose sums
+// gradient_sum.wgsl adds up.
 //
 // Host record and CPU twin: src/ops/linear.rs
 
-@group(0) @binding(2) var<storage, read> gradient_output: array<f32>;
-@group(0) @binding(3) var<storage, read> input: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gradient_weight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gradient_bias: array<f32>;
+@group(0) @binding(2) var<storage, read> gradient_output: array<Cell>;
+@group(0) @binding(3) var<storage, read> input: array<Cell>;
+@group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(5) var<storage, read> rows_of_data: array<u32>;
+
+override GATHERED: bool;
 
 const LEFT_BY_DEPTH = false;
 const RIGHT_BY_DEPTH = false;
 
-fn depth() -> u32 {
-    return step.batch;
+fn rows() -> u32 {
+    return shape.out_features;
 }
 
-fn left_at(output: u32, row: u32) -> f32 {
-    if row >= step.batch || output >= shape.out_features { return 0.0; }
-    return gradient_output[row * shape.out_features + output];
+fn columns() -> u32 {
+    return shape.in_features + 1u;
 }
 
-fn right_at(row: u32, column: u32) -> f32 {
-    if row >= step.batch || column > shape.in_features { return 0.0; }
-    if column == shape.in_features { return 1.0; }
-    return input[row * shape.in_features + column];
+fn depths(slice: u32) -> vec2<u32> {
+    let len = 4u * ((step.batch + 4u * shape.slices - 1u) / (4u * shape.slices));
+    return vec2<u32>(min(slice * len, step.batch), min((slice + 1u) * len, step.batch));
 }
 
-fn store(output: u32, column: u32, sum: f32) {
-    if output >= shape.out_features || column > shape.in_features { return; }
-    if column == shape.in_features {
-        gradient_bias[output] = sum + select(0.0, gradient_bias[output], step.accumulate != 0u);
-    } else {
-        let index = output * shape.in_features + column;
-        gradient_weight[index] = sum + select(0.0, gradient_weight[index], step.accumulate != 0u);
+fn left_row(row: u32, publish: bool) -> u32 {
+    return row;
+}
+
+fn left_run(row: u32, k: u32) -> vec4<f32> {
+    return gradient_output_run(k, row);
+}
+
+fn right_run(k: u32, column: u32) -> vec4<f32> {
+    var run = vec4<f32>();
+    if column < shape.in_features {
+        if GATHERED {
+            run = input_run(rows_of_data[k], column);
+        } else {
+            run = input_run(k, column);
+        }
     }
+    let bias = vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(shape.in_features);
+    return select(run, vec4<f32>(1.0), bias);
 }
+
+fn store(output: u32, column: u32, slice: u32, sum: f32) {
+    if output >= shape.out_features || column > shape.in_features { return; }
+    let dw = shape.weight_at + output * shape.in_features + column;
+    let of_bias = column == shape.in_features;
+    let index = slice * shape.slice_stride + select(dw, shape.bias_at + output, of_bias);
+    gradient[index] = sum + select(0.0, gradient[index], step.accumulate != 0u);
+}
+

@@ -1,4 +1,4 @@
-// loss: what the loss kernels bind, and what they report of a row. Host mirror: src/ops/loss.rs
+// loss: what the loss kernels bind, and what they report. Host mirror: src/ops/loss.rs
 
 struct LossShape {
     outputs: u32,
@@ -11,19 +11,43 @@ struct LossShape {
 @group(0) @binding(1) var<uniform> shape: LossShape;
 @group(0) @binding(2) var<storage, read> prediction: array<f32>;
 @group(0) @binding(3) var<storage, read> target_values: array<f32>;
-@group(0) @binding(4) var<storage, read> weight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(6) var<storage, read_write> row_metrics: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> rows: array<u32>;
+@group(0) @binding(5) var<storage, read> weight: array<f32>;
+@group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(7) var<storage, read_write> metrics: array<vec4<f32>>;
 
-// First target of a row.
-fn target_start(row: u32) -> u32 {
-    return row * (shape.target_width + step.weighted);
+override WORKGROUP: u32;
+// Workgroups at most, each with a place in the metrics of a step's part.
+override GROUPS: u32;
+
+var<workgroup> lane_sums: array<vec4<f32>, WORKGROUP>;
+
+// The losses of a batch, row by row: every invocation takes every so many rows, then the sums of a
+// workgroup are added as a tree and stored at the part's place. The host adds up the workgroups'.
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    var sum = vec4<f32>();
+    let stride = groups.x * WORKGROUP;
+    for (var row = group.x * WORKGROUP + lane; row < step.batch; row += stride) {
+        sum += loss_of_row(row, rows[row] * (shape.target_width + step.weighted));
+    }
+    lane_sums[lane] = sum;
+    workgroupBarrier();
+    for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {
+        if lane < width { lane_sums[lane] += lane_sums[lane + width]; }
+        workgroupBarrier();
+    }
+    if lane == 0u { metrics[step.slot * GROUPS + group.x] = lane_sums[0]; }
 }
 
-// What the data set lets a row count.
-fn sample_weight(row: u32) -> f32 {
+// What the data set lets a row count whose targets begin there.
+fn sample_weight(first_target: u32) -> f32 {
     if step.weighted == 0u { return 1.0; }
-    return target_values[target_start(row) + shape.target_width];
+    return target_values[first_target + shape.target_width];
 }
 
 // (loss, weight, score, 1 if the loss isn't finite)

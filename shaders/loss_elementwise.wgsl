@@ -1,10 +1,12 @@
 // loss_elementwise:  L = Σ_b ω_b Σ_k l(p, t) / (outputs·Σ ω)  and  dL/dp, in one pass
 //
 //   prediction   p  [batch, outputs]
-//   target       t  [batch, outputs]  each row followed by ω where rows are weighted, else ω = 1
+//   target       t  [data rows, outputs]  each row followed by ω where rows are weighted, else ω = 1
 //   weight       w  [outputs]         positive weights of BCE
 //   gradient        [batch, outputs]  dL/dp; every element of the batch's rows is written
-//   row_metrics     [batch]           (ω Σ l / outputs, ω, score, not finite)
+//   rows            [batch]           where in the data set the batch's rows are
+//   metrics         [slots, GROUPS]   Σ (ω Σ l / outputs, ω, score, not finite) over the rows of each
+//                                     workgroup
 //
 // with e = p − t:
 //   MSE    l = e²                 l' = 2e
@@ -13,26 +15,20 @@
 //   BCE    l = (1−t)p + q·ln(1 + e⁻ᵖ), q = 1 + (w−1)t      l' = (1−t) − q·σ(−p)
 //
 // The score is Σ e² for the first three, and for BCE 1 if every output is on its target's side.
-// One invocation computes one row.
+// The loop over the rows is that of loss.wgsl.
 //
 // Host record and CPU twin: src/ops/loss.rs
 
-override WORKGROUP: u32;
 override LOSS: u32;
 
 const MAE = 1u;
 const HUBER = 2u;
 const BCE = 3u;
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
-    if row >= step.batch { return; }
-
+fn loss_of_row(row: u32, first_target: u32) -> vec4<f32> {
     let outputs = f32(shape.outputs);
-    let row_weight = sample_weight(row);
+    let row_weight = sample_weight(first_target);
     let scale = row_weight * step.loss_scale / outputs;
-    let first_target = target_start(row);
     var sum = 0.0;
     var squares = 0.0;
     var right = 1.0;
@@ -47,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         if (p > 0.0) != (t > 0.5) { right = 0.0; }
     }
     let score = select(squares, right, LOSS == BCE);
-    row_metrics[row] = row_report(row_weight * sum / outputs, row_weight, score);
+    return row_report(row_weight * sum / outputs, row_weight, score);
 }
 
 // (l, l')

@@ -80,7 +80,9 @@ mod trainer;
 pub use activation::Activation;
 pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use engine::cpu::{CpuData, CpuEngine};
-pub use engine::gpu::{AdapterChoice, Gpu, GpuData, GpuEngine, GpuStats, adapters, is_software};
+pub use engine::gpu::{
+    AdapterChoice, Gpu, GpuData, GpuEngine, GpuStats, OPTIONAL_FEATURES, adapters, is_software,
+};
 pub use engine::{Engine, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};
 pub use init::Init;

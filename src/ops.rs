@@ -5,12 +5,14 @@
 
 pub(crate) mod activation;
 pub(crate) mod epilogue;
+pub(crate) mod gradient_sum;
 pub(crate) mod insight;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod metrics;
 pub(crate) mod norm;
 pub(crate) mod optimizer;
+pub(crate) mod product;
 pub(crate) mod sample;
 pub(crate) mod step;
 #[cfg(test)]
@@ -29,23 +31,26 @@ pub(crate) const WORKGROUP: u32 = 64;
 
 /// Every record, for the tests that hold for all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&crate::engine::kernel::Kernel; 18] = [
-    &sample::SAMPLE,
-    &linear::LINEAR_FORWARD,
-    &norm::NORM_STATISTICS,
-    &norm::NORM_FORWARD,
-    &activation::ACTIVATION_FORWARD,
-    &loss::LOSS_ELEMENTWISE,
-    &loss::CROSS_ENTROPY,
-    &metrics::METRICS,
-    &activation::ACTIVATION_BACKWARD,
-    &norm::NORM_BACKWARD_COLUMNS,
-    &norm::NORM_BACKWARD_ROWS,
-    &norm::NORM_BACKWARD_INPUT,
-    &linear::LINEAR_BACKWARD_INPUT,
-    &linear::LINEAR_BACKWARD_WEIGHT,
-    &optimizer::GRADIENT_NORM,
-    &optimizer::OPTIMIZER,
-    &insight::INSIGHT,
-    &insight::DEAD_UNITS,
-];
+pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
+    let products =
+        [&linear::LINEAR_FORWARD, &linear::LINEAR_BACKWARD_INPUT, &linear::LINEAR_BACKWARD_WEIGHT];
+    let products = products.into_iter().flat_map(|family| family.kernels.iter().flatten());
+    let others = [
+        &sample::SAMPLE,
+        &norm::NORM_STATISTICS,
+        &norm::NORM_FORWARD,
+        &activation::ACTIVATION_FORWARD,
+        &loss::LOSS_ELEMENTWISE,
+        &loss::CROSS_ENTROPY,
+        &activation::ACTIVATION_BACKWARD,
+        &norm::NORM_BACKWARD_COLUMNS,
+        &norm::NORM_BACKWARD_ROWS,
+        &norm::NORM_BACKWARD_INPUT,
+        &gradient_sum::GRADIENT_SUM,
+        &optimizer::GRADIENT_NORM,
+        &optimizer::OPTIMIZER,
+        &insight::INSIGHT,
+        &insight::DEAD_UNITS,
+    ];
+    others.into_iter().chain(products).collect()
+}

@@ -153,6 +153,12 @@ impl Plan {
         self.stages.iter().position(trained).unwrap_or(0)
     }
 
+    /// Whether the first stage is a linear layer, which gathers the batch's rows from the data set
+    /// while it computes.
+    pub(crate) fn gathers(&self) -> bool {
+        matches!(self.stages[0].op, StageOp::Linear { .. })
+    }
+
     /// What makes the scalars of the optimizer's steps.
     pub(crate) fn updates(&self) -> Updates {
         let TrainOptions { optimizer, groups, clip, ema, .. } = &self.options;

@@ -3,6 +3,7 @@
 mod buffers;
 mod device;
 mod flights;
+mod forms;
 mod pipeline;
 mod program;
 mod readback;
@@ -10,7 +11,7 @@ mod readback;
 pub(crate) mod rig;
 mod scope;
 
-pub use device::{AdapterChoice, Gpu, adapters, is_software};
+pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,13 +20,13 @@ use super::cpu::evaluation_steps;
 use super::{Engine, Keep, Part, Report, Step, check_arena, check_data, rows_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::ops::sample::{SAMPLE, SampleShape};
 use crate::ops::step::StepUniform;
 use crate::plan::{Plan, bytes};
-use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage, whole};
+use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage};
 use flights::{Entry, Flights, MAX_PARTS, Measured};
 use pipeline::{Checks, Pipelines};
-use program::{Program, word};
+use forms::Abilities;
+use program::{Builder, Feed, Program, word};
 use scope::in_scope;
 
 /// Trains and evaluates on a wgpu device.
@@ -48,6 +49,7 @@ pub struct GpuEngine {
     plan: Plan,
     buffers: Buffers,
     pipelines: Pipelines,
+    abilities: Abilities,
     program: Program,
     flights: Flights,
     /// Next slot of the step ring.
@@ -79,11 +81,11 @@ pub struct GpuStats {
 /// A data set on the device.
 #[derive(Debug)]
 pub struct GpuData {
-    sample: program::Dispatch,
+    feed: Feed,
     rows: usize,
     /// Whether each row's targets are followed by its weight.
     weighted: bool,
-    /// The engine whose batch buffers `sample` writes.
+    /// The engine whose buffers `feed` writes.
     owner: Arc<()>,
 }
 
@@ -95,16 +97,16 @@ impl GpuEngine {
     /// the driver refuses all the same.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: Plan) -> Result<Self> {
         plan.check_limits(&device.limits())?;
+        let abilities = Abilities::of(device);
         let during = "preparing the training";
         let (buffers, pipelines, program, flights) = in_scope(device, during, || {
             let buffers = Buffers::new(device, queue, &plan);
             let mut pipelines = Pipelines::new(device, Checks::Off);
-            let program = Program::new(&plan, &buffers, &mut pipelines);
-            {
-                let insight_words = program.insight.as_ref().map(wgpu::Buffer::size);
-                let flights = Flights::new(device, &plan, insight_words);
-                (buffers, pipelines, program, flights)
-            }
+            let builder = Builder::new(&plan, &buffers, &mut pipelines, abilities);
+            let program = Program::new(builder);
+            let insight_bytes = program.insight.as_ref().map(wgpu::Buffer::size);
+            let flights = Flights::new(device, &plan, insight_bytes);
+            (buffers, pipelines, program, flights)
         })?;
         Ok(Self {
             device: device.clone(),
@@ -112,6 +114,7 @@ impl GpuEngine {
             plan,
             buffers,
             pipelines,
+            abilities,
             program,
             flights,
             head: 0,
@@ -163,32 +166,18 @@ impl GpuEngine {
                 remedy: format!(": {} rows would fit", limit / row.max(1)),
             });
         }
-        let (device, queue, buffers) = (&self.device, &self.queue, &self.buffers);
-        let pipelines = &mut self.pipelines;
-        let width = targets.len() / rows.max(1);
-        let shape = SampleShape::new(word(self.plan.mlp().in_features()), word(width));
-        let sample = in_scope(device, "copying a data set to the device", || {
+        let Self { device, queue, plan, buffers, pipelines, abilities, .. } = self;
+        let feed = in_scope(device, "copying a data set to the device", || {
             let array = |name: &str, content: &[f32]| {
-                let buffer = storage(device, name, content.len().max(1));
+                // Kernels read whole vectors of four.
+                let buffer = storage(device, name, content.len().max(1).next_multiple_of(4));
                 queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
                 buffer
             };
-            program::Dispatch::new(
-                device,
-                pipelines.get(&SAMPLE, &[]),
-                "data",
-                SampleShape::grid(),
-                &[
-                    ("step", whole(&buffers.steps)),
-                    ("shape", whole(&buffers.uniform(&shape))),
-                    ("inputs", whole(&array("inputs", inputs))),
-                    ("targets", whole(&array("targets", targets))),
-                    ("batch_inputs", whole(&buffers.batch_inputs)),
-                    ("batch_targets", whole(&buffers.batch_targets)),
-                ],
-            )
+            let builder = Builder::new(plan, buffers, pipelines, *abilities);
+            Feed::new(builder, &array("inputs", inputs), &array("targets", targets))
         })?;
-        Ok(GpuData { sample, rows, weighted, owner: Arc::clone(&self.identity) })
+        Ok(GpuData { feed, rows, weighted, owner: Arc::clone(&self.identity) })
     }
 
     /// Writes the scalars of parts of steps to the ring; their slots are those from the returned one
@@ -235,10 +224,12 @@ impl GpuEngine {
                 (true, false) => program.update.as_slice(),
                 (true, true) => program.measured_update.as_slice(),
             };
-            let dispatches = std::iter::once(&data.sample)
+            let leave = if step.is_training() { data.feed.leave.as_slice() } else { &[] };
+            let dispatches = (data.feed.enter.iter())
                 .chain(&program.forward)
-                .chain(&program.loss)
+                .chain(std::iter::once(&data.feed.loss))
                 .chain(backward)
+                .chain(leave)
                 .chain(update);
             for dispatch in dispatches {
                 dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
@@ -247,6 +238,7 @@ impl GpuEngine {
             luggage.entries.push(Entry {
                 step: step.reported(),
                 rows: part.rows,
+                groups: data.feed.metrics_groups(part.rows),
                 ends: part.is_last,
             });
         }
@@ -288,7 +280,7 @@ impl GpuEngine {
         let mut first = 0;
         for (slot, (_, part)) in (first_slot..).zip(&parts) {
             let mut pass = compute_pass(&mut encoder);
-            for dispatch in std::iter::once(&data.sample).chain(&self.program.forward) {
+            for dispatch in data.feed.enter.iter().chain(&self.program.forward) {
                 dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
             }

@@ -81,29 +81,53 @@ macro_rules! uniform_struct {
 }
 pub(crate) use uniform_struct;
 
+/// How a number of workgroups grows with the rows of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rows {
+    axis: usize,
+    /// Rows that one workgroup along the axis covers.
+    per_group: u32,
+}
+
 /// A number of workgroups that may grow with the rows of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
-    /// Workgroups along x and y; where they grow with the batch, those of no rows.
-    groups: [u32; 2],
-    /// Axis that grows, and the rows that one workgroup along it covers.
-    rows: Option<(usize, u32)>,
+    /// Workgroups along each axis; where they grow with the batch, those of no rows.
+    groups: [u32; 3],
+    /// What grows.
+    rows: Option<Rows>,
+    /// Most workgroups along x.
+    most_x: u32,
 }
 
 impl Grid {
     /// The same number for every batch.
     pub(crate) const fn fixed(x: u32, y: u32) -> Self {
-        Self { groups: [x, y], rows: None }
+        Self { groups: [x, y, 1], rows: None, most_x: u32::MAX }
     }
 
     /// Rows of the batch along x, `rows_per_group` each.
     pub(crate) const fn rows_x(rows_per_group: u32) -> Self {
-        Self { groups: [1, 1], rows: Some((0, rows_per_group)) }
+        let rows = Some(Rows { axis: 0, per_group: rows_per_group });
+        Self { groups: [1, 1, 1], rows, most_x: u32::MAX }
     }
 
     /// `x` along x, and rows of the batch along y.
     pub(crate) const fn rows_y(x: u32, rows_per_group: u32) -> Self {
-        Self { groups: [x, 1], rows: Some((1, rows_per_group)) }
+        let rows = Some(Rows { axis: 1, per_group: rows_per_group });
+        Self { groups: [x, 1, 1], rows, most_x: u32::MAX }
+    }
+
+    /// The same so many times along z.
+    pub(crate) const fn times(mut self, z: u32) -> Self {
+        self.groups[2] = z;
+        self
+    }
+
+    /// Along x at most so many workgroups, which then take several rows each.
+    pub(crate) const fn at_most(mut self, x: u32) -> Self {
+        self.most_x = x;
+        self
     }
 
     /// Enough workgroups of `workgroup` invocations for `len` elements, as a rectangle where one
@@ -120,10 +144,11 @@ impl Grid {
     /// Workgroups for a batch of `rows` rows.
     pub(crate) fn workgroups(&self, rows: u32) -> [u32; 3] {
         let mut groups = self.groups;
-        if let Some((axis, per_group)) = self.rows {
+        if let Some(Rows { axis, per_group }) = self.rows {
             groups[axis] = rows.div_ceil(per_group);
         }
-        [groups[0], groups[1], 1]
+        groups[0] = groups[0].min(self.most_x);
+        groups
     }
 }
 
@@ -144,6 +169,8 @@ mod tests {
     fn a_grid_grows_with_the_rows() {
         assert_eq!(Grid::rows_y(3, 16).workgroups(17), [3, 2, 1]);
         assert_eq!(Grid::rows_x(64).workgroups(1), [1, 1, 1]);
+        assert_eq!(Grid::rows_x(64).at_most(3).workgroups(1000), [3, 1, 1]);
         assert_eq!(Grid::fixed(4, 2).workgroups(99), [4, 2, 1]);
+        assert_eq!(Grid::fixed(4, 2).times(5).workgroups(99), [4, 2, 5]);
     }
 }

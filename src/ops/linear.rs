@@ -1,34 +1,18 @@
 //! The linear layer with its epilogue: forward, and backward to input, weight and bias.
 
 use super::epilogue::{Draw, Epilogue, EpilogueUniform};
+use super::product::{Family, Form, family};
 use super::step::StepUniform;
-use super::wgsl;
 use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
 use crate::matmul::{Matrix, matmul, matmul_add};
+use crate::plan::TENSOR_ALIGN;
 use crate::real::Real;
 
-/// Invocations along each edge of a workgroup of the products.
-const SIDE: u32 = 8;
-/// Edge of the square block of elements that one workgroup computes: four an invocation.
-const BLOCK: u32 = 4 * SIDE;
-/// Steps along the products' inner dimension that are in workgroup memory at once.
-const DEPTH: u32 = 16;
-/// Constants of `shaders/matmul.wgsl`.
-const MATMUL: &[(&str, f64)] = &[("SIDE", SIDE as f64), ("DEPTH", DEPTH as f64)];
-
-pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
-    name: "linear_forward",
-    wgsl: wgsl!(
-        "step",
-        "activation",
-        "philox",
-        "epilogue",
-        "epilogue_output",
-        "matmul",
-        "linear_shape",
-        "linear_forward"
-    ),
-    bindings: &[
+pub(crate) static LINEAR_FORWARD: Family = family!(
+    "linear_forward",
+    ["step", "activation", "philox", "order", "epilogue", "epilogue_output"],
+    ["input", "weight"],
+    &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
         uniform::<EpilogueUniform>("epilogue"),
@@ -36,23 +20,16 @@ pub(crate) const LINEAR_FORWARD: Kernel = Kernel {
         read("weight"),
         read("bias"),
         read_write("output"),
+        read_write("rows_of_data"),
     ],
-    constants: MATMUL,
-    choices: Epilogue::CHOICES,
-};
+    &["ACTIVATION", "DROPOUT", "GATHERED"]
+);
 
-pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
-    name: "linear_backward_input",
-    wgsl: wgsl!(
-        "step",
-        "activation",
-        "philox",
-        "epilogue",
-        "matmul",
-        "linear_shape",
-        "linear_backward_input"
-    ),
-    bindings: &[
+pub(crate) static LINEAR_BACKWARD_INPUT: Family = family!(
+    "linear_backward_input",
+    ["step", "activation", "philox", "epilogue"],
+    ["gradient_output", "weight"],
+    &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
         uniform::<EpilogueUniform>("epilogue"),
@@ -61,53 +38,82 @@ pub(crate) const LINEAR_BACKWARD_INPUT: Kernel = Kernel {
         read("kept"),
         read_write("gradient_input"),
     ],
-    constants: MATMUL,
-    choices: Epilogue::CHOICES,
-};
+    Epilogue::CHOICES
+);
 
-pub(crate) const LINEAR_BACKWARD_WEIGHT: Kernel = Kernel {
-    name: "linear_backward_weight",
-    wgsl: wgsl!("step", "matmul", "linear_shape", "linear_backward_weight"),
-    bindings: &[
+pub(crate) static LINEAR_BACKWARD_WEIGHT: Family = family!(
+    "linear_backward_weight",
+    ["step"],
+    ["gradient_output", "input"],
+    &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
         read("gradient_output"),
         read("input"),
-        read_write("gradient_weight"),
-        read_write("gradient_bias"),
+        read_write("gradient"),
+        read("rows_of_data"),
     ],
-    constants: MATMUL,
-    choices: &[],
-};
+    &["GATHERED"]
+);
 
 uniform_struct! {
-    /// Shape of one linear layer.
-    LinearShape { in_features: u32, out_features: u32, } pad 2
+    /// Mirror of `LinearShape` in `shaders/linear_shape.wgsl`.
+    LinearShape {
+        in_features: u32,
+        out_features: u32,
+        weight_at: u32,
+        bias_at: u32,
+        slices: u32,
+        slice_stride: u32,
+    }
+    pad 2
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
 impl LinearShape {
-    #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
-    pub(crate) fn new(in_features: usize, out_features: usize) -> Self {
+    /// A layer whose gradients lie at these places of an arena.
+    pub(crate) fn new(in_features: usize, out_features: usize, places: [usize; 2]) -> Self {
+        let [weight_at, bias_at] = places.map(|place| place as u32);
         Self {
             in_features: in_features as u32,
             out_features: out_features as u32,
+            weight_at,
+            bias_at,
+            slices: 1,
             ..Self::default()
         }
     }
 
+    /// The same with the gradient summed in slices of the batch, each a copy of W and b.
+    pub(crate) fn sliced(self, slices: u32) -> Self {
+        let bias_at = (self.in_features * self.out_features).next_multiple_of(TENSOR_ALIGN as u32);
+        let slice_stride = (bias_at + self.out_features).next_multiple_of(TENSOR_ALIGN as u32);
+        Self { weight_at: 0, bias_at, slices, slice_stride, ..self }
+    }
+
+    /// Whether the rows of X and W are multiples of four.
+    pub(crate) const fn in_quads(&self) -> bool {
+        self.in_features.is_multiple_of(4)
+    }
+
+    /// Whether the rows of X, W and dZ are multiples of four.
+    pub(crate) const fn all_quads(&self) -> bool {
+        self.in_quads() && self.out_features.is_multiple_of(4)
+    }
+
     /// Workgroups that cover every element of the output.
-    pub(crate) const fn forward_grid(&self) -> Grid {
-        Grid::rows_y(self.out_features.div_ceil(BLOCK), BLOCK)
+    pub(crate) const fn forward_grid(&self, form: Form) -> Grid {
+        form.batch_grid(self.out_features)
     }
 
     /// Workgroups that cover every element of the input's gradient.
-    pub(crate) const fn backward_input_grid(&self) -> Grid {
-        Grid::rows_y(self.in_features.div_ceil(BLOCK), BLOCK)
+    pub(crate) const fn backward_input_grid(&self, form: Form) -> Grid {
+        form.batch_grid(self.in_features)
     }
 
-    /// Workgroups that cover every weight and, as one more column, the biases.
-    pub(crate) const fn backward_weight_grid(&self) -> Grid {
-        Grid::fixed((self.in_features + 1).div_ceil(BLOCK), self.out_features.div_ceil(BLOCK))
+    /// Workgroups that cover every weight and, as one more column, the biases, in every slice.
+    pub(crate) const fn backward_weight_grid(&self, form: Form) -> Grid {
+        form.grid(self.out_features, self.in_features + 1, self.slices)
     }
 }
 

@@ -7,6 +7,9 @@ use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, unifo
 use crate::loss::Loss;
 use crate::real::Real;
 
+/// Workgroups of a loss at most: sums that the host adds up for each part of a step.
+pub(crate) const METRICS_GROUPS: usize = 64;
+
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
     wgsl: wgsl!("step", "loss", "loss_elementwise"),
@@ -15,11 +18,12 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
         uniform::<LossShape>("shape"),
         read("prediction"),
         read("target_values"),
+        read("rows"),
         read("weight"),
         read_write("gradient"),
-        read_write("row_metrics"),
+        read_write("metrics"),
     ],
-    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    constants: &[("WORKGROUP", WORKGROUP as f64), ("GROUPS", METRICS_GROUPS as f64)],
     choices: &["LOSS"],
 };
 
@@ -27,7 +31,7 @@ pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     name: "cross_entropy",
     wgsl: wgsl!("step", "loss", "cross_entropy"),
     bindings: LOSS_ELEMENTWISE.bindings,
-    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    constants: LOSS_ELEMENTWISE.constants,
     choices: &[],
 };
 
@@ -41,9 +45,9 @@ impl LossShape {
         Self { outputs, parameter: loss.parameter(), target_width, ..Self::default() }
     }
 
-    /// One invocation per row.
+    /// One invocation per row, or per several of a large batch.
     pub(crate) const fn grid() -> Grid {
-        Grid::rows_x(WORKGROUP)
+        Grid::rows_x(WORKGROUP).at_most(METRICS_GROUPS as u32)
     }
 }
 
@@ -58,7 +62,7 @@ pub(crate) fn kernel(loss: &Loss) -> (&'static Kernel, &'static [f64]) {
     }
 }
 
-/// What a loss reports of one row; summed over the batch by the metrics op.
+/// What a loss reports of one row; which the kernel sums over those of a workgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct RowMetrics<T> {
     pub loss: T,

@@ -8,27 +8,26 @@ use crate::sampler::Order;
 
 pub(crate) const SAMPLE: Kernel = Kernel {
     name: "sample",
-    wgsl: wgsl!("step", "philox", "sample"),
+    wgsl: wgsl!("step", "philox", "order", "sample"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<SampleShape>("shape"),
         read("inputs"),
-        read("targets"),
         read_write("batch_inputs"),
-        read_write("batch_targets"),
+        read_write("rows"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
     choices: &[],
 };
 
 uniform_struct! {
-    /// Columns of the data set; those of the targets with the rows' weights, if there are any.
-    SampleShape { in_features: u32, target_width: u32, } pad 2
+    /// Columns of the data set.
+    SampleShape { in_features: u32, } pad 3
 }
 
 impl SampleShape {
-    pub(crate) fn new(in_features: u32, target_width: u32) -> Self {
-        Self { in_features, target_width, ..Self::default() }
+    pub(crate) fn new(in_features: u32) -> Self {
+        Self { in_features, ..Self::default() }
     }
 
     /// One workgroup per row.

@@ -1,6 +1,7 @@
 //! Every buffer of a plan on the device.
 
 use crate::engine::kernel::Uniform;
+use crate::ops::loss::METRICS_GROUPS;
 use crate::ops::optimizer::PARTIAL_SUMS;
 use crate::plan::{Plan, Stage, Tensor};
 
@@ -9,8 +10,8 @@ pub(crate) const SLOTS: u32 = 256;
 /// Bytes from one slot of the step ring to the next: a multiple of the largest offset alignment that
 /// WebGPU has, 256.
 pub(crate) const SLOT_STRIDE: u32 = 512;
-/// Bytes of one part's metrics: four f32.
-pub(crate) const METRICS_BYTES: u64 = 16;
+/// Bytes of one part's metrics: four f32 from each workgroup of the loss.
+pub(crate) const METRICS_BYTES: u64 = 16 * METRICS_GROUPS as u64;
 
 const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC)
@@ -41,10 +42,11 @@ pub(crate) struct Buffers {
     /// Statistics and sums of each stage that is a norm.
     pub norms: Vec<Option<NormBuffers>>,
     pub errors: [wgpu::Buffer; 2],
+    /// The batch's inputs, where no linear layer gathers them.
     pub batch_inputs: wgpu::Buffer,
-    pub batch_targets: wgpu::Buffer,
+    /// Where in the data set the batch's rows are.
+    pub rows: wgpu::Buffer,
     pub loss_weights: wgpu::Buffer,
-    pub row_metrics: wgpu::Buffer,
     /// Elements of Y per stage, without what is kept behind it.
     output_lens: Vec<usize>,
 }
@@ -94,7 +96,7 @@ impl Buffers {
                 usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             }),
-            ring: storage("metrics", SLOTS as usize * 4),
+            ring: storage("metrics", SLOTS as usize * METRICS_GROUPS * 4),
             parameters: storage("parameters", plan.arena_len()),
             gradients: storage("gradients", trained),
             moments: [moment("moment1", 0), moment("moment2", 1), moment("moment3", 2)],
@@ -110,11 +112,12 @@ impl Buffers {
             norms: plan.stages().iter().map(norm).collect(),
             errors: ["errors[0]", "errors[1]"]
                 .map(|name| storage(name, rows * plan.widest_output())),
-            batch_inputs: storage("batch_inputs", rows * plan.mlp().in_features()),
-            // With room for the rows' weights.
-            batch_targets: storage("batch_targets", rows * (plan.target_width() + 1)),
+            batch_inputs: storage(
+                "batch_inputs",
+                if plan.gathers() { 1 } else { rows * plan.mlp().in_features() },
+            ),
+            rows: storage("rows", rows),
             loss_weights: storage("loss_weights", plan.mlp().out_features()),
-            row_metrics: storage("row_metrics", rows * 4),
             output_lens: plan.stages().iter().map(|s| rows * s.out_features).collect(),
         };
         let weights = options.loss.weights(plan.mlp().out_features());
@@ -155,6 +158,11 @@ impl Buffers {
         buffer
     }
 
+    /// A zeroed storage buffer that only the dispatches made now share.
+    pub(crate) fn scratch(&self, name: &str, elements: usize) -> wgpu::Buffer {
+        storage(&self.device, name, elements)
+    }
+
     /// What stage `index` reads: the batch, or Y of the stage before. For the number of stages,
     /// the output of the net.
     pub(crate) fn input_of(&self, index: usize) -> wgpu::BufferBinding<'_> {
@@ -174,6 +182,7 @@ impl Buffers {
         part(&self.parameters, tensor.offset, tensor.len())
     }
 
+    /// The gradient of a tensor.
     pub(crate) fn gradient(&self, tensor: &Tensor) -> wgpu::BufferBinding<'_> {
         part(&self.gradients, tensor.offset, tensor.len())
     }

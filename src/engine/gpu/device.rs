@@ -15,6 +15,9 @@ pub struct Gpu {
     pub info: wgpu::AdapterInfo,
 }
 
+/// Features that make training faster where a device was opened with them. None is needed.
+pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+
 /// Which adapter to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AdapterChoice<'a> {
@@ -114,7 +117,7 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: wgpu::Features::empty(),
+            required_features: adapter.features() & OPTIONAL_FEATURES,
             required_limits,
             ..wgpu::DeviceDescriptor::default()
         };

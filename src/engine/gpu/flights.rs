@@ -9,6 +9,7 @@ use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
 use crate::insight::{assemble, measured_tensors};
 use crate::ops::insight::{TENSOR_WORDS, parse};
+use crate::ops::loss::METRICS_GROUPS;
 use crate::optimizer::Update;
 use crate::plan::Plan;
 
@@ -20,7 +21,7 @@ pub(crate) const MAX_PARTS: usize = 64;
 /// Bytes of the metrics in a staging buffer; insights lie behind them.
 pub(crate) const METRICS_STAGED: u64 = MAX_PARTS as u64 * METRICS_BYTES;
 /// The same in words.
-const METRICS_WORDS: usize = MAX_PARTS * 4;
+const METRICS_WORDS: usize = MAX_PARTS * METRICS_GROUPS * 4;
 /// Parts of the first submission, before anything is measured.
 const FIRST_PARTS: usize = 4;
 /// How long after a submission's end its metrics may arrive: another thread may be held up on the way
@@ -46,6 +47,8 @@ pub(crate) struct Entry {
     /// Number of the step; `None` in an evaluation.
     pub step: Option<u64>,
     pub rows: u32,
+    /// Workgroups that report on them.
+    pub groups: u32,
     /// Whether it is the last part of its batch.
     pub ends: bool,
 }
@@ -229,8 +232,11 @@ impl Flights {
         let words: &[u32] = bytemuck::cast_slice(&view);
         let (metrics, insights) = words.split_at(METRICS_WORDS);
         let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
-        for (entry, sums) in luggage.entries.iter().zip(sums) {
-            self.unfinished += Metrics::new(entry.rows, sums.map(f64::from));
+        for (entry, groups) in luggage.entries.iter().zip(sums.chunks_exact(METRICS_GROUPS)) {
+            let sums = groups[..entry.groups as usize].iter().fold([0.0; 4], |sum, group| {
+                std::array::from_fn(|i| sum[i] + f64::from(group[i]))
+            });
+            self.unfinished += Metrics::new(entry.rows, sums);
             if entry.ends {
                 let metrics = std::mem::take(&mut self.unfinished);
                 self.reports.push(Report { step: entry.step, metrics, insight: None });

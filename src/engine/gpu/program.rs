@@ -1,17 +1,18 @@
 //! The dispatches of a step, with their pipelines and bind groups, made once for a plan.
 
+mod feed;
+mod linear;
 mod norms;
 mod stages;
 mod update;
 
 use super::buffers::{Buffers, storage, whole};
+use super::forms::Abilities;
 use super::pipeline::{Pipeline, Pipelines};
 use crate::engine::kernel::{Grid, Kernel};
 use crate::ops::epilogue::Epilogue;
-use crate::ops::loss::LossShape;
-use crate::ops::metrics::METRICS;
-use crate::ops::{loss, metrics};
 use crate::plan::{Plan, Stage, TENSOR_ALIGN};
+pub(crate) use feed::Feed;
 
 /// One dispatch, ready to record. Its bind group has the step's slot as its one dynamic offset.
 #[derive(Debug)]
@@ -44,14 +45,12 @@ impl Dispatch {
     }
 }
 
-/// What follows the sampling of a part of a batch, in order.
+/// What a step does apart from the data set: see [`Feed`] for the rest.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// Activations of all stages.
+    /// Activations of all stages that the feed leaves.
     pub forward: Vec<Dispatch>,
-    /// Loss, its gradient, and the part's metrics.
-    pub loss: Vec<Dispatch>,
-    /// Gradients of all parameters.
+    /// Gradients of all parameters that the feed leaves.
     pub backward: Vec<Dispatch>,
     /// The optimizer's step, once for all parts of a batch.
     pub update: Vec<Dispatch>,
@@ -63,13 +62,10 @@ pub(crate) struct Program {
 
 impl Program {
     /// Makes every pipeline, uniform and bind group of the plan.
-    pub(crate) fn new(plan: &Plan, buffers: &Buffers, pipelines: &mut Pipelines) -> Self {
-        let nothing = storage(&buffers.device, "nothing", 2 * TENSOR_ALIGN);
-        let mut builder = Builder { plan, buffers, pipelines, nothing };
+    pub(crate) fn new(mut builder: Builder<'_>) -> Self {
         let (measured_update, insight) = builder.measured_update().unzip();
         Self {
             forward: builder.forward(),
-            loss: builder.loss(),
             backward: builder.backward(),
             update: builder.update(false),
             measured_update: measured_update.unwrap_or_default(),
@@ -78,15 +74,28 @@ impl Program {
     }
 }
 
-struct Builder<'a> {
+/// Makes dispatches.
+#[derive(Debug)]
+pub(crate) struct Builder<'a> {
     plan: &'a Plan,
     buffers: &'a Buffers,
     pipelines: &'a mut Pipelines,
+    abilities: Abilities,
     /// Bound where a kernel's variant has no use for a binding.
     nothing: wgpu::Buffer,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        buffers: &'a Buffers,
+        pipelines: &'a mut Pipelines,
+        abilities: Abilities,
+    ) -> Self {
+        let nothing = storage(&buffers.device, "nothing", 2 * TENSOR_ALIGN);
+        Self { plan, buffers, pipelines, abilities, nothing }
+    }
+
     fn dispatch(
         &mut self,
         kernel: &'static Kernel,
@@ -105,29 +114,6 @@ impl Builder<'_> {
     fn epilogue(&self, epilogue: &Epilogue, stage: Option<&Stage>) -> wgpu::Buffer {
         let kept = stage.map_or(0, |stage| stage.kept_offset(self.plan.capacity()));
         self.buffers.uniform(&epilogue.uniform(kept))
-    }
-
-    fn loss(&mut self) -> Vec<Dispatch> {
-        let (plan, buffers) = (self.plan, self.buffers);
-        let loss = &plan.options().loss;
-        let (kernel, choices) = loss::kernel(loss);
-        let stages = plan.stages().len();
-        let (outputs, targets) = (word(plan.mlp().out_features()), word(plan.target_width()));
-        let shape = LossShape::new(outputs, targets, loss);
-        let shape = buffers.uniform(&shape);
-        let bindings = [
-            ("shape", whole(&shape)),
-            ("prediction", buffers.input_of(stages)),
-            ("target_values", whole(&buffers.batch_targets)),
-            ("weight", whole(&buffers.loss_weights)),
-            ("gradient", whole(&buffers.errors[0])),
-            ("row_metrics", whole(&buffers.row_metrics)),
-        ];
-        let rows = [("row_metrics", whole(&buffers.row_metrics)), ("ring", whole(&buffers.ring))];
-        vec![
-            self.dispatch(kernel, choices, loss.name(), LossShape::grid(), &bindings),
-            self.dispatch(&METRICS, &[], "batch", metrics::grid(), &rows),
-        ]
     }
 }
 

@@ -1,0 +1,3 @@
+// Quads of rows, and of columns, that an invocation of matmul_tiled.wgsl owns: 4×4 elements.
+const PANELS = 1u;
+

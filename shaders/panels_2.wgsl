@@ -1,0 +1,3 @@
+// Quads of rows, and of columns, that an invocation of matmul_tiled.wgsl owns: 8×8 elements.
+const PANELS = 2u;
+

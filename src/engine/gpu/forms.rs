@@ -1,0 +1,57 @@
+//! Which form of a product suits a device.
+
+use crate::engine::gpu::device::is_software;
+use crate::ops::product::Form;
+
+/// What a device can do, as far as kernels are chosen by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Abilities {
+    /// Whether its "invocations" are lanes of a CPU, to which workgroup memory is no nearer.
+    pub software: bool,
+    /// Whether subgroups of eight lanes or more can be used.
+    pub subgroups: bool,
+}
+
+/// Blocks of a product from which the large ones leave no part of a GPU idle.
+const BUSY: u32 = 64;
+
+impl Abilities {
+    pub(crate) fn of(device: &wgpu::Device) -> Self {
+        let info = device.adapter_info();
+        let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+        Self {
+            software: is_software(&info),
+            subgroups: subgroups && info.subgroup_min_size >= 8,
+        }
+    }
+
+    /// Whether the device can run a form.
+    pub(crate) fn allow(self, form: Form) -> bool {
+        self.subgroups || !form.needs_subgroups()
+    }
+
+    /// The form for a product of so many rows × columns, before anything is measured.
+    pub(crate) fn form(self, rows: u32, columns: u32) -> Form {
+        match (self.software, self.subgroups) {
+            (true, true) if rows >= 32 && columns >= 64 => Form::BroadcastLarge,
+            (true, true) => Form::Broadcast,
+            (true, false) => Form::Direct,
+            (false, _) => {
+                let [block_rows, block_columns] = Form::Tiled8.block();
+                let blocks = rows.div_ceil(block_rows) * columns.div_ceil(block_columns);
+                if blocks >= BUSY { Form::Tiled8 } else { Form::Tiled4 }
+            }
+        }
+    }
+
+    /// Into how many slices of the batch a weight's gradient of so many workgroups is divided, so
+    /// that they occupy the device. Software has no more than a few cores to occupy.
+    pub(crate) fn slices(self, workgroups: u32, rows: u32) -> u32 {
+        /// Rows that are worth a workgroup of their own.
+        const ROWS: u32 = 256;
+        if self.software {
+            return 1;
+        }
+        BUSY.div_ceil(workgroups.max(1)).min(rows / ROWS).max(1)
+    }
+}

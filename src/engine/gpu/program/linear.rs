@@ -1,0 +1,139 @@
+//! The dispatches of a linear layer's three products.
+
+use super::{Builder, Dispatch, word};
+use crate::engine::gpu::buffers::{bytes_of, whole};
+use crate::ops::epilogue::Epilogue;
+use crate::ops::gradient_sum::{GRADIENT_SUM, SliceShape};
+use crate::ops::linear::{
+    LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
+};
+use crate::plan::{StageOp, TENSOR_ALIGN, Tensor};
+
+impl<'a> Builder<'a> {
+    /// W and b of a stage that is a linear layer.
+    fn tensors(&self, index: usize) -> &'a [Tensor; 2] {
+        match &self.plan.stages()[index].op {
+            StageOp::Linear { tensors } => tensors,
+            _ => unreachable!("stage {index} is no linear layer"),
+        }
+    }
+
+    fn linear_shape(&self, index: usize) -> LinearShape {
+        let stage = &self.plan.stages()[index];
+        let places = self.tensors(index).each_ref().map(|tensor| tensor.offset);
+        LinearShape::new(stage.in_features, stage.out_features, places)
+    }
+
+    /// Y of a linear stage. If `gathered`, `input` is a data set, whose rows of the batch it takes
+    /// where they lie.
+    pub(super) fn linear_forward(
+        &mut self,
+        index: usize,
+        input: wgpu::BufferBinding<'_>,
+        gathered: bool,
+    ) -> Dispatch {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let stage = &plan.stages()[index];
+        let [weight, bias] = self.tensors(index);
+        let shape = self.linear_shape(index);
+        let uniform = buffers.uniform(&shape);
+        let epilogue = Epilogue::of(stage);
+        let after = self.epilogue(&epilogue, Some(stage));
+        let nothing = self.nothing.clone();
+        let bindings = [
+            ("shape", whole(&uniform)),
+            ("epilogue", whole(&after)),
+            ("input", input),
+            ("weight", buffers.parameter(weight)),
+            ("bias", buffers.parameter(bias)),
+            ("output", whole(&buffers.activations[index])),
+            ("rows_of_data", whole(if gathered { &buffers.rows } else { &nothing })),
+        ];
+        let form = self.abilities.form(word(plan.capacity()), shape.out_features);
+        let kernel = LINEAR_FORWARD.kernel(form, shape.in_quads());
+        let [activation, dropout] = epilogue.choices();
+        let choices = [activation, dropout, f64::from(u8::from(gathered))];
+        let place = stage.layer.to_string();
+        self.dispatch(kernel, &choices, &place, shape.forward_grid(form), &bindings)
+    }
+
+    /// dZ of the stage before a linear one, from its own.
+    pub(super) fn input_gradient(
+        &mut self,
+        index: usize,
+        gradient_output: &wgpu::Buffer,
+        gradient_input: &wgpu::Buffer,
+    ) -> Dispatch {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let [weight, _] = self.tensors(index);
+        let shape = self.linear_shape(index);
+        let uniform = buffers.uniform(&shape);
+        let below = Epilogue::of(&plan.stages()[index - 1]);
+        let below_uniform = self.epilogue(&below, None);
+        let bindings = [
+            ("shape", whole(&uniform)),
+            ("epilogue", whole(&below_uniform)),
+            ("gradient_output", whole(gradient_output)),
+            ("weight", buffers.parameter(weight)),
+            ("kept", buffers.kept(plan, index - 1)),
+            ("gradient_input", whole(gradient_input)),
+        ];
+        let form = self.abilities.form(word(plan.capacity()), shape.in_features);
+        let kernel = LINEAR_BACKWARD_INPUT.kernel(form, shape.all_quads());
+        let place = plan.stages()[index].layer.to_string();
+        let grid = shape.backward_input_grid(form);
+        self.dispatch(kernel, &below.choices(), &place, grid, &bindings)
+    }
+
+    /// dW and db of a linear stage: one dispatch, or two where the batch is summed in slices.
+    pub(super) fn weight_gradient(
+        &mut self,
+        index: usize,
+        gradient_output: &wgpu::Buffer,
+        input: wgpu::BufferBinding<'_>,
+        gathered: bool,
+    ) -> Vec<Dispatch> {
+        let (plan, buffers) = (self.plan, self.buffers);
+        let [weight, bias] = self.tensors(index);
+        let shape = self.linear_shape(index);
+        let rows = word(plan.options().rows_at_once());
+        let form = self.abilities.form(shape.out_features, shape.in_features + 1);
+        let [x, y, _] = shape.backward_weight_grid(form).workgroups(rows);
+        // The sums of slices are added up to a range of the arena.
+        let adjacent = bias.offset == weight.range().end.next_multiple_of(TENSOR_ALIGN);
+        let slices = if adjacent { self.abilities.slices(x * y, rows) } else { 1 };
+        let sliced = shape.sliced(slices);
+        let shape = if slices > 1 { sliced } else { shape };
+        let partials = (slices > 1).then(|| {
+            buffers.scratch("partials", (slices * shape.slice_stride) as usize)
+        });
+        let uniform = buffers.uniform(&shape);
+        let place = plan.stages()[index].layer.to_string();
+        let rows_of_data = if gathered { buffers.rows.clone() } else { self.nothing.clone() };
+        let bindings = [
+            ("shape", whole(&uniform)),
+            ("gradient_output", whole(gradient_output)),
+            ("input", input),
+            ("gradient", whole(partials.as_ref().unwrap_or(&buffers.gradients))),
+            ("rows_of_data", whole(&rows_of_data)),
+        ];
+        let kernel = LINEAR_BACKWARD_WEIGHT.kernel(form, shape.all_quads());
+        let choices = [f64::from(u8::from(gathered))];
+        let grid = shape.backward_weight_grid(form);
+        let mut dispatches = vec![self.dispatch(kernel, &choices, &place, grid, &bindings)];
+        if let Some(partials) = &partials {
+            let sum = SliceShape::new(slices, shape.slice_stride);
+            let uniform = buffers.uniform(&sum);
+            let mut gradients = whole(&buffers.gradients);
+            gradients.offset = bytes_of(weight.offset);
+            gradients.size = std::num::NonZeroU64::new(bytes_of(shape.slice_stride as usize));
+            let bindings = [
+                ("shape", whole(&uniform)),
+                ("partials", whole(partials)),
+                ("gradients", gradients),
+            ];
+            dispatches.push(self.dispatch(&GRADIENT_SUM, &[], &place, sum.grid(), &bindings));
+        }
+        dispatches
+    }
+}
