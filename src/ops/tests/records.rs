@@ -97,8 +97,8 @@ fn every_override_is_given_and_has_no_default() {
                 name
             })
             .collect();
-        let given =
-            kernel.constants.iter().map(|(name, _)| *name).chain(kernel.choices.iter().copied());
+        let given = kernel.constants.iter().map(|(name, _)| *name);
+        let given = given.chain(kernel.choices.iter().map(|choice| choice.name));
         let mut given: Vec<_> = given.map(str::to_owned).collect();
         declared.sort();
         given.sort();
