@@ -49,3 +49,8 @@ pub(crate) const ALL: [&crate::engine::kernel::Kernel; 18] = [
     &insight::INSIGHT,
     &insight::DEAD_UNITS,
 ];
+
+/// The tiled matrix products: records of [`ALL`] whose hot loop has to be multiply-adds.
+#[cfg(test)]
+pub(crate) const TILED_PRODUCTS: [&crate::engine::kernel::Kernel; 3] =
+    [&linear::LINEAR_FORWARD, &linear::LINEAR_BACKWARD_INPUT, &linear::LINEAR_BACKWARD_WEIGHT];

@@ -11,7 +11,7 @@ type Fields = Vec<(String, usize)>;
 /// size.
 type Declared = (u32, String, &'static str, Option<(Fields, u64)>);
 
-fn parse(kernel: &Kernel) -> naga::Module {
+pub(super) fn parse(kernel: &Kernel) -> naga::Module {
     wgsl::parse_str(kernel.wgsl)
         .unwrap_or_else(|e| panic!("{}:\n{}", kernel.name, e.emit_to_string(kernel.wgsl)))
 }
