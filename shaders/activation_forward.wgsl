@@ -5,7 +5,7 @@
 //                                derivative needs, see epilogue.wgsl
 //
 // For activations and dropout that stand behind no layer which could apply them on the way. One
-// invocation computes one element.
+// invocation computes four neighbours.
 //
 // Host record and CPU twin: src/ops/activation.rs
 
@@ -21,8 +21,17 @@ override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < shape.columns && id.y < step.batch {
-        let index = id.y * shape.columns + id.x;
-        write_output(index, id.y, id.x, input[index]);
+    let column = 4u * id.x;
+    if column < shape.columns && id.y < step.batch {
+        // Behind the last column any input will do.
+        let start = id.y * shape.columns;
+        let last = shape.columns - 1u;
+        let x = vec4<f32>(
+            input[start + column],
+            input[start + min(column + 1u, last)],
+            input[start + min(column + 2u, last)],
+            input[start + min(column + 3u, last)],
+        );
+        write_run(id.y, column, shape.columns, x);
     }
 }

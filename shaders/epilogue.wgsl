@@ -21,22 +21,19 @@ override DROPOUT: bool;
 // rng::Purpose::Dropout
 const PURPOSE_DROPOUT = 6u;
 
-// What dropout multiplies an element with: 0 or 1/(1 − p) in training, else 1. Computed wherever it
-// is needed from the step, the layer and the element, four columns to a draw; stored nowhere.
-fn dropout_factor(row: u32, column: u32) -> f32 {
-    if !DROPOUT || step.training == 0u { return 1.0; }
+// What dropout multiplies four neighbours of a row with, from a column on that is a multiple of four:
+// 0 or 1/(1 − p) in training, else 1. Computed wherever it is needed from the step, the layer and the
+// place, one draw for the four; stored nowhere.
+fn dropout_factors(row: u32, column: u32) -> vec4<f32> {
+    if !DROPOUT || step.training == 0u { return vec4<f32>(1.0); }
     let counter = vec4<u32>(step.row0 + row, column >> 2u, epilogue.layer, PURPOSE_DROPOUT);
     let bits = philox4x32(counter, step.dropout_key);
-    return select(epilogue.keep_scale, 0.0, bits[column & 3u] < epilogue.drop_below);
+    let dropped = bits < vec4<u32>(epilogue.drop_below);
+    return select(vec4<f32>(epilogue.keep_scale), vec4<f32>(), dropped);
 }
 
 // Whether what the derivative needs is kept behind Y.
 fn keeps_apart() -> bool {
     return keeps_preactivation() || (DROPOUT && ACTIVATION != IDENTITY);
-}
-
-// dY/dZ from what the forward pass kept.
-fn epilogue_derivative(kept: f32, row: u32, column: u32) -> f32 {
-    return activation_derivative(kept, epilogue.parameter) * dropout_factor(row, column);
 }
 

@@ -42,9 +42,7 @@ fn right_run(k: u32, feature: u32) -> vec4<f32> {
     return weight_run(k, feature);
 }
 
-fn store(sample: u32, feature: u32, slice: u32, sum: f32) {
-    if sample >= step.batch || feature >= shape.in_features { return; }
-    let index = sample * shape.in_features + feature;
-    gradient_input[index] = sum * epilogue_derivative(kept[index], sample, feature);
+fn store_run(sample: u32, feature: u32, slice: u32, sum: vec4<f32>) {
+    write_gradient_run(sample, feature, shape.in_features, sum);
 }
 

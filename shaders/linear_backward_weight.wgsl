@@ -57,11 +57,22 @@ fn right_run(k: u32, column: u32) -> vec4<f32> {
     return select(run, vec4<f32>(1.0), bias);
 }
 
-fn store(output: u32, column: u32, slice: u32, sum: f32) {
-    if output >= shape.out_features || column > shape.in_features { return; }
-    let dw = shape.weight_at + output * shape.in_features + column;
-    let of_bias = column == shape.in_features;
-    let index = slice * shape.slice_stride + select(dw, shape.bias_at + output, of_bias);
-    gradient[index] = sum + select(0.0, gradient[index], step.accumulate != 0u);
+fn store_run(output: u32, column: u32, slice: u32, sum: vec4<f32>) {
+    let start = slice * shape.slice_stride;
+    store(start, output, column, sum.x);
+    store(start, output, column + 1u, sum.y);
+    store(start, output, column + 2u, sum.z);
+    store(start, output, column + 3u, sum.w);
+}
+
+fn store(start: u32, output: u32, column: u32, sum: f32) {
+    if column > shape.in_features { return; }
+    var index = start + shape.weight_at + output * shape.in_features + column;
+    if column == shape.in_features { index = start + shape.bias_at + output; }
+    if step.accumulate == 0u {
+        gradient[index] = sum;
+    } else {
+        gradient[index] += sum;
+    }
 }
 

@@ -52,9 +52,15 @@ fn right_run(k: u32, feature: u32) -> vec4<f32> {
     return weight_run(feature, k);
 }
 
-fn store(sample: u32, feature: u32, slice: u32, sum: f32) {
-    if sample >= step.batch || feature >= shape.out_features { return; }
-    let index = sample * shape.out_features + feature;
-    write_output(index, sample, feature, sum + bias[feature]);
+fn store_run(sample: u32, feature: u32, slice: u32, sum: vec4<f32>) {
+    // Behind the last feature any bias will do.
+    let last = shape.out_features - 1u;
+    let b = vec4<f32>(
+        bias[feature],
+        bias[min(feature + 1u, last)],
+        bias[min(feature + 2u, last)],
+        bias[min(feature + 3u, last)],
+    );
+    write_run(sample, feature, shape.out_features, sum + b);
 }
 

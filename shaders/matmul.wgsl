@@ -8,7 +8,7 @@
 //   left_row(row)               where row of A is, if A lies by depth
 //   left_run(row, k)            four neighbours of A from (row, k) on, in the order of memory
 //   right_run(k, column)        four neighbours of B from (k, column) on, likewise
-//   store(row, column, slice, sum)  takes an element of C
+//   store_run(row, column, slice, sums)  takes up to four neighbours of a row of C
 //
 // and one of matmul_tiled.wgsl and matmul_direct.wgsl is the loop. Both take A and B in blocks of
 // four by four, a vector for each k: blocks that lie by depth are transposed on the way, which costs
@@ -33,6 +33,11 @@ fn right_block(k: u32, column: u32, end: u32) -> mat4x4<f32> {
         right_vector(k + 2u, column, end),
         right_vector(k + 3u, column, end),
     );
+}
+
+// Four neighbours of C from a column on that is a multiple of four; some may lie outside.
+fn store_inside(row: u32, column: u32, slice: u32, sums: vec4<f32>) {
+    if row < rows() && column < columns() { store_run(row, column, slice, sums); }
 }
 
 fn right_vector(k: u32, column: u32, end: u32) -> vec4<f32> {

@@ -42,12 +42,7 @@ fn multiply(block: vec3<u32>, local: u32, lane: u32) {
 
     for (var r = 0u; r < 8u * STRIPS; r++) {
         for (var q = 0u; q < QUADS; q++) {
-            let sum = sums[r * QUADS + q];
-            let column = column0 + 4u * q;
-            store(row0 + r, column, block.z, sum.x);
-            store(row0 + r, column + 1u, block.z, sum.y);
-            store(row0 + r, column + 2u, block.z, sum.z);
-            store(row0 + r, column + 3u, block.z, sum.w);
+            store_inside(row0 + r, column0 + 4u * q, block.z, sums[r * QUADS + q]);
         }
     }
 }

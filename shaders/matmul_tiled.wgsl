@@ -65,11 +65,7 @@ fn main(
             for (var i = 0u; i < 4u; i++) {
                 let row = row0 + 4u * (local.y + p * SIDE) + i;
                 let column = column0 + 4u * (local.x + q * SIDE);
-                let sum = sums[4u * (p * PANELS + q) + i];
-                store(row, column, block.z, sum.x);
-                store(row, column + 1u, block.z, sum.y);
-                store(row, column + 2u, block.z, sum.z);
-                store(row, column + 3u, block.z, sum.w);
+                store_inside(row, column, block.z, sums[4u * (p * PANELS + q) + i]);
             }
         }
     }

@@ -10,7 +10,7 @@
 //   gradient_input   dX  [batch, columns]  gradient of that stage's Z; every element of the batch's
 //                                          rows is written
 //
-// One invocation computes one element.
+// One invocation computes four neighbours.
 //
 // Host record and CPU twin: src/ops/norm.rs
 
@@ -26,15 +26,27 @@ override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < shape.columns && id.y < step.batch {
-        let index = id.y * shape.columns + id.x;
-        let group = select(id.x, id.y, PER_ROW);
-        var gamma = 1.0;
-        if AFFINE { gamma = weight[id.x]; }
-        let outside = select(gamma, 1.0, PER_ROW);
-        let x = normalised(input[index], group);
-        let mean = (sums[2u * group] + x * sums[2u * group + 1u]) / f32(group_len());
-        let dx = (gamma * gradient_output[index] - outside * mean) * statistics[3u * group + 2u];
-        gradient_input[index] = dx * epilogue_derivative(kept[index], id.y, id.x);
+    let column = 4u * id.x;
+    if column < shape.columns && id.y < step.batch {
+        let dx = vec4<f32>(
+            dx_of(id.y, column),
+            dx_of(id.y, column + 1u),
+            dx_of(id.y, column + 2u),
+            dx_of(id.y, column + 3u),
+        );
+        write_gradient_run(id.y, column, shape.columns, dx);
     }
+}
+
+// dL/dX; behind the last column that of any.
+fn dx_of(row: u32, at: u32) -> f32 {
+    let column = min(at, shape.columns - 1u);
+    let index = row * shape.columns + column;
+    let group = select(column, row, PER_ROW);
+    var gamma = 1.0;
+    if AFFINE { gamma = weight[column]; }
+    let outside = select(gamma, 1.0, PER_ROW);
+    let x = normalised(input[index], group);
+    let mean = (sums[2u * group] + x * sums[2u * group + 1u]) / f32(group_len());
+    return (gamma * gradient_output[index] - outside * mean) * statistics[3u * group + 2u];
 }

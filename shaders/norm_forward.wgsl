@@ -7,7 +7,7 @@
 //   output      Y  [batch, columns]  every element of the batch's rows is written; behind Y what the
 //                                    derivative needs, see epilogue.wgsl
 //
-// One invocation computes one element.
+// One invocation computes four neighbours.
 //
 // Host record and CPU twin: src/ops/norm.rs
 
@@ -21,10 +21,22 @@ override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x < shape.columns && id.y < step.batch {
-        let index = id.y * shape.columns + id.x;
-        var z = normalised(input[index], select(id.x, id.y, PER_ROW));
-        if AFFINE { z = weight[id.x] * z + bias[id.x]; }
-        write_output(index, id.y, id.x, z);
+    let column = 4u * id.x;
+    if column < shape.columns && id.y < step.batch {
+        let z = vec4<f32>(
+            z_of(id.y, column),
+            z_of(id.y, column + 1u),
+            z_of(id.y, column + 2u),
+            z_of(id.y, column + 3u),
+        );
+        write_run(id.y, column, shape.columns, z);
     }
+}
+
+// z; behind the last column that of any.
+fn z_of(row: u32, at: u32) -> f32 {
+    let column = min(at, shape.columns - 1u);
+    let x = normalised(input[row * shape.columns + column], select(column, row, PER_ROW));
+    if !AFFINE { return x; }
+    return weight[column] * x + bias[column];
 }

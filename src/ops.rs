@@ -54,3 +54,9 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
     ];
     others.into_iter().chain(products).collect()
 }
+
+/// The tiled matrix products: records of [`all`] whose hot loop has to be multiply-adds.
+#[cfg(test)]
+pub(crate) fn tiled_products() -> Vec<&'static crate::engine::kernel::Kernel> {
+    all().into_iter().filter(|kernel| kernel.name.contains(".tiled")).collect()
+}

@@ -15,7 +15,66 @@ pub(crate) struct Kernel {
     /// Constants that are the same in every pipeline of the kernel.
     pub constants: &'static [(&'static str, f64)],
     /// Constants that a pipeline is made for, in the order in which they are given.
-    pub choices: &'static [&'static str],
+    pub choices: &'static [Choice],
+}
+
+impl Kernel {
+    /// Every combination of the values of its choices.
+    #[cfg(test)]
+    pub(crate) fn variants(&self) -> Vec<Vec<f64>> {
+        self.choices.iter().fold(vec![vec![]], |variants, choice| {
+            let with = |values: &Vec<f64>| {
+                let values = values.clone();
+                choice.values.iter().map(move |&value| [&values[..], &[value]].concat())
+            };
+            variants.iter().flat_map(with).collect()
+        })
+    }
+
+    /// Its constants with these values of its choices, by name.
+    ///
+    /// # Panics
+    /// If there is a value too many or too few, or one that its choice doesn't take: a bug in this
+    /// crate.
+    pub(crate) fn constants_for(&self, choices: &[f64]) -> Vec<(&'static str, f64)> {
+        assert_eq!(choices.len(), self.choices.len(), "choices of {}", self.name);
+        let chosen = self.choices.iter().zip(choices).map(|(choice, &value)| {
+            let taken = choice.values.contains(&value);
+            assert!(taken, "{}: {} doesn't take {value}", self.name, choice.name);
+            (choice.name, value)
+        });
+        self.constants.iter().copied().chain(chosen).collect()
+    }
+}
+
+/// A constant that each pipeline of a kernel has a value of its own for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    pub name: &'static str,
+    /// The values that it takes.
+    pub values: &'static [f64],
+}
+
+impl Choice {
+    /// 0 or 1 for a `bool`.
+    pub(crate) const fn flag(name: &'static str) -> Self {
+        Self::codes::<2>(name)
+    }
+
+    /// One of N codes, which count from 0.
+    pub(crate) const fn codes<const N: usize>(name: &'static str) -> Self {
+        Self { name, values: &const { counted::<N>() } }
+    }
+}
+
+const fn counted<const N: usize>() -> [f64; N] {
+    let mut values = [0.0; N];
+    let mut i = 1;
+    while i < N {
+        values[i] = values[i - 1] + 1.0;
+        i += 1;
+    }
+    values
 }
 
 /// One binding of a kernel.
@@ -163,6 +222,30 @@ mod tests {
             assert!(x <= 65_535 && y <= 65_535 && z == 1, "{len}: {x} × {y} × {z}");
             assert!(x as usize * y as usize * 256 >= len, "{len}: {x} × {y}");
         }
+    }
+
+    const TWO_CHOICES: Kernel = Kernel {
+        name: "two_choices",
+        wgsl: "",
+        bindings: &[],
+        constants: &[("SIDE", 8.0)],
+        choices: &[Choice::codes::<3>("RULE"), Choice::flag("CLIP")],
+    };
+
+    #[test]
+    fn variants_are_all_combinations_of_the_choices() {
+        let pairs = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [2.0, 0.0], [2.0, 1.0]];
+        assert_eq!(TWO_CHOICES.variants(), pairs);
+        let constants = [("SIDE", 8.0), ("RULE", 2.0), ("CLIP", 0.0)];
+        assert_eq!(TWO_CHOICES.constants_for(&[2.0, 0.0]), constants);
+        let without = Kernel { choices: &[], ..TWO_CHOICES };
+        assert_eq!(without.variants(), [Vec::<f64>::new()]);
+    }
+
+    #[test]
+    #[should_panic(expected = "RULE doesn't take 3")]
+    fn a_value_that_no_variant_has_is_refused() {
+        TWO_CHOICES.constants_for(&[3.0, 0.0]);
     }
 
     #[test]

@@ -28,13 +28,13 @@ pub(crate) const ACTIVATION_FORWARD: Kernel = Kernel {
 
 pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
     name: "activation_backward",
-    wgsl: wgsl!("step", "activation", "philox", "epilogue", "activation_backward"),
+    wgsl: wgsl!("step", "activation", "philox", "epilogue", "epilogue_gradient", "activation_backward"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<ActivationShape>("shape"),
         uniform::<EpilogueUniform>("epilogue"),
         read("kept"),
-        read_write("gradient"),
+        read_write("gradient_input"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
     choices: Epilogue::CHOICES,
@@ -56,7 +56,7 @@ impl ActivationShape {
     }
 }
 
-/// Workgroups that cover every element of a batch of so many columns.
+/// Workgroups that cover every element of a batch of so many columns, four an invocation.
 pub(crate) const fn elementwise(columns: u32) -> Grid {
-    Grid::rows_y(columns.div_ceil(WORKGROUP), 1)
+    Grid::rows_y(columns.div_ceil(4 * WORKGROUP), 1)
 }

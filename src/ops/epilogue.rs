@@ -2,7 +2,7 @@
 //! of the layers around it.
 
 use crate::activation::Activation;
-use crate::engine::kernel::uniform_struct;
+use crate::engine::kernel::{Choice, uniform_struct};
 use crate::layer::Dropout;
 use crate::plan::Stage;
 use crate::real::Real;
@@ -37,8 +37,10 @@ pub(crate) struct Draw {
 }
 
 impl Epilogue {
+    pub(crate) const ACTIVATION: Choice = Choice::codes::<{ Activation::ALL.len() }>("ACTIVATION");
+    pub(crate) const DROPOUT: Choice = Choice::flag("DROPOUT");
     /// The choices of every kernel that has an epilogue; others of its own come behind.
-    pub(crate) const CHOICES: &'static [&'static str] = &["ACTIVATION", "DROPOUT"];
+    pub(crate) const CHOICES: &'static [Choice] = &[Self::ACTIVATION, Self::DROPOUT];
 
     pub(crate) const fn of(stage: &Stage) -> Self {
         Self { activation: stage.activation, dropout: stage.dropout }

@@ -3,7 +3,9 @@
 use super::epilogue::{Draw, Epilogue, EpilogueUniform};
 use super::product::{Family, Form, family};
 use super::step::StepUniform;
-use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+use crate::engine::kernel::{
+    Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
+};
 use crate::matmul::{Matrix, matmul, matmul_add};
 use crate::plan::TENSOR_ALIGN;
 use crate::real::Real;
@@ -22,12 +24,12 @@ pub(crate) static LINEAR_FORWARD: Family = family!(
         read_write("output"),
         read_write("rows_of_data"),
     ],
-    &["ACTIVATION", "DROPOUT", "GATHERED"]
+    &[Epilogue::ACTIVATION, Epilogue::DROPOUT, Choice::flag("GATHERED")]
 );
 
 pub(crate) static LINEAR_BACKWARD_INPUT: Family = family!(
     "linear_backward_input",
-    ["step", "activation", "philox", "epilogue"],
+    ["step", "activation", "philox", "epilogue", "epilogue_gradient"],
     ["gradient_output", "weight"],
     &[
         step::<StepUniform>("step"),
@@ -53,7 +55,7 @@ pub(crate) static LINEAR_BACKWARD_WEIGHT: Family = family!(
         read_write("gradient"),
         read("rows_of_data"),
     ],
-    &["GATHERED"]
+    &[Choice::flag("GATHERED")]
 );
 
 uniform_struct! {

@@ -3,7 +3,9 @@
 use super::step::StepUniform;
 use super::{WORKGROUP, wgsl};
 use crate::activation::{sigmoid, softplus};
-use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+use crate::engine::kernel::{
+    Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
+};
 use crate::loss::Loss;
 use crate::real::Real;
 
@@ -24,7 +26,7 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
         read_write("metrics"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64), ("GROUPS", METRICS_GROUPS as f64)],
-    choices: &["LOSS"],
+    choices: &[Choice::codes::<4>("LOSS")],
 };
 
 pub(crate) const CROSS_ENTROPY: Kernel = Kernel {

@@ -7,7 +7,9 @@ use super::activation::elementwise;
 use super::epilogue::{Draw, Epilogue, EpilogueUniform};
 use super::step::StepUniform;
 use super::{WORKGROUP, wgsl};
-use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+use crate::engine::kernel::{
+    Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
+};
 use crate::plan::Norm;
 use crate::real::Real;
 
@@ -15,6 +17,11 @@ use crate::real::Real;
 const LANES: u32 = 16;
 const REDUCTION: &[(&str, f64)] = &[("LANES", LANES as f64)];
 const ELEMENTWISE: &[(&str, f64)] = &[("WORKGROUP", WORKGROUP as f64)];
+
+const PER_ROW: Choice = Choice::flag("PER_ROW");
+const AFFINE: Choice = Choice::flag("AFFINE");
+/// Choices of the kernels that apply the norm to elements and what follows it.
+const WITH_EPILOGUE: &[Choice] = &[Epilogue::ACTIVATION, Epilogue::DROPOUT, PER_ROW, AFFINE];
 
 pub(crate) const NORM_STATISTICS: Kernel = Kernel {
     name: "norm_statistics",
@@ -28,7 +35,7 @@ pub(crate) const NORM_STATISTICS: Kernel = Kernel {
         read_write("running_var"),
     ],
     constants: REDUCTION,
-    choices: &["PER_ROW"],
+    choices: &[PER_ROW],
 };
 
 pub(crate) const NORM_FORWARD: Kernel = Kernel {
@@ -38,6 +45,7 @@ pub(crate) const NORM_FORWARD: Kernel = Kernel {
         "activation",
         "philox",
         "epilogue",
+        "epilogue_gradient",
         "epilogue_output",
         "norm_shape",
         "norm_value",
@@ -54,7 +62,7 @@ pub(crate) const NORM_FORWARD: Kernel = Kernel {
         read_write("output"),
     ],
     constants: ELEMENTWISE,
-    choices: &["ACTIVATION", "DROPOUT", "PER_ROW", "AFFINE"],
+    choices: WITH_EPILOGUE,
 };
 
 pub(crate) const NORM_BACKWARD_COLUMNS: Kernel = Kernel {
@@ -71,7 +79,7 @@ pub(crate) const NORM_BACKWARD_COLUMNS: Kernel = Kernel {
         read_write("gradient_bias"),
     ],
     constants: REDUCTION,
-    choices: &["PER_ROW", "AFFINE"],
+    choices: &[PER_ROW, AFFINE],
 };
 
 pub(crate) const NORM_BACKWARD_ROWS: Kernel = Kernel {
@@ -87,7 +95,7 @@ pub(crate) const NORM_BACKWARD_ROWS: Kernel = Kernel {
         read_write("sums"),
     ],
     constants: REDUCTION,
-    choices: &["PER_ROW", "AFFINE"],
+    choices: &[PER_ROW, AFFINE],
 };
 
 pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
@@ -114,7 +122,7 @@ pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
         read_write("gradient_input"),
     ],
     constants: ELEMENTWISE,
-    choices: &["ACTIVATION", "DROPOUT", "PER_ROW", "AFFINE"],
+    choices: WITH_EPILOGUE,
 };
 
 uniform_struct! {

@@ -2,7 +2,9 @@
 
 use super::step::StepUniform;
 use super::wgsl;
-use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+use crate::engine::kernel::{
+    Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
+};
 use crate::optimizer::{Clip, GroupUpdate, MAX_GROUPS, Rule, Update};
 use crate::options::TrainOptions;
 use crate::plan::Plan;
@@ -41,7 +43,14 @@ pub(crate) const OPTIMIZER: Kernel = Kernel {
         read_write("measured"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
-    choices: &["RULE", "MOMENTUM", "VARIANT", "CLIP", "AVERAGED", "MEASURED"],
+    choices: &[
+        Choice::codes::<6>("RULE"),
+        Choice::flag("MOMENTUM"),
+        Choice::flag("VARIANT"),
+        Choice::codes::<3>("CLIP"),
+        Choice::flag("AVERAGED"),
+        Choice::flag("MEASURED"),
+    ],
 };
 
 uniform_struct! {

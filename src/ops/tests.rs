@@ -7,9 +7,11 @@
 
 mod activations;
 mod dropout;
+mod isa;
 mod losses;
 mod norms;
 mod records;
+mod translation;
 mod updates;
 
 use crate::ops::step::StepUniform;

@@ -37,9 +37,8 @@ impl Pipelines {
     /// The pipeline of a kernel for values of its choices, in the record's order.
     ///
     /// # Panics
-    /// If the number of values isn't the number of choices: a bug in this crate.
+    /// If the values aren't those of a variant: a bug in this crate.
     pub(crate) fn get(&mut self, kernel: &'static Kernel, choices: &[f64]) -> &Pipeline {
-        assert_eq!(choices.len(), kernel.choices.len(), "choices of {}", kernel.name);
         let key = (kernel.name, choices.iter().map(|c| c.to_bits()).collect());
         self.made
             .entry(key)
@@ -73,15 +72,13 @@ impl Pipeline {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let chosen = kernel.choices.iter().copied().zip(choices.iter().copied());
-        let constants: Vec<_> = kernel.constants.iter().copied().chain(chosen).collect();
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
             module: &shader_module(device, kernel, checks),
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &constants,
+                constants: &kernel.constants_for(choices),
                 // Every kernel writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: checks == Checks::On,
             },

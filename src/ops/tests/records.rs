@@ -11,7 +11,7 @@ type Fields = Vec<(String, usize)>;
 /// size.
 type Declared = (u32, String, &'static str, Option<(Fields, u64)>);
 
-fn parse(kernel: &Kernel) -> naga::Module {
+pub(super) fn parse(kernel: &Kernel) -> naga::Module {
     wgsl::parse_str(kernel.wgsl)
         .unwrap_or_else(|e| panic!("{}:\n{}", kernel.name, e.emit_to_string(kernel.wgsl)))
 }
@@ -97,8 +97,8 @@ fn every_override_is_given_and_has_no_default() {
                 name
             })
             .collect();
-        let given =
-            kernel.constants.iter().map(|(name, _)| *name).chain(kernel.choices.iter().copied());
+        let given = kernel.constants.iter().map(|(name, _)| *name);
+        let given = given.chain(kernel.choices.iter().map(|choice| choice.name));
         let mut given: Vec<_> = given.map(str::to_owned).collect();
         declared.sort();
         given.sort();

@@ -96,7 +96,7 @@ impl<'a> Builder<'a> {
             ("shape", whole(&uniform)),
             ("epilogue", whole(&after)),
             ("kept", buffers.kept(plan, index)),
-            ("gradient", whole(gradient)),
+            ("gradient_input", whole(gradient)),
         ];
         let place = stage.layer.to_string();
         self.dispatch(&ACTIVATION_BACKWARD, &epilogue.choices(), &place, shape.grid(), &bindings)
