@@ -29,7 +29,7 @@ pub(crate) const WORKGROUP: u32 = 64;
 
 /// Every record, for the tests that hold for all of them.
 #[cfg(test)]
-pub(crate) const ALL: [&crate::engine::kernel::Kernel; 18] = [
+pub(crate) const ALL: [&crate::engine::kernel::Kernel; 20] = [
     &sample::SAMPLE,
     &linear::LINEAR_FORWARD,
     &norm::NORM_STATISTICS,
@@ -48,4 +48,6 @@ pub(crate) const ALL: [&crate::engine::kernel::Kernel; 18] = [
     &optimizer::OPTIMIZER,
     &insight::INSIGHT,
     &insight::DEAD_UNITS,
+    &crate::bench::BENCH_FMA,
+    &crate::bench::BENCH_COPY,
 ];

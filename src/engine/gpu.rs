@@ -1,14 +1,16 @@
 //! The engine that runs the kernels on a wgpu device.
 
-mod buffers;
+pub(crate) mod buffers;
 mod device;
 mod flights;
-mod pipeline;
-mod program;
+pub(crate) mod pipeline;
+mod probe;
+pub(crate) mod program;
 mod readback;
 #[cfg(test)]
 pub(crate) mod rig;
-mod scope;
+pub(crate) mod scope;
+pub(crate) mod timer;
 
 pub use device::{AdapterChoice, Gpu, adapters, is_software};
 
