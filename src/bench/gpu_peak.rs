@@ -114,3 +114,66 @@ impl Ready {
         (0..times).for_each(|_| pass.dispatch_workgroups(groups, 1, 1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::gpu::AdapterChoice;
+    use crate::engine::gpu::readback::download;
+
+    /// What a kernel makes of its buffers, the last of which it writes.
+    fn run(kernel: &'static Kernel, shape: Option<FmaShape>, contents: &[&[f32]]) -> Vec<f32> {
+        let Gpu { device, queue, .. } = &Gpu::open(AdapterChoice::Any).unwrap();
+        let mut buffers: Vec<_> = contents
+            .iter()
+            .map(|content| {
+                let buffer = storage(device, "test", content.len());
+                queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
+                buffer
+            })
+            .collect();
+        if let Some(shape) = shape {
+            let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+                label: None,
+                size: size_of::<FmaShape>() as u64,
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            queue.write_buffer(&uniform, 0, bytemuck::bytes_of(&shape));
+            buffers.insert(0, uniform);
+        }
+        let names = kernel.bindings.iter().map(|binding| binding.name);
+        let bindings: Vec<_> = names.zip(buffers.iter().map(whole)).collect();
+        let mut pipelines = Pipelines::new(device, Checks::Off);
+        let ready = Ready::new(device, pipelines.get(kernel, &[]), &bindings);
+        let timer = PassTimer::new(device, queue).unwrap();
+        let seconds = timer.seconds(|pass| ready.record(pass, 1, 1)).unwrap();
+        assert!(seconds > 0.0 && seconds.is_finite(), "{seconds} s");
+        download(device, queue, &buffers[buffers.len() - 1]).unwrap()
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    fn every_multiply_add_is_done() {
+        let poison = vec![f32::NAN; 4 * WORKGROUP as usize];
+        for rounds in [0, 1, 2] {
+            let got = run(&BENCH_FMA, Some(FmaShape::new(rounds)), &[&poison]);
+            for (index, &got) in got.iter().enumerate() {
+                // y starts as chain + lane/4; with a = ½ and b = 1 all is exact in f32.
+                let lane = 0.25 * (index % 4) as f32;
+                let chain =
+                    |chain: u8| (0..4 * rounds).fold(f32::from(chain) + lane, |y, _| 0.5 * y + 1.0);
+                let want: f32 = (0..8).map(chain).sum();
+                assert_eq!(got, want, "element {index} after {rounds} rounds");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    fn every_number_is_copied() {
+        let numbers: Vec<f32> = (0..4 * WORKGROUP as u16).map(f32::from).collect();
+        let poison = vec![f32::NAN; numbers.len()];
+        assert_eq!(run(&BENCH_COPY, None, &[&numbers, &poison]), numbers);
+    }
+}

@@ -6,7 +6,7 @@ mod flights;
 pub(crate) mod pipeline;
 mod probe;
 pub(crate) mod program;
-mod readback;
+pub(crate) mod readback;
 #[cfg(test)]
 pub(crate) mod rig;
 pub(crate) mod scope;
