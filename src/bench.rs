@@ -1,7 +1,24 @@
-//! Measuring: workloads that every change and every peer is timed on.
+//! Measuring: workloads that every change and every peer is timed on, what the device could do at
+//! most, and what its kernels do of that.
+//!
+//! `wgrad bench` shows all of it; `benches/` has what takes longer.
 
+mod cpu_peak;
+mod gpu_peak;
+mod kernels;
+mod peak;
 mod rate;
+mod samples;
+mod work;
 mod workload;
 
-pub use rate::{Rate, rate};
+pub use cpu_peak::cpu_peak;
+pub use gpu_peak::gpu_peak;
+#[cfg(test)]
+pub(crate) use gpu_peak::{BENCH_COPY, BENCH_FMA};
+pub use kernels::{KernelTime, kernel_times};
+pub use peak::Peak;
+pub use rate::{Rate, StepCounts, gpu_rate, rate};
+pub use samples::Samples;
+pub use work::Work;
 pub use workload::Workload;

@@ -3,6 +3,7 @@
 
 mod adapters;
 mod args;
+mod bench;
 mod chart;
 mod choices;
 mod config;
@@ -21,6 +22,7 @@ mod recipe;
 mod results;
 mod run_folder;
 mod schedule;
+mod table;
 mod talk;
 mod train;
 mod trained;
@@ -43,6 +45,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Predict(args) => predict::predict(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Adapters(args) => adapters::list(&args),
     };
     match outcome {

@@ -51,6 +51,8 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
         &optimizer::OPTIMIZER,
         &insight::INSIGHT,
         &insight::DEAD_UNITS,
+        &crate::bench::BENCH_FMA,
+        &crate::bench::BENCH_COPY,
     ];
     others.into_iter().chain(products).collect()
 }

@@ -2,16 +2,15 @@
 
 use std::time::Instant;
 
-use super::Workload;
+use super::{Samples, Workload};
 use crate::engine::Engine;
+use crate::engine::gpu::{Gpu, GpuEngine, GpuStats};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::trainer::Trainer;
 
 /// Batches that the measured data set holds.
 const BATCHES: usize = 4;
-/// Samples whose median is the rate.
-const SAMPLES: usize = 7;
 
 /// How fast a workload trains.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,12 +18,27 @@ const SAMPLES: usize = 7;
 pub struct Rate {
     /// Steps per second: the median of several samples.
     pub steps_per_second: f64,
-    /// The fastest sample minus the slowest, as a share of the median.
+    /// The slowest sample minus the fastest, as a share of the median; 0 of a single sample.
     pub spread: f64,
+    /// Samples that there was time for.
+    pub samples: usize,
+}
+
+/// What the engine asked of the device for one step, on average.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StepCounts {
+    /// Compute dispatches.
+    pub dispatches: f64,
+    /// Submissions.
+    pub submissions: f64,
+    /// Waits of the host until the device had nothing left to do, and for old submissions.
+    pub waits: f64,
 }
 
 /// Trains a workload for about `seconds` on the engine that `make` makes, after a warm-up, and tells
-/// how fast it was. Data, validation and pauses between epochs don't count.
+/// how fast it was. Data, validation and pauses between epochs don't count. A workload whose first
+/// step takes longer than that is stepped once.
 ///
 /// # Errors
 /// What `make` and the engine return.
@@ -33,36 +47,52 @@ pub fn rate<E: Engine>(
     seconds: f64,
     make: impl FnOnce(Plan) -> Result<E>,
 ) -> Result<Rate> {
+    rate_of(&mut trainer(workload, make)?, seconds)
+}
+
+/// As [`rate`], on a GPU, and what that took of the device.
+///
+/// # Errors
+/// [`Error::Limit`](crate::Error::Limit) where the device is too small for the workload,
+/// [`Error::Device`](crate::Error::Device) where it fails.
+pub fn gpu_rate(workload: Workload, seconds: f64, gpu: &Gpu) -> Result<(Rate, StepCounts)> {
+    let mut trainer = trainer(workload, |plan| GpuEngine::new(&gpu.device, &gpu.queue, plan))?;
+    let before = trainer.engine().stats();
+    let rate = rate_of(&mut trainer, seconds)?;
+    let counts = StepCounts::between(before, trainer.engine().stats(), trainer.steps());
+    Ok((rate, counts))
+}
+
+fn trainer<E: Engine>(
+    workload: Workload,
+    make: impl FnOnce(Plan) -> Result<E>,
+) -> Result<Trainer<E>> {
     let plan = Plan::new(&workload.mlp(), &workload.options())?;
-    let mut trainer = Trainer::new(make(plan)?, &workload.data(BATCHES)?, None)?;
-    let mut timed = |steps: u64| -> Result<f64> {
+    Trainer::new(make(plan)?, &workload.data(BATCHES)?, None)
+}
+
+fn rate_of<E: Engine>(trainer: &mut Trainer<E>, seconds: f64) -> Result<Rate> {
+    let samples = Samples::take(seconds, f64::INFINITY, |steps| {
         let start = Instant::now();
         trainer.run_steps(steps)?;
         Ok(start.elapsed().as_secs_f64())
-    };
-    // The first step finds everything cold; the second tells how many a sample should have.
-    timed(1)?;
-    let each = seconds / (SAMPLES + 1) as f64;
-    let mut steps = 1;
-    let mut last = timed(steps)?;
-    while last < each / 2.0 {
-        let growth = (each / last).clamp(2.0, 10.0);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count of steps"
-        )]
-        let more = (steps as f64 * growth) as u64;
-        steps = more;
-        last = timed(steps)?;
+    })?;
+    Ok(Rate {
+        steps_per_second: samples.seconds.recip(),
+        spread: samples.spread,
+        samples: samples.count,
+    })
+}
+
+impl StepCounts {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2⁵² of each")]
+    fn between(before: GpuStats, after: GpuStats, steps: u64) -> Self {
+        let each =
+            |count: fn(&GpuStats) -> u64| (count(&after) - count(&before)) as f64 / steps as f64;
+        Self {
+            dispatches: each(|stats| stats.dispatches),
+            submissions: each(|stats| stats.submissions),
+            waits: each(|stats| stats.waits + stats.throttles),
+        }
     }
-    let mut rates = Vec::with_capacity(SAMPLES);
-    for _ in 0..SAMPLES {
-        #[expect(clippy::cast_precision_loss, reason = "a count of steps")]
-        rates.push(steps as f64 / timed(steps)?);
-    }
-    rates.sort_by(f64::total_cmp);
-    let median = rates[SAMPLES / 2];
-    Ok(Rate { steps_per_second: median, spread: (rates[SAMPLES - 1] - rates[0]) / median })
 }

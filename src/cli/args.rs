@@ -26,6 +26,22 @@ Examples:
   wgrad lecture momentum decay --output pictures
   wgrad lecture approximation --json > approximation.json";
 
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  wgrad bench                            what training takes: a hardware GPU, else the CPU
+  wgrad bench --device gpu --workload W1,W5 --output roofline.svg
+  wgrad bench --device cpu --seconds 5 --json > bench.json
+
+A roofline is what a device could do: arithmetic at its peak, or memory at its peak, whichever takes
+longer. Both peaks are measured first, by multiply-adds in registers and by a copy.
+
+Workloads:
+  W1  784-128-10 relu, batch 64, adam: a small net on digits
+  W2  784-512-512-10 relu, batch 256, adamw: a large one
+  W3  1024-5×1024-10 gelu, batch 512, adamw: products alone count
+  W4  2-4×64-3 relu, batch 16384, adam: an image as a function of the place
+  W5  32-2×256-1 norm relu dropout, batch 1024, momentum: a table";
+
 /// [`recipe::PATIENCE`] as clap wants it.
 const PATIENCE: &str = "10";
 
@@ -110,6 +126,9 @@ pub(crate) enum Command {
     /// Measure what the lecture on training nets says, in seven short studies
     #[command(after_help = LECTURE_EXAMPLES)]
     Lecture(LectureArgs),
+    /// Measure how fast this machine trains, and how far its kernels are from what it could do
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
     /// List the adapters that wgpu finds, and which one training takes
     Adapters(AdaptersArgs),
 }
@@ -395,6 +414,26 @@ pub(crate) struct LectureArgs {
     /// Folder for the pictures
     #[arg(long = "output", short, value_name = "DIR", default_value = "lecture")]
     pub folder: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What to measure, and where.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// Workloads to measure, divided by commas [default: all five]
+    #[arg(long = "workload", value_name = "NAMES", value_delimiter = ',', ignore_case = true,
+          value_parser = PossibleValuesParser::new(super::bench::names()))]
+    pub workloads: Vec<String>,
+    /// Seconds for each measurement: a workload has two, its steps and its kernels one by one. What
+    /// takes longer is done once
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = positive, allow_negative_numbers = true)]
+    pub seconds: f64,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Draw the rooflines as an SVG
+    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    pub picture: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
 }

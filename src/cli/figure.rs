@@ -46,9 +46,18 @@ pub(crate) struct Line {
     pub name: String,
     /// Place in the palette.
     pub color: usize,
-    /// Thin: a reference.
-    pub thin: bool,
+    pub mark: Mark,
     pub points: Vec<(f64, f64)>,
+}
+
+/// How a curve is drawn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Line,
+    /// A thin line: a reference.
+    Thin,
+    /// Its points alone.
+    Dots,
 }
 
 impl Axis {
@@ -78,11 +87,16 @@ impl Line {
         color: usize,
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Self {
-        Self { name: name.into(), color, thin: false, points: points.into_iter().collect() }
+        let points = points.into_iter().collect();
+        Self { name: name.into(), color, mark: Mark::Line, points }
     }
 
     pub(crate) fn thin(self) -> Self {
-        Self { thin: true, ..self }
+        Self { mark: Mark::Thin, ..self }
+    }
+
+    pub(crate) fn dots(self) -> Self {
+        Self { mark: Mark::Dots, ..self }
     }
 
     /// Left out of the legend.
@@ -149,8 +163,13 @@ impl Panel {
             .draw()?;
         for (line, points) in self.lines.iter().zip(shown) {
             let color = COLORS[line.color % COLORS.len()];
-            let width = if line.thin { 1 } else { 2 };
-            chart.draw_series(LineSeries::new(points, color.stroke_width(px(width))))?;
+            if line.mark == Mark::Dots {
+                let dot = |point| Circle::new(point, px(4), color.mix(0.8).filled());
+                chart.draw_series(points.into_iter().map(dot))?;
+            } else {
+                let width = if line.mark == Mark::Thin { 1 } else { 2 };
+                chart.draw_series(LineSeries::new(points, color.stroke_width(px(width))))?;
+            }
         }
         for (index, line) in named().enumerate() {
             let place = |n: usize| u32::try_from(n).unwrap_or(0);
@@ -158,9 +177,17 @@ impl Panel {
             let left = 28 + place(index % NAMES_A_LINE) * across;
             let top = place(index / NAMES_A_LINE) * LEGEND_LINE;
             let color = COLORS[line.color % COLORS.len()];
-            let mark = [at(left, top + 8), at(left + 18, top + 8)];
-            let width = if line.thin { 1 } else { 3 };
-            legend.draw(&PathElement::new(mark, color.stroke_width(px(width))))?;
+            if line.mark == Mark::Dots {
+                legend.draw(&Circle::new(
+                    at(left + 12, top + 8),
+                    px(4),
+                    color.mix(0.8).filled(),
+                ))?;
+            } else {
+                let mark = [at(left, top + 8), at(left + 18, top + 8)];
+                let width = if line.mark == Mark::Thin { 1 } else { 3 };
+                legend.draw(&PathElement::new(mark, color.stroke_width(px(width))))?;
+            }
             legend.draw(&Text::new(line.name.clone(), at(left + 24, top), text(13, &TEXT)))?;
         }
         Ok(())
@@ -200,7 +227,11 @@ mod tests {
             title: "panel".into(),
             x: Axis { name: "x", log },
             y: Axis { name: "y", log },
-            lines: vec![Line::new("a", 0, points.clone()), Line::new("b", 9, points).thin()],
+            lines: vec![
+                Line::new("a", 0, points.clone()),
+                Line::new("b", 9, points.clone()).thin(),
+                Line::new("c", 1, points).dots(),
+            ],
         };
         let panels = vec![
             panel(false, vec![]),

@@ -73,6 +73,22 @@ pub(crate) fn significant(value: f64) -> String {
     format!("{value:.*}", usize::try_from(decimals).unwrap_or(0))
 }
 
+/// Three significant digits and a unit with the prefix that makes them short: `31.2 GB/s`.
+pub(crate) fn with_prefix(value: f64, unit: &str) -> String {
+    const PREFIXES: [&str; 10] = ["n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value} {unit}");
+    }
+    // What rounds up to a thousand has the next prefix.
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    let thousands = (rounded.abs().log10() / 3.0 + 1e-9).floor().clamp(-3.0, 6.0);
+    let scaled = value / 1000_f64.powf(thousands);
+    let decimals = (0..2).find(|&d| scaled.abs() >= 99.95 / 10_f64.powi(d)).unwrap_or(2);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 9")]
+    let prefix = PREFIXES[(thousands + 3.0) as usize];
+    format!("{scaled:.*} {prefix}{unit}", usize::try_from(decimals).unwrap_or(2))
+}
+
 /// The shortest text that reads as the same number, with an exponent where there would be many
 /// zeros.
 pub(crate) fn shortest<T: Copy + Into<f64> + fmt::Display + fmt::LowerExp>(x: T) -> String {
@@ -107,6 +123,21 @@ mod tests {
             (1.5e-7, "1.500e-7"),
         ] {
             assert_eq!(significant(value), text);
+        }
+    }
+
+    #[test]
+    fn prefixes_keep_numbers_short() {
+        for (value, text) in [
+            (31.24e9, "31.2 GB/s"),
+            (999.6, "1.00 kB/s"),
+            (999.4, "999 B/s"),
+            (1e-4, "100 µB/s"),
+            (4.2e-6, "4.20 µB/s"),
+            (99.96e12, "100 TB/s"),
+            (0.0, "0 B/s"),
+        ] {
+            assert_eq!(with_prefix(value, "B/s"), text);
         }
     }
 

@@ -1,15 +1,17 @@
 //! The engine that runs the kernels on a wgpu device.
 
-mod buffers;
+pub(crate) mod buffers;
 mod device;
 mod flights;
 mod forms;
-mod pipeline;
-mod program;
-mod readback;
+pub(crate) mod pipeline;
+mod probe;
+pub(crate) mod program;
+pub(crate) mod readback;
 #[cfg(test)]
 pub(crate) mod rig;
-mod scope;
+pub(crate) mod scope;
+pub(crate) mod timer;
 
 pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
 
@@ -218,20 +220,12 @@ impl GpuEngine {
         let mut pass = compute_pass(&mut encoder);
         for (slot, (step, part)) in (first..).zip(parts) {
             let program = &self.program;
-            let backward = if step.is_training() { program.backward.as_slice() } else { &[] };
             let update = match (step.is_training() && part.is_last, step.insight) {
                 (false, _) => &[],
                 (true, false) => program.update.as_slice(),
                 (true, true) => program.measured_update.as_slice(),
             };
-            let leave = if step.is_training() { data.feed.leave.as_slice() } else { &[] };
-            let dispatches = (data.feed.enter.iter())
-                .chain(&program.forward)
-                .chain(std::iter::once(&data.feed.loss))
-                .chain(backward)
-                .chain(leave)
-                .chain(update);
-            for dispatch in dispatches {
+            for dispatch in program.of_part(&data.feed, step.is_training(), update) {
                 dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
             }

@@ -45,7 +45,6 @@ pub(crate) const NORM_FORWARD: Kernel = Kernel {
         "activation",
         "philox",
         "epilogue",
-        "epilogue_gradient",
         "epilogue_output",
         "norm_shape",
         "norm_value",
@@ -105,6 +104,7 @@ pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
         "activation",
         "philox",
         "epilogue",
+        "epilogue_gradient",
         "norm_shape",
         "norm_value",
         "norm_backward_input"

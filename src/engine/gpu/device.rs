@@ -16,7 +16,9 @@ pub struct Gpu {
 }
 
 /// Features that make training faster where a device was opened with them. None is needed.
-pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP;
+/// TIMESTAMP_QUERY is for measurements.
+pub const OPTIONAL_FEATURES: wgpu::Features =
+    wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
 
 /// Which adapter to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -17,13 +17,17 @@ pub(crate) use feed::Feed;
 /// One dispatch, ready to record. Its bind group has the step's slot as its one dynamic offset.
 #[derive(Debug)]
 pub(crate) struct Dispatch {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// Which of several of its kind it is: a layer's number, or what it works on.
+    pub place: String,
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: Grid,
 }
 
 impl Dispatch {
-    /// Binds buffers by name; `place` tells in labels which of several of its kind it is.
+    /// Binds buffers by name; `place` tells which of several of its kind it is.
     pub(crate) fn new(
         device: &wgpu::Device,
         pipeline: &Pipeline,
@@ -31,9 +35,10 @@ impl Dispatch {
         grid: Grid,
         bindings: &[(&str, wgpu::BufferBinding<'_>)],
     ) -> Self {
-        let label = format!("wgrad.{}[{place}]", pipeline.kernel.name);
-        let bind_group = pipeline.bind(device, &label, bindings);
-        Self { pipeline: pipeline.pipeline.clone(), bind_group, grid }
+        let kernel = pipeline.kernel.name;
+        let bind_group = pipeline.bind(device, &format!("wgrad.{kernel}[{place}]"), bindings);
+        let pipeline = pipeline.pipeline.clone();
+        Self { kernel, place: place.to_owned(), pipeline, bind_group, grid }
     }
 
     /// Records the dispatch for a batch of `rows` rows whose scalars are at `slot_offset`.
@@ -71,6 +76,22 @@ impl Program {
             measured_update: measured_update.unwrap_or_default(),
             insight,
         }
+    }
+}
+
+impl Program {
+    /// The dispatches of a part of a step in order: forward and loss, in training the gradients, and
+    /// then `update`.
+    pub(crate) fn of_part<'a>(
+        &'a self,
+        feed: &'a Feed,
+        training: bool,
+        update: &'a [Dispatch],
+    ) -> impl Iterator<Item = &'a Dispatch> {
+        let [backward, leave] =
+            if training { [self.backward.as_slice(), &feed.leave] } else { [[].as_slice(), &[]] };
+        let forward = feed.enter.iter().chain(&self.forward);
+        forward.chain(std::iter::once(&feed.loss)).chain(backward).chain(leave).chain(update)
     }
 }
 

@@ -1,0 +1,68 @@
+//! The dispatches of a training step one by one, for measurements.
+
+use super::GpuData;
+use super::GpuEngine;
+use super::buffers::SLOT_STRIDE;
+use super::program::Dispatch;
+use super::timer::PassTimer;
+use crate::engine::{Engine as _, Part, Step};
+use crate::error::Result;
+use crate::sampler::Order;
+
+impl GpuEngine {
+    /// Kernel and place of each dispatch of a training step, in order.
+    pub(crate) fn step_dispatches(&self, data: &GpuData) -> Vec<(&'static str, String)> {
+        let named = |dispatch: &Dispatch| (dispatch.kernel, dispatch.place.clone());
+        self.of_step(data).map(named).collect()
+    }
+
+    /// Does one training step on the first rows of `data` that leaves the parameters as they are, so
+    /// that every buffer holds what it does in training.
+    pub(crate) fn rehearse(&mut self, data: &GpuData) -> Result<()> {
+        let (step, _) = self.rehearsed_step(data);
+        self.train(data, &[step])?;
+        self.finish()
+    }
+
+    /// Seconds that dispatch `index` of the step takes `times` times in a row.
+    pub(crate) fn time_dispatch(
+        &mut self,
+        data: &GpuData,
+        index: usize,
+        times: u64,
+        timer: &PassTimer,
+    ) -> Result<f64> {
+        let (step, part) = self.rehearsed_step(data);
+        let slot = self.write_steps(data, &[(step, part)]);
+        timer.seconds(|pass| {
+            for dispatch in self.of_step(data).skip(index).take(1) {
+                for _ in 0..times {
+                    dispatch.record(pass, slot * SLOT_STRIDE, part.rows);
+                }
+            }
+        })
+    }
+
+    fn of_step<'a>(&'a self, data: &'a GpuData) -> impl Iterator<Item = &'a Dispatch> {
+        self.program.of_part(&data.feed, true, &self.program.update)
+    }
+
+    /// The first step of a training without micro-batches, at a learning rate of 0.
+    fn rehearsed_step(&self, data: &GpuData) -> (Step, Part) {
+        let options = self.plan.options();
+        let rows = options.rows_at_once().min(data.rows);
+        #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
+        let batch = rows as u32;
+        let step = Step {
+            number: 1,
+            batch,
+            first: 0,
+            order: Order::new(options.sampling, options.seed, 0, 1),
+            loss_scale: f64::from(batch).recip(),
+            dropout_key: Step::dropout_key(options.seed, 1),
+            update: self.plan.updates().at(1, 0.0),
+            insight: false,
+        };
+        (step, Part { row0: 0, rows: batch, is_first: true, is_last: true })
+    }
+}
