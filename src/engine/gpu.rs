@@ -26,8 +26,8 @@ use crate::ops::step::StepUniform;
 use crate::plan::{Plan, bytes};
 use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage};
 use flights::{Entry, Flights, MAX_PARTS, Measured};
-use pipeline::{Checks, Pipelines};
 use forms::Abilities;
+use pipeline::{Checks, Pipelines};
 use program::{Builder, Feed, Program, word};
 use scope::in_scope;
 

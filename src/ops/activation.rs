@@ -28,7 +28,14 @@ pub(crate) const ACTIVATION_FORWARD: Kernel = Kernel {
 
 pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
     name: "activation_backward",
-    wgsl: wgsl!("step", "activation", "philox", "epilogue", "epilogue_gradient", "activation_backward"),
+    wgsl: wgsl!(
+        "step",
+        "activation",
+        "philox",
+        "epilogue",
+        "epilogue_gradient",
+        "activation_backward"
+    ),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<ActivationShape>("shape"),

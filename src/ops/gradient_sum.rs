@@ -1,7 +1,7 @@
 //! Gradients that slices of a batch have summed apart, added up in a fixed order.
 
-use super::{WORKGROUP, wgsl};
 use super::step::StepUniform;
+use super::{WORKGROUP, wgsl};
 use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
 
 pub(crate) const GRADIENT_SUM: Kernel = Kernel {

@@ -27,18 +27,15 @@ pub(crate) enum Form {
     Direct,
     /// The same; the lanes of a subgroup load what they share once.
     Broadcast,
-    /// As `Broadcast`, 32×8 elements an invocation.
-    BroadcastLarge,
 }
 
 impl Form {
     /// All forms, in the order of [`Family`]'s kernels.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast, Self::BroadcastLarge];
+    pub(crate) const ALL: [Self; 4] = [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast];
 
     /// Whether it needs subgroups of eight lanes or more.
     pub(crate) const fn needs_subgroups(self) -> bool {
-        matches!(self, Self::Broadcast | Self::BroadcastLarge)
+        matches!(self, Self::Broadcast)
     }
 
     /// Rows and columns of C that a workgroup owns.
@@ -47,7 +44,6 @@ impl Form {
             Self::Tiled4 => [4 * SIDE, 4 * SIDE],
             Self::Tiled8 => [8 * SIDE, 8 * SIDE],
             Self::Direct | Self::Broadcast => [16, 4 * WORKGROUP],
-            Self::BroadcastLarge => [32, 8 * WORKGROUP],
         }
     }
 
@@ -84,9 +80,8 @@ macro_rules! family {
             kernels: [
                 family!(@form "tiled4", ["panels_1", "matmul_tiled"], TILED; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
                 family!(@form "tiled8", ["panels_2", "matmul_tiled"], TILED; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
-                family!(@form "direct", ["strips_small", "matmul_direct", "lanes_alone"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
-                family!(@form "broadcast", ["strips_small", "matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
-                family!(@form "broadcast_large", ["strips_large", "matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "direct", ["matmul_direct", "lanes_alone"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "broadcast", ["matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
             ],
         }
     };

@@ -233,9 +233,9 @@ impl Flights {
         let (metrics, insights) = words.split_at(METRICS_WORDS);
         let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
         for (entry, groups) in luggage.entries.iter().zip(sums.chunks_exact(METRICS_GROUPS)) {
-            let sums = groups[..entry.groups as usize].iter().fold([0.0; 4], |sum, group| {
-                std::array::from_fn(|i| sum[i] + f64::from(group[i]))
-            });
+            let sums = groups[..entry.groups as usize]
+                .iter()
+                .fold([0.0; 4], |sum, group| std::array::from_fn(|i| sum[i] + f64::from(group[i])));
             self.unfinished += Metrics::new(entry.rows, sums);
             if entry.ends {
                 let metrics = std::mem::take(&mut self.unfinished);

@@ -19,10 +19,7 @@ impl Abilities {
     pub(crate) fn of(device: &wgpu::Device) -> Self {
         let info = device.adapter_info();
         let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
-        Self {
-            software: is_software(&info),
-            subgroups: subgroups && info.subgroup_min_size >= 8,
-        }
+        Self { software: is_software(&info), subgroups: subgroups && info.subgroup_min_size >= 8 }
     }
 
     /// Whether the device can run a form.
@@ -33,7 +30,6 @@ impl Abilities {
     /// The form for a product of so many rows × columns, before anything is measured.
     pub(crate) fn form(self, rows: u32, columns: u32) -> Form {
         match (self.software, self.subgroups) {
-            (true, true) if rows >= 32 && columns >= 64 => Form::BroadcastLarge,
             (true, true) => Form::Broadcast,
             (true, false) => Form::Direct,
             (false, _) => {

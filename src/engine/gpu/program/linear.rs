@@ -104,9 +104,8 @@ impl<'a> Builder<'a> {
         let slices = if adjacent { self.abilities.slices(x * y, rows) } else { 1 };
         let sliced = shape.sliced(slices);
         let shape = if slices > 1 { sliced } else { shape };
-        let partials = (slices > 1).then(|| {
-            buffers.scratch("partials", (slices * shape.slice_stride) as usize)
-        });
+        let partials = (slices > 1)
+            .then(|| buffers.scratch("partials", (slices * shape.slice_stride) as usize));
         let uniform = buffers.uniform(&shape);
         let place = plan.stages()[index].layer.to_string();
         let rows_of_data = if gathered { buffers.rows.clone() } else { self.nothing.clone() };
