@@ -18,7 +18,7 @@ pub use gpu_peak::gpu_peak;
 pub(crate) use gpu_peak::{BENCH_COPY, BENCH_FMA};
 pub use kernels::{KernelTime, kernel_times};
 pub use peak::Peak;
-pub use rate::{Rate, StepCounts, gpu_rate, rate};
+pub use rate::{Rate, StepCounts, first_step, gpu_rate, rate, rate_on};
 pub use samples::Samples;
 pub use work::Work;
 pub use workload::Workload;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Samples, Workload};
+use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::engine::gpu::{Gpu, GpuEngine, GpuStats};
 use crate::error::Result;
@@ -48,6 +49,25 @@ pub fn rate<E: Engine>(
     make: impl FnOnce(Plan) -> Result<E>,
 ) -> Result<Rate> {
     rate_of(&mut trainer(workload, make)?, seconds)
+}
+
+/// As [`rate`], for any training on any data.
+///
+/// # Errors
+/// What the trainer and the engine return.
+pub fn rate_on<E: Engine>(engine: E, data: &Dataset, seconds: f64) -> Result<Rate> {
+    rate_of(&mut Trainer::new(engine, data, None)?, seconds)
+}
+
+/// One step of a workload from nothing: what a new process does first.
+///
+/// # Errors
+/// What `make` and the engine return.
+pub fn first_step<E: Engine>(
+    workload: Workload,
+    make: impl FnOnce(Plan) -> Result<E>,
+) -> Result<()> {
+    trainer(workload, make)?.run_steps(1)
 }
 
 /// As [`rate`], on a GPU, and what that took of the device.
