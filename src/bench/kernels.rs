@@ -12,7 +12,7 @@ use crate::plan::Plan;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KernelTime {
-    /// Name of the kernel, as that of its file in `shaders/`.
+    /// Name of the kernel: that of its file in `shaders/`, and for a product its form.
     pub kernel: &'static str,
     /// Which of several of its kind it is: a layer's number, or what it works on.
     pub place: String,
