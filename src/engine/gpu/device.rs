@@ -117,11 +117,9 @@ impl Gpu {
             // A small device: take all it has and let the plan see whether the net fits.
             offered
         };
-        // With timestamps, for measurements.
-        let wanted = OPTIONAL_FEATURES | wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: adapter.features() & wanted,
+            required_features: adapter.features() & OPTIONAL_FEATURES,
             required_limits,
             ..wgpu::DeviceDescriptor::default()
         };
