@@ -5,7 +5,7 @@
 
 mod cpu_peak;
 mod gpu_peak;
-mod kernels;
+mod gpu_workload;
 mod peak;
 mod rate;
 mod samples;
@@ -16,9 +16,9 @@ pub use cpu_peak::cpu_peak;
 pub use gpu_peak::gpu_peak;
 #[cfg(test)]
 pub(crate) use gpu_peak::{BENCH_COPY, BENCH_FMA};
-pub use kernels::{KernelTime, kernel_times};
+pub use gpu_workload::{GpuWorkload, KernelTime, StepCounts};
 pub use peak::Peak;
-pub use rate::{Rate, StepCounts, gpu_rate, rate};
+pub use rate::{Rate, first_step, rate, rate_on};
 pub use samples::Samples;
 pub use work::Work;
 pub use workload::Workload;

@@ -172,7 +172,8 @@ mod tests {
     #[test]
     #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
     fn every_number_is_copied() {
-        let numbers: Vec<f32> = (0..4 * WORKGROUP as u16).map(f32::from).collect();
+        let numbers: Vec<f32> = (0..1024_u16).map(f32::from).collect();
+        assert_eq!(numbers.len(), 4 * WORKGROUP as usize);
         let poison = vec![f32::NAN; numbers.len()];
         assert_eq!(run(&BENCH_COPY, None, &[&numbers, &poison]), numbers);
     }

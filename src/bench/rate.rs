@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{Samples, Workload};
+use crate::data::Dataset;
 use crate::engine::Engine;
-use crate::engine::gpu::{Gpu, GpuEngine, GpuStats};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::trainer::Trainer;
@@ -24,21 +24,9 @@ pub struct Rate {
     pub samples: usize,
 }
 
-/// What the engine asked of the device for one step, on average.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct StepCounts {
-    /// Compute dispatches.
-    pub dispatches: f64,
-    /// Submissions.
-    pub submissions: f64,
-    /// Waits of the host until the device had nothing left to do, and for old submissions.
-    pub waits: f64,
-}
-
 /// Trains a workload for about `seconds` on the engine that `make` makes, after a warm-up, and tells
-/// how fast it was. Data, validation and pauses between epochs don't count. A workload whose first
-/// step takes longer than that is stepped once.
+/// how fast it was. Data, validation and pauses between epochs don't count. A workload of which a
+/// step takes longer than that is timed once.
 ///
 /// # Errors
 /// What `make` and the engine return.
@@ -50,20 +38,26 @@ pub fn rate<E: Engine>(
     rate_of(&mut trainer(workload, make)?, seconds)
 }
 
-/// As [`rate`], on a GPU, and what that took of the device.
+/// As [`rate`], for any training on any data.
 ///
 /// # Errors
-/// [`Error::Limit`](crate::Error::Limit) where the device is too small for the workload,
-/// [`Error::Device`](crate::Error::Device) where it fails.
-pub fn gpu_rate(workload: Workload, seconds: f64, gpu: &Gpu) -> Result<(Rate, StepCounts)> {
-    let mut trainer = trainer(workload, |plan| GpuEngine::new(&gpu.device, &gpu.queue, plan))?;
-    let before = trainer.engine().stats();
-    let rate = rate_of(&mut trainer, seconds)?;
-    let counts = StepCounts::between(before, trainer.engine().stats(), trainer.steps());
-    Ok((rate, counts))
+/// What the trainer and the engine return.
+pub fn rate_on<E: Engine>(engine: E, data: &Dataset, seconds: f64) -> Result<Rate> {
+    rate_of(&mut Trainer::new(engine, data, None)?, seconds)
 }
 
-fn trainer<E: Engine>(
+/// One step of a workload from nothing: what a new process does first.
+///
+/// # Errors
+/// What `make` and the engine return.
+pub fn first_step<E: Engine>(
+    workload: Workload,
+    make: impl FnOnce(Plan) -> Result<E>,
+) -> Result<()> {
+    trainer(workload, make)?.run_steps(1)
+}
+
+pub(super) fn trainer<E: Engine>(
     workload: Workload,
     make: impl FnOnce(Plan) -> Result<E>,
 ) -> Result<Trainer<E>> {
@@ -71,7 +65,7 @@ fn trainer<E: Engine>(
     Trainer::new(make(plan)?, &workload.data(BATCHES)?, None)
 }
 
-fn rate_of<E: Engine>(trainer: &mut Trainer<E>, seconds: f64) -> Result<Rate> {
+pub(super) fn rate_of<E: Engine>(trainer: &mut Trainer<E>, seconds: f64) -> Result<Rate> {
     let samples = Samples::take(seconds, f64::INFINITY, |steps| {
         let start = Instant::now();
         trainer.run_steps(steps)?;
@@ -82,17 +76,4 @@ fn rate_of<E: Engine>(trainer: &mut Trainer<E>, seconds: f64) -> Result<Rate> {
         spread: samples.spread,
         samples: samples.count,
     })
-}
-
-impl StepCounts {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2⁵² of each")]
-    fn between(before: GpuStats, after: GpuStats, steps: u64) -> Self {
-        let each =
-            |count: fn(&GpuStats) -> u64| (count(&after) - count(&before)) as f64 / steps as f64;
-        Self {
-            dispatches: each(|stats| stats.dispatches),
-            submissions: each(|stats| stats.submissions),
-            waits: each(|stats| stats.waits + stats.throttles),
-        }
-    }
 }

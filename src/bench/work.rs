@@ -39,7 +39,7 @@ impl Work {
     }
 
     /// One dispatch of a training step on `rows` rows: a kernel's name, and which of its kind it is.
-    /// `None` for a kernel that isn't known here.
+    /// `None` for a kernel that isn't known here. Where rows are in the data set is not counted.
     pub(crate) fn of_dispatch(plan: &Plan, kernel: &str, place: &str, rows: usize) -> Option<Self> {
         // The form of a product comes behind a dot.
         let kernel = kernel.split('.').next().unwrap_or(kernel);
@@ -69,6 +69,11 @@ impl Work {
             "linear_forward" => Self::of(product, input + weights + stage.out_features + written),
             "linear_backward_weight" => {
                 Self::of(product, elements + input + weights + stage.out_features)
+            }
+            // Of two slices at least.
+            "gradient_sum" => {
+                let gradients = weights + stage.out_features;
+                Self::of(gradients, 3 * gradients)
             }
             // The stage before tells the derivative of its activation.
             "linear_backward_input" => Self::of(product, elements + weights + 2 * input),
@@ -136,6 +141,8 @@ mod tests {
         let work = |kernel, place| Work::of_dispatch(&plan, kernel, place, 64).unwrap();
         let forward = 4 * (64 * 784 + 784 * 128 + 128 + 64 * 128);
         assert_eq!(work("linear_forward", "0").bytes, forward);
+        assert_eq!(work("linear_forward.tiled8.quads", "0").bytes, forward);
+        assert_eq!(work("cross_entropy", "cross_entropy").bytes, 4 * 64 * (10 + 10 + 1));
         // g, w and two moments.
         assert_eq!(work("optimizer", "arena").bytes, 4 * 7 * plan.trained_len() as u64);
         assert!(Work::of_dispatch(&plan, "linear_forward", "9", 64).is_none());

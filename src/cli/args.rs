@@ -426,7 +426,7 @@ pub(crate) struct BenchArgs {
           value_parser = PossibleValuesParser::new(super::bench::names()))]
     pub workloads: Vec<String>,
     /// Seconds for each measurement: a workload has two, its steps and its kernels one by one. What
-    /// takes longer is done once
+    /// takes longer is timed once
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = positive, allow_negative_numbers = true)]
     pub seconds: f64,
     #[command(flatten)]

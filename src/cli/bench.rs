@@ -7,8 +7,7 @@ use std::io::Write as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wgrad::bench::{
-    KernelTime, Peak, Rate, StepCounts, Work, Workload, cpu_peak, gpu_peak, gpu_rate, kernel_times,
-    rate,
+    GpuWorkload, KernelTime, Peak, Rate, StepCounts, Work, Workload, cpu_peak, gpu_peak, rate,
 };
 use wgrad::{CpuEngine, Plan, is_software};
 
@@ -137,8 +136,8 @@ impl Bench {
         }
         if !once.is_empty() {
             warnings.push(format!(
-                "one step of {} takes longer than the {} s for a measurement, so it was timed once, \
-                 cold (--seconds gives more)",
+                "one step of {} takes longer than the {} s for a measurement, so one was timed \
+                 (--seconds gives more)",
                 once.join(", "),
                 self.seconds
             ));
@@ -161,9 +160,10 @@ impl Row {
         let (rate, gpu) = match device {
             Device::Cpu => (rate(workload, seconds, |plan| Ok(CpuEngine::<f32>::new(plan)))?, None),
             Device::Gpu(gpu) => {
-                let (rate, counts) = gpu_rate(workload, seconds, gpu)?;
+                let mut measured = GpuWorkload::new(workload, gpu)?;
+                let (rate, counts) = measured.rate(seconds)?;
                 bar.set_message(format!("{workload}  kernels"));
-                let kernels = kernel_times(workload, seconds, gpu, |done, of| {
+                let kernels = measured.kernels(seconds, |done, of| {
                     let share = UNITS / 2 * done as u64 / of as u64;
                     bar.set_position(begin + UNITS / 2 + share);
                 })?;

@@ -11,8 +11,8 @@ const FAMILIES: [(&str, &[&str]); 6] = [
     ("products", &["linear"]),
     ("norms", &["norm"]),
     ("activations", &["activation"]),
-    ("loss, metrics", &["cross_entropy", "loss", "metrics"]),
-    ("optimizer", &["optimizer", "gradient_norm"]),
+    ("loss", &["cross_entropy", "loss"]),
+    ("optimizer", &["optimizer", "gradient_"]),
     ("others", &[""]),
 ];
 /// Colour of the roof.
