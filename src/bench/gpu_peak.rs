@@ -3,7 +3,7 @@
 use super::{Peak, Samples};
 use crate::engine::gpu::Gpu;
 use crate::engine::gpu::buffers::{bytes_of, storage, whole};
-use crate::engine::gpu::pipeline::{Checks, Pipeline, Pipelines};
+use crate::engine::gpu::pipeline::{Checks, Compiled, Pipeline, Pipelines};
 use crate::engine::gpu::program::word;
 use crate::engine::gpu::scope::in_scope;
 use crate::engine::gpu::timer::PassTimer;
@@ -75,6 +75,7 @@ pub fn gpu_peak(gpu: &Gpu, seconds: f64) -> Result<Peak> {
         let copy = Ready::new(device, pipelines.get(&BENCH_COPY, &[]), &bindings);
         ((fma, shape), copy)
     })?;
+    pipelines.compile()?;
     let (fma, shape) = fma;
     let arithmetic = Samples::take(seconds / 2.0, LONGEST, |rounds| {
         queue.write_buffer(&shape, 0, bytemuck::bytes_of(&FmaShape::new(rounds)));
@@ -94,7 +95,7 @@ pub fn gpu_peak(gpu: &Gpu, seconds: f64) -> Result<Peak> {
 
 /// A kernel with what it binds.
 struct Ready {
-    pipeline: wgpu::ComputePipeline,
+    pipeline: Compiled,
     bind_group: wgpu::BindGroup,
 }
 
@@ -105,11 +106,12 @@ impl Ready {
         buffers: &[(&str, wgpu::BufferBinding<'_>)],
     ) -> Self {
         let bind_group = pipeline.bind(device, pipeline.kernel.name, buffers);
-        Self { pipeline: pipeline.pipeline.clone(), bind_group }
+        Self { pipeline: Compiled::clone(&pipeline.compiled), bind_group }
     }
 
     fn record(&self, pass: &mut wgpu::ComputePass<'_>, groups: u32, times: u64) {
-        pass.set_pipeline(&self.pipeline);
+        let Some(pipeline) = self.pipeline.get() else { unreachable!("compiled before it is run") };
+        pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &self.bind_group, &[]);
         (0..times).for_each(|_| pass.dispatch_workgroups(groups, 1, 1));
     }
@@ -146,6 +148,7 @@ mod tests {
         let bindings: Vec<_> = names.zip(buffers.iter().map(whole)).collect();
         let mut pipelines = Pipelines::new(device, Checks::Off);
         let ready = Ready::new(device, pipelines.get(kernel, &[]), &bindings);
+        pipelines.compile().unwrap();
         let timer = PassTimer::new(device, queue).unwrap();
         let seconds = timer.seconds(|pass| ready.record(pass, 1, 1)).unwrap();
         assert!(seconds > 0.0 && seconds.is_finite(), "{seconds} s");

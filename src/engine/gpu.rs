@@ -92,7 +92,8 @@ pub struct GpuData {
 }
 
 impl GpuEngine {
-    /// Allocates everything the plan says, makes all pipelines and initialises the parameters.
+    /// Allocates everything the plan says and initialises the parameters. Kernels are compiled when the
+    /// first data set is uploaded, all at the same time.
     ///
     /// # Errors
     /// [`Error::Limit`] if a buffer or dispatch exceeds the device's limits; [`Error::Device`] if
@@ -179,6 +180,7 @@ impl GpuEngine {
             let builder = Builder::new(plan, buffers, pipelines, *abilities);
             Feed::new(builder, &array("inputs", inputs), &array("targets", targets))
         })?;
+        pipelines.compile()?;
         Ok(GpuData { feed, rows, weighted, owner: Arc::clone(&self.identity) })
     }
 

@@ -1,8 +1,13 @@
 //! Pipelines made from kernel records, and bind groups by name.
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use super::scope::in_scope;
 use crate::engine::kernel::{Access, Kernel};
+use crate::error::Result;
 
 /// Whether naga adds bounds checks, loop bounds and division checks to a kernel.
 ///
@@ -13,46 +18,68 @@ pub(crate) enum Checks {
     Off,
 }
 
-/// A kernel compiled for one set of choices.
+/// A pipeline that [`Pipelines::compile`] sets.
+pub(crate) type Compiled = Arc<OnceLock<wgpu::ComputePipeline>>;
+
+/// A kernel for one set of choices: its layout at once, its code when it is compiled.
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     pub kernel: &'static Kernel,
-    pub pipeline: wgpu::ComputePipeline,
+    pub compiled: Compiled,
     layout: wgpu::BindGroupLayout,
 }
 
-/// The pipelines of one device, each made once.
+/// The pipelines of one device, each made once. Drivers take up to a second for one, so they are
+/// compiled together, as many at a time as there are threads.
 #[derive(Debug)]
 pub(crate) struct Pipelines {
     device: wgpu::Device,
     checks: Checks,
     made: HashMap<(&'static str, Vec<u64>), Pipeline>,
+    /// What is made but not compiled, with its choices.
+    waiting: Vec<(Pipeline, Vec<f64>)>,
 }
 
 impl Pipelines {
     pub(crate) fn new(device: &wgpu::Device, checks: Checks) -> Self {
-        Self { device: device.clone(), checks, made: HashMap::new() }
+        Self { device: device.clone(), checks, made: HashMap::new(), waiting: Vec::new() }
     }
 
-    /// The pipeline of a kernel for values of its choices, in the record's order.
-    ///
-    /// # Panics
-    /// If the values aren't those of a variant: a bug in this crate.
+    /// The pipeline of a kernel for values of its choices, in the record's order. It runs when
+    /// [`compile`](Self::compile) has been called.
     pub(crate) fn get(&mut self, kernel: &'static Kernel, choices: &[f64]) -> &Pipeline {
         let key = (kernel.name, choices.iter().map(|c| c.to_bits()).collect());
-        self.made
-            .entry(key)
-            .or_insert_with(|| Pipeline::new(&self.device, kernel, choices, self.checks))
+        self.made.entry(key).or_insert_with(|| {
+            let pipeline = Pipeline::new(&self.device, kernel);
+            self.waiting.push((pipeline.clone(), choices.to_vec()));
+            pipeline
+        })
+    }
+
+    /// Compiles all that were made since the last call.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the driver can't compile one.
+    ///
+    /// # Panics
+    /// If choices aren't those of a variant: a bug in this crate.
+    pub(crate) fn compile(&mut self) -> Result<()> {
+        let (device, checks) = (&self.device, self.checks);
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_par_iter().try_for_each(|(pipeline, choices)| {
+            // Error scopes are a thread's own.
+            let compiled = in_scope(device, "compiling a kernel", || {
+                pipeline.compile(device, &choices, checks)
+            })?;
+            // Set here alone.
+            let _ = pipeline.compiled.set(compiled);
+            Ok(())
+        })
     }
 }
 
 impl Pipeline {
-    fn new(
-        device: &wgpu::Device,
-        kernel: &'static Kernel,
-        choices: &[f64],
-        checks: Checks,
-    ) -> Self {
+    fn new(device: &wgpu::Device, kernel: &'static Kernel) -> Self {
         let label = format!("wgrad.{}", kernel.name);
         let entries: Vec<_> = (0_u32..)
             .zip(kernel.bindings)
@@ -67,12 +94,23 @@ impl Pipeline {
             label: Some(&label),
             entries: &entries,
         });
+        Self { kernel, compiled: Compiled::default(), layout }
+    }
+
+    fn compile(
+        &self,
+        device: &wgpu::Device,
+        choices: &[f64],
+        checks: Checks,
+    ) -> wgpu::ComputePipeline {
+        let kernel = self.kernel;
+        let label = format!("wgrad.{}", kernel.name);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label),
-            bind_group_layouts: &[Some(&layout)],
+            bind_group_layouts: &[Some(&self.layout)],
             immediate_size: 0,
         });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
             module: &shader_module(device, kernel, checks),
@@ -83,8 +121,7 @@ impl Pipeline {
                 zero_initialize_workgroup_memory: checks == Checks::On,
             },
             cache: None,
-        });
-        Self { kernel, pipeline, layout }
+        })
     }
 
     /// Binds buffers by name, in any order; called while planning, never per step.

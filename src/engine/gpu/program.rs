@@ -8,7 +8,7 @@ mod update;
 
 use super::buffers::{Buffers, storage, whole};
 use super::forms::Abilities;
-use super::pipeline::{Pipeline, Pipelines};
+use super::pipeline::{Compiled, Pipeline, Pipelines};
 use crate::engine::kernel::{Grid, Kernel};
 use crate::ops::epilogue::Epilogue;
 use crate::plan::{Plan, Stage, TENSOR_ALIGN};
@@ -21,7 +21,7 @@ pub(crate) struct Dispatch {
     pub kernel: &'static str,
     /// Which of several of its kind it is: a layer's number, or what it works on.
     pub place: String,
-    pipeline: wgpu::ComputePipeline,
+    pipeline: Compiled,
     bind_group: wgpu::BindGroup,
     grid: Grid,
 }
@@ -37,14 +37,15 @@ impl Dispatch {
     ) -> Self {
         let kernel = pipeline.kernel.name;
         let bind_group = pipeline.bind(device, &format!("wgrad.{kernel}[{place}]"), bindings);
-        let pipeline = pipeline.pipeline.clone();
+        let pipeline = Compiled::clone(&pipeline.compiled);
         Self { kernel, place: place.to_owned(), pipeline, bind_group, grid }
     }
 
     /// Records the dispatch for a batch of `rows` rows whose scalars are at `slot_offset`.
     pub(crate) fn record(&self, pass: &mut wgpu::ComputePass<'_>, slot_offset: u32, rows: u32) {
         let [x, y, z] = self.grid.workgroups(rows);
-        pass.set_pipeline(&self.pipeline);
+        let Some(pipeline) = self.pipeline.get() else { unreachable!("compiled before it is run") };
+        pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &self.bind_group, &[slot_offset]);
         pass.dispatch_workgroups(x, y, z);
     }

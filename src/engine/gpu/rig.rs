@@ -83,6 +83,7 @@ impl Rig {
             self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mode = usize::from(checks == Checks::Off);
         let pipeline = pipelines[mode].get(kernel, choices).clone();
+        pipelines[mode].compile().unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
         drop(pipelines);
         self.run_once(&pipeline, grid, step, uniforms, args)
     }
