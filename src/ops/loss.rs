@@ -14,7 +14,7 @@ pub(crate) const METRICS_GROUPS: usize = 64;
 
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
-    wgsl: wgsl!("step", "loss", "loss_elementwise"),
+    wgsl: wgsl!("step", "loss_elementwise", "loss"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LossShape>("shape"),
@@ -31,7 +31,7 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
 
 pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     name: "cross_entropy",
-    wgsl: wgsl!("step", "loss", "cross_entropy"),
+    wgsl: wgsl!("step", "cross_entropy", "loss"),
     bindings: LOSS_ELEMENTWISE.bindings,
     constants: LOSS_ELEMENTWISE.constants,
     choices: &[],
