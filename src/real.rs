@@ -77,7 +77,7 @@ pub trait Real:
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: crate::simd::Lanes {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
     #[cfg(test)]

@@ -36,6 +36,14 @@ pub(crate) struct Draw {
     pub row0: u32,
 }
 
+impl Draw {
+    /// Of the rows from `row` on.
+    #[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 2³² rows")]
+    pub(crate) const fn from(&self, row: usize) -> Self {
+        Self { key: self.key, row0: self.row0 + row as u32 }
+    }
+}
+
 impl Epilogue {
     pub(crate) const ACTIVATION: Choice = Choice::codes::<{ Activation::ALL.len() }>("ACTIVATION");
     pub(crate) const DROPOUT: Choice = Choice::flag("DROPOUT");

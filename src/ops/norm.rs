@@ -319,18 +319,19 @@ impl<T: Real> NormInput<'_, T> {
     }
 
     /// Twin of `shaders/norm_backward_input.wgsl`:
-    /// dX = (γ·dZ − (s + x̂·t)/n)/√(σ² + ε) ⊙ the derivative of the epilogue that made X.
+    /// dX = (γ·dZ − (s + x̂·t)/n)/√(σ² + ε) ⊙ the derivative of the epilogue that made X, on some
+    /// rows of a batch of `batch`.
     pub(crate) fn backward_input(
         &self,
         epilogue: &Epilogue,
         draw: Option<&Draw>,
+        batch: usize,
         sums: &[[T; 2]],
         gradient_output: &[T],
         kept: &[T],
         gradient_input: &mut [T],
     ) {
-        let rows = self.input.len() / self.columns;
-        let len = count::<T>(if self.norm.per_row { self.columns } else { rows });
+        let len = count::<T>(if self.norm.per_row { self.columns } else { batch });
         let elements = self.normalised().zip(gradient_output).zip(&mut *gradient_input);
         for (((row, column, x), &dz), dx) in elements {
             let group = self.group(row, column);

@@ -2,6 +2,7 @@
 
 use super::step::StepUniform;
 use super::wgsl;
+use crate::blocks::Split;
 use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
 };
@@ -9,6 +10,7 @@ use crate::optimizer::{Clip, GroupUpdate, MAX_GROUPS, Rule, Update};
 use crate::options::TrainOptions;
 use crate::plan::Plan;
 use crate::real::Real;
+use crate::simd::vectorised;
 
 const WORKGROUP: u32 = 256;
 /// Partial sums of the gradient's norm.
@@ -116,37 +118,92 @@ pub(crate) struct Arenas<'a, T> {
     pub measured: &'a mut [[T; 2]],
 }
 
-/// Twin of `shaders/optimizer.wgsl` and `shaders/gradient_norm.wgsl`.
+/// By elements.
+impl<T: Real> Split for Arenas<'_, T> {
+    fn rows(&self) -> usize {
+        self.parameters.len()
+    }
+
+    fn split_at(self, element: usize) -> (Self, Self) {
+        let (gradients, more_gradients) =
+            self.gradients.split_at(element.min(self.gradients.len()));
+        let (parameters, more_parameters) = self.parameters.split_at_mut(element);
+        let [a, b, c] = self.moments.map(|moment| moment.split_at_mut(element.min(moment.len())));
+        let (averages, more_averages) =
+            self.averages.split_at_mut(element.min(self.averages.len()));
+        let (measured, more_measured) =
+            self.measured.split_at_mut(element.min(self.measured.len()));
+        (
+            Self { gradients, parameters, moments: [a.0, b.0, c.0], averages, measured },
+            Self {
+                gradients: more_gradients,
+                parameters: more_parameters,
+                moments: [a.1, b.1, c.1],
+                averages: more_averages,
+                measured: more_measured,
+            },
+        )
+    }
+}
+
+/// What clipping does to a gradient: g·factor, then cut to ±bound; 1 and ∞ where nothing is clipped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut<T> {
+    factor: T,
+    bound: T,
+}
+
+impl<T: Real> Cut<T> {
+    /// Of gradients whose squares sum up to `squares`, which only a clipped norm asks for.
+    pub(crate) fn new(clip: Option<Clip>, limit: T, squares: impl FnOnce() -> f64) -> Self {
+        match clip {
+            None => Self { factor: T::ONE, bound: T::INFINITY },
+            Some(Clip::Norm(_)) => {
+                // min(1, c/(‖g‖ + 1e-6)).
+                let norm = T::from_f64(squares().sqrt());
+                let ratio = limit / (norm + T::from_f64(1e-6));
+                let factor = if ratio > T::ONE { T::ONE } else { ratio };
+                Self { factor, bound: T::INFINITY }
+            }
+            Some(Clip::Value(_)) => Self { factor: T::ONE, bound: limit },
+        }
+    }
+}
+
+/// Twin of `shaders/gradient_norm.wgsl`: Σ g², in f64.
+pub(crate) fn squares<T: Real>(gradients: &[T]) -> f64 {
+    gradients.iter().map(|g| g.to_f64().powi(2)).sum()
+}
+
+/// Twin of `shaders/optimizer.wgsl` for the elements of the arenas from `first` on.
 pub(crate) fn optimizer<T: Real>(
     rule: &Rule,
-    clip: Option<Clip>,
+    cut: Cut<T>,
     group_ends: &[usize],
     update: &Update<T>,
+    first: usize,
     arenas: Arenas<'_, T>,
 ) {
     let Arenas { gradients, parameters, mut moments, averages, measured } = arenas;
-    let (factor, bound) = match clip {
-        None => (T::ONE, T::INFINITY),
-        Some(Clip::Norm(_)) => (clip_factor(update.clip, gradients), T::INFINITY),
-        Some(Clip::Value(_)) => (T::ONE, update.clip),
-    };
     let mut start = 0;
     for (scalars, &end) in update.groups.iter().zip(group_ends) {
+        let end = end.saturating_sub(first).min(parameters.len());
         let pass = Pass {
             scalars,
-            factor,
-            bound,
+            cut,
             gradients: &gradients[start..end],
             parameters: &mut parameters[start..end],
             measured: part(measured, start, end),
         };
         let moments = moments.each_mut().map(|moment| part(moment, start, end));
-        group_pass(rule, update, pass, moments);
+        vectorised(|| group_pass(rule, update, pass, moments));
         start = end;
     }
-    for (average, &w) in averages.iter_mut().zip(&*parameters) {
-        *average = update.average * *average + update.one_minus_average * w;
-    }
+    vectorised(|| {
+        for (average, &w) in averages.iter_mut().zip(&*parameters) {
+            *average = update.average * *average + update.one_minus_average * w;
+        }
+    });
 }
 
 /// A part of an arena; what isn't there stays empty.
@@ -155,19 +212,10 @@ fn part<T>(arena: &mut [T], start: usize, end: usize) -> &mut [T] {
     &mut arena[start.min(len)..end.min(len)]
 }
 
-/// min(1, c/(‖g‖ + 1e-6)).
-fn clip_factor<T: Real>(bound: T, gradients: &[T]) -> T {
-    let norm = gradients.iter().map(|g| g.to_f64().powi(2)).sum::<f64>().sqrt();
-    let ratio = bound / (T::from_f64(norm) + T::from_f64(1e-6));
-    if ratio > T::ONE { T::ONE } else { ratio }
-}
-
 /// One parameter group's part of the arenas.
 struct Pass<'a, T> {
     scalars: &'a GroupUpdate<T>,
-    /// g ← g·factor, then cut to ±bound: 1 and ∞ where nothing is clipped, so that one loop does all.
-    factor: T,
-    bound: T,
+    cut: Cut<T>,
     gradients: &'a [T],
     parameters: &'a mut [T],
     measured: &'a mut [[T; 2]],
@@ -175,6 +223,7 @@ struct Pass<'a, T> {
 
 impl<T: Real> Pass<'_, T> {
     /// Runs a formula over the elements: (g, moments) to ((d, denominator), moments).
+    #[inline(always)]
     fn run<const N: usize>(
         self,
         moments: [&mut [T]; N],
@@ -188,13 +237,14 @@ impl<T: Real> Pass<'_, T> {
         }
     }
 
+    #[inline(always)]
     fn each<const N: usize>(
         self,
         moments: [&mut [T]; N],
         formula: impl Fn(T, [T; N]) -> ([T; 2], [T; N]),
         measure: impl Fn(&mut [[T; 2]], usize, [T; 2]),
     ) {
-        let Self { scalars, factor, bound, gradients, parameters, measured } = self;
+        let Self { scalars, cut: Cut { factor, bound }, gradients, parameters, measured } = self;
         let GroupUpdate { step_size, l2, keep, .. } = *scalars;
         let len = parameters.len();
         let gradients = &gradients[..len];
@@ -215,6 +265,7 @@ impl<T: Real> Pass<'_, T> {
     }
 }
 
+#[inline(always)]
 fn group_pass<T: Real>(
     rule: &Rule,
     update: &Update<T>,
