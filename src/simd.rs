@@ -12,6 +12,24 @@ pub(crate) fn vectorised<W: WithSimd>(work: W) -> W::Output {
     Arch::new().dispatch(work)
 }
 
+/// Runs a loop with the best vector instructions there are: a closure marked `#[inline(always)]`,
+/// as must be all that it calls.
+pub(crate) fn vectorised_loop(work: impl FnMut()) {
+    vectorised(Loop(work));
+}
+
+struct Loop<F>(F);
+
+impl<F: FnMut()> WithSimd for Loop<F> {
+    type Output = ();
+
+    // `FnOnce` wouldn't do: its way to the closure isn't always inlined.
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        (self.0)();
+    }
+}
+
 /// Numbers as vector registers hold them, for the loops that the compiler can't be trusted to
 /// vectorise.
 pub trait Lanes: Copy {

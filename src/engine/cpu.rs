@@ -3,6 +3,8 @@
 mod division;
 mod lane;
 mod passes;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use self::division::Division;
@@ -276,9 +278,13 @@ impl<T: Real> Engine for CpuEngine<T> {
         })
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
     fn steps_at_once(&self) -> usize {
-        // About 5 ms of products.
-        usize::try_from((1 << 28) / self.plan.flops_per_step().max(1)).map_or(1, |n| n.clamp(1, 64))
+        // About 2 ms, so that threads of the pool needn't be woken for every step.
+        match self.plan.flops_per_step() {
+            flops if flops < POOLED => 1,
+            flops => ((1 << 27) / flops).clamp(1, 16) as usize,
+        }
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {

@@ -48,13 +48,15 @@ pub(crate) fn pack_panel<T: Real, const N: usize>(
     let first = panel * N;
     let width = N.min(columns - first);
     if !matrix.transposed {
-        for (row, from) in rows.iter_mut().zip(data.chunks(stride)) {
-            match from[first..].first_chunk() {
-                Some(from) if width == N => *row = *from,
-                _ => {
-                    row[..width].copy_from_slice(&from[first..first + width]);
-                    row[width..].fill(T::ZERO);
-                }
+        let from = data.chunks(stride).map(|row| &row[first..]);
+        if width == N {
+            // Copies of a length that the compiler knows.
+            let from = from.filter_map(|row| row.first_chunk());
+            rows.iter_mut().zip(from).for_each(|(row, from)| *row = *from);
+        } else {
+            for (row, from) in rows.iter_mut().zip(from) {
+                row[..width].copy_from_slice(&from[..width]);
+                row[width..].fill(T::ZERO);
             }
         }
         return;

@@ -10,6 +10,7 @@ use crate::engine::kernel::{
 use crate::matmul::{Left, Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS, pack_panel, product};
 use crate::plan::TENSOR_ALIGN;
 use crate::real::Real;
+use crate::simd::vectorised_loop;
 
 pub(crate) static LINEAR_FORWARD: Family = family!(
     "linear_forward",
@@ -185,9 +186,14 @@ pub(crate) fn linear_forward<T: Real>(
     kept: &mut [T],
 ) {
     product(output, false, Left::Rows(input), weight.forward());
-    for row in output.chunks_exact_mut(bias.len()) {
-        row.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
-    }
+    vectorised_loop(
+        #[inline(always)]
+        || {
+            for row in output.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
+            }
+        },
+    );
     epilogue.forward(draw, bias.len(), output, kept);
 }
 
@@ -252,7 +258,12 @@ pub(crate) fn linear_backward_weight<T: Real>(
     if !accumulate {
         bias.fill(T::ZERO);
     }
-    for row in gradient_output.chunks_exact(out_features) {
-        bias.iter_mut().zip(&row[first..]).for_each(|(sum, &g)| *sum += g);
-    }
+    vectorised_loop(
+        #[inline(always)]
+        || {
+            for row in gradient_output.chunks_exact(out_features) {
+                bias.iter_mut().zip(&row[first..]).for_each(|(sum, &g)| *sum += g);
+            }
+        },
+    );
 }

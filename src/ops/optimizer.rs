@@ -2,6 +2,8 @@
 
 use super::step::StepUniform;
 use super::wgsl;
+use pulp::{Simd, WithSimd};
+
 use crate::blocks::Split;
 use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
@@ -10,7 +12,7 @@ use crate::optimizer::{Clip, GroupUpdate, MAX_GROUPS, Rule, Update};
 use crate::options::TrainOptions;
 use crate::plan::Plan;
 use crate::real::Real;
-use crate::simd::vectorised;
+use crate::simd::{vectorised, vectorised_loop};
 
 const WORKGROUP: u32 = 256;
 /// Partial sums of the gradient's norm.
@@ -196,14 +198,17 @@ pub(crate) fn optimizer<T: Real>(
             measured: part(measured, start, end),
         };
         let moments = moments.each_mut().map(|moment| part(moment, start, end));
-        vectorised(|| group_pass(rule, update, pass, moments));
+        vectorised(GroupPass { rule, update, pass, moments });
         start = end;
     }
-    vectorised(|| {
-        for (average, &w) in averages.iter_mut().zip(&*parameters) {
-            *average = update.average * *average + update.one_minus_average * w;
-        }
-    });
+    vectorised_loop(
+        #[inline(always)]
+        || {
+            for (average, &w) in averages.iter_mut().zip(&*parameters) {
+                *average = update.average * *average + update.one_minus_average * w;
+            }
+        },
+    );
 }
 
 /// A part of an arena; what isn't there stays empty.
@@ -265,6 +270,24 @@ impl<T: Real> Pass<'_, T> {
     }
 }
 
+/// A rule's pass over a parameter group.
+struct GroupPass<'a, T> {
+    rule: &'a Rule,
+    update: &'a Update<T>,
+    pass: Pass<'a, T>,
+    moments: [&'a mut [T]; 3],
+}
+
+impl<T: Real> WithSimd for GroupPass<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { rule, update, pass, moments } = self;
+        group_pass(rule, update, pass, moments);
+    }
+}
+
 #[inline(always)]
 fn group_pass<T: Real>(
     rule: &Rule,
@@ -278,63 +301,108 @@ fn group_pass<T: Real>(
     let square2 = |v: T, g: T| u.beta2 * v + u.one_minus_beta2 * g * g;
     let corrected = |v: T| v.sqrt() * u.inv_root_correction2 + u.eps;
     match *rule {
-        Rule::Sgd { momentum: 0.0, .. } => pass.run([], |g, []| ([g, T::ZERO], [])),
-        Rule::Sgd { nesterov, .. } => pass.run([moment1], |g, [m]| {
-            let m = u.beta1 * m + g;
-            ([if nesterov { g + u.beta1 * m } else { m }, T::ZERO], [m])
-        }),
-        Rule::Adagrad { .. } => pass.run([moment1], |g, [v]| {
-            let v = v + g * g;
-            let denominator = v.sqrt() + u.eps;
-            ([g / denominator, denominator], [v])
-        }),
+        Rule::Sgd { momentum: 0.0, .. } => pass.run(
+            [],
+            #[inline(always)]
+            |g, []| ([g, T::ZERO], []),
+        ),
+        Rule::Sgd { nesterov, .. } => pass.run(
+            [moment1],
+            #[inline(always)]
+            |g, [m]| {
+                let m = u.beta1 * m + g;
+                ([if nesterov { g + u.beta1 * m } else { m }, T::ZERO], [m])
+            },
+        ),
+        Rule::Adagrad { .. } => pass.run(
+            [moment1],
+            #[inline(always)]
+            |g, [v]| {
+                let v = v + g * g;
+                let denominator = v.sqrt() + u.eps;
+                ([g / denominator, denominator], [v])
+            },
+        ),
         Rule::Rmsprop { momentum, centred, .. } => {
             let plain = |v: T| v.sqrt() + u.eps;
             match (centred, momentum > 0.0) {
-                (false, false) => pass.run([moment1], |g, [v]| {
-                    let v = square2(v, g);
-                    ([g / plain(v), plain(v)], [v])
-                }),
-                (false, true) => pass.run([moment1, moment2], |g, [v, m]| {
-                    let v = square2(v, g);
-                    let m = u.beta1 * m + g / plain(v);
-                    ([m, plain(v)], [v, m])
-                }),
-                (true, false) => pass.run([moment1, moment2], |g, [v, mean]| {
-                    let (v, mean) = (square2(v, g), mean2(mean, g));
-                    let denominator = plain(v - mean * mean);
-                    ([g / denominator, denominator], [v, mean])
-                }),
-                (true, true) => pass.run([moment1, moment2, moment3], |g, [v, mean, m]| {
-                    let (v, mean) = (square2(v, g), mean2(mean, g));
-                    let denominator = plain(v - mean * mean);
-                    let m = u.beta1 * m + g / denominator;
-                    ([m, denominator], [v, mean, m])
-                }),
+                (false, false) => pass.run(
+                    [moment1],
+                    #[inline(always)]
+                    |g, [v]| {
+                        let v = square2(v, g);
+                        ([g / plain(v), plain(v)], [v])
+                    },
+                ),
+                (false, true) => pass.run(
+                    [moment1, moment2],
+                    #[inline(always)]
+                    |g, [v, m]| {
+                        let v = square2(v, g);
+                        let m = u.beta1 * m + g / plain(v);
+                        ([m, plain(v)], [v, m])
+                    },
+                ),
+                (true, false) => pass.run(
+                    [moment1, moment2],
+                    #[inline(always)]
+                    |g, [v, mean]| {
+                        let (v, mean) = (square2(v, g), mean2(mean, g));
+                        let denominator = plain(v - mean * mean);
+                        ([g / denominator, denominator], [v, mean])
+                    },
+                ),
+                (true, true) => pass.run(
+                    [moment1, moment2, moment3],
+                    #[inline(always)]
+                    |g, [v, mean, m]| {
+                        let (v, mean) = (square2(v, g), mean2(mean, g));
+                        let denominator = plain(v - mean * mean);
+                        let m = u.beta1 * m + g / denominator;
+                        ([m, denominator], [v, mean, m])
+                    },
+                ),
             }
         }
-        Rule::Adam { amsgrad: false, .. } => pass.run([moment1, moment2], |g, [m, v]| {
-            let (m, v) = (mean1(m, g), square2(v, g));
-            ([m / corrected(v), corrected(v)], [m, v])
-        }),
-        Rule::Adam { amsgrad: true, .. } => {
-            pass.run([moment1, moment2, moment3], |g, [m, v, largest]| {
+        Rule::Adam { amsgrad: false, .. } => pass.run(
+            [moment1, moment2],
+            #[inline(always)]
+            |g, [m, v]| {
                 let (m, v) = (mean1(m, g), square2(v, g));
-                let largest = if largest > v { largest } else { v };
-                ([m / corrected(largest), corrected(largest)], [m, v, largest])
-            });
+                ([m / corrected(v), corrected(v)], [m, v])
+            },
+        ),
+        Rule::Adam { amsgrad: true, .. } => {
+            pass.run(
+                [moment1, moment2, moment3],
+                #[inline(always)]
+                |g, [m, v, largest]| {
+                    let (m, v) = (mean1(m, g), square2(v, g));
+                    let largest = if largest > v { largest } else { v };
+                    ([m / corrected(largest), corrected(largest)], [m, v, largest])
+                },
+            );
         }
-        Rule::Nadam { .. } => pass.run([moment1, moment2], |g, [m, v]| {
-            let (m, v) = (mean1(m, g), square2(v, g));
-            ([(m + u.mix * g) / corrected(v), corrected(v)], [m, v])
-        }),
+        Rule::Nadam { .. } => pass.run(
+            [moment1, moment2],
+            #[inline(always)]
+            |g, [m, v]| {
+                let (m, v) = (mean1(m, g), square2(v, g));
+                ([(m + u.mix * g) / corrected(v), corrected(v)], [m, v])
+            },
+        ),
         Rule::Lion { .. } => {
-            pass.run([moment1], |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]));
+            pass.run(
+                [moment1],
+                #[inline(always)]
+                |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]),
+            );
         }
     }
 }
 
 /// −1, 0 or 1; NaN stays.
+#[inline(always)]
 fn sign<T: Real>(x: T) -> T {
     if x > T::ZERO {
         T::ONE

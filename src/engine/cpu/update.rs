@@ -8,7 +8,7 @@ use crate::ops::optimizer::{Arenas, Cut, optimizer, squares};
 use crate::optimizer::Clip;
 use crate::plan::{Plan, TENSOR_ALIGN};
 use crate::real::Real;
-use crate::simd::vectorised;
+use crate::simd::vectorised_loop;
 
 /// Elements that a thread does in one go.
 const BLOCK: usize = 1 << 13;
@@ -68,9 +68,12 @@ impl<T: Real> CpuEngine<T> {
 
 /// Adds the lanes' gradients from element `first` on, in their order.
 fn add_lanes<T: Real>(gradients: &mut [T], lanes: &[Lane<T>], first: usize) {
-    vectorised(|| {
-        for lane in lanes {
-            gradients.iter_mut().zip(&lane.gradients[first..]).for_each(|(sum, &g)| *sum += g);
-        }
-    });
+    vectorised_loop(
+        #[inline(always)]
+        || {
+            for lane in lanes {
+                gradients.iter_mut().zip(&lane.gradients[first..]).for_each(|(sum, &g)| *sum += g);
+            }
+        },
+    );
 }
