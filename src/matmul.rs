@@ -159,7 +159,9 @@ impl<T: Real> Left<'_, T> {
 fn store<T: Real>(out: &mut [T], add: bool, sums: &[T; TILE_COLUMNS]) {
     if let Some(out) = out.first_chunk_mut::<{ TILE_COLUMNS }>() {
         if add {
-            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out += sum);
+            for (out, &sum) in out.iter_mut().zip(sums) {
+                *out += sum;
+            }
         } else {
             *out = *sums;
         }

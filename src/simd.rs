@@ -12,13 +12,20 @@ pub(crate) fn vectorised<W: WithSimd>(work: W) -> W::Output {
     Arch::new().dispatch(work)
 }
 
-/// Runs a loop with the best vector instructions there are: a closure marked `#[inline(always)]`,
-/// as must be all that it calls.
-pub(crate) fn vectorised_loop(work: impl FnMut()) {
-    vectorised(Loop(work));
+/// Runs loops with the best vector instructions there are. `for` is inlined, other than `for_each` and
+/// `fold`.
+macro_rules! vectorised_loop {
+    ($work:block) => {
+        crate::simd::vectorised(crate::simd::Loop(
+            #[inline(always)]
+            || $work,
+        ))
+    };
 }
+pub(crate) use vectorised_loop;
 
-struct Loop<F>(F);
+/// A closure as work.
+pub(crate) struct Loop<F>(pub F);
 
 impl<F: FnMut()> WithSimd for Loop<F> {
     type Output = ();

@@ -91,14 +91,13 @@ impl Epilogue {
             kept.copy_from_slice(output);
         }
         if activation != Activation::Identity {
-            vectorised_loop(
-                #[inline(always)]
-                || {
-                    with_constant!(activation, |a| output
-                        .iter_mut()
-                        .for_each(|y| *y = a.apply(*y)));
-                },
-            );
+            vectorised_loop!({
+                with_constant!(activation, |a| {
+                    for y in &mut *output {
+                        *y = a.apply(*y);
+                    }
+                });
+            });
         }
         if !kept.is_empty() && !keeps_preactivation {
             kept.copy_from_slice(output);
@@ -116,14 +115,13 @@ impl Epilogue {
     ) {
         let activation = self.activation;
         if activation != Activation::Identity {
-            vectorised_loop(
-                #[inline(always)]
-                || {
-                    with_constant!(activation, |a| {
-                        gradient.iter_mut().zip(kept).for_each(|(g, &k)| *g *= a.derivative(k));
-                    });
-                },
-            );
+            vectorised_loop!({
+                with_constant!(activation, |a| {
+                    for (g, &k) in gradient.iter_mut().zip(kept) {
+                        *g *= a.derivative(k);
+                    }
+                });
+            });
         }
         self.drop(draw, columns, gradient);
     }
@@ -133,24 +131,22 @@ impl Epilogue {
         let (Some((layer, dropout)), Some(draw)) = (self.dropout, draw) else { return };
         let below = dropout.drop_below();
         let scale = T::from_f64(dropout.keep_scale());
-        vectorised_loop(
-            #[inline(always)]
-            || {
-                for (row, elements) in (draw.row0..).zip(elements.chunks_exact_mut(columns)) {
-                    for (quad, elements) in (0..).step_by(QUADS).zip(elements.chunks_mut(4 * QUADS))
-                    {
-                        let bits = mask_bits(draw.key, row, quad, layer);
-                        let mut factors = [T::ZERO; 4 * QUADS];
-                        for (lane, factors) in factors.chunks_exact_mut(4).enumerate() {
-                            for (factor, bits) in factors.iter_mut().zip(&bits) {
-                                *factor = if bits[lane] < below { T::ZERO } else { scale };
-                            }
+        vectorised_loop!({
+            for (row, elements) in (draw.row0..).zip(elements.chunks_exact_mut(columns)) {
+                for (quad, elements) in (0..).step_by(QUADS).zip(elements.chunks_mut(4 * QUADS)) {
+                    let bits = mask_bits(draw.key, row, quad, layer);
+                    let mut factors = [T::ZERO; 4 * QUADS];
+                    for (lane, factors) in factors.chunks_exact_mut(4).enumerate() {
+                        for (factor, bits) in factors.iter_mut().zip(&bits) {
+                            *factor = if bits[lane] < below { T::ZERO } else { scale };
                         }
-                        elements.iter_mut().zip(&factors).for_each(|(x, &factor)| *x *= factor);
+                    }
+                    for (x, &factor) in elements.iter_mut().zip(&factors) {
+                        *x *= factor;
                     }
                 }
-            },
-        );
+            }
+        });
     }
 }
 

@@ -186,14 +186,13 @@ pub(crate) fn linear_forward<T: Real>(
     kept: &mut [T],
 ) {
     product(output, false, Left::Rows(input), weight.forward());
-    vectorised_loop(
-        #[inline(always)]
-        || {
-            for row in output.chunks_exact_mut(bias.len()) {
-                row.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
+    vectorised_loop!({
+        for row in output.chunks_exact_mut(bias.len()) {
+            for (z, &b) in row.iter_mut().zip(bias) {
+                *z += b;
             }
-        },
-    );
+        }
+    });
     epilogue.forward(draw, bias.len(), output, kept);
 }
 
@@ -258,12 +257,11 @@ pub(crate) fn linear_backward_weight<T: Real>(
     if !accumulate {
         bias.fill(T::ZERO);
     }
-    vectorised_loop(
-        #[inline(always)]
-        || {
-            for row in gradient_output.chunks_exact(out_features) {
-                bias.iter_mut().zip(&row[first..]).for_each(|(sum, &g)| *sum += g);
+    vectorised_loop!({
+        for row in gradient_output.chunks_exact(out_features) {
+            for (sum, &g) in bias.iter_mut().zip(&row[first..]) {
+                *sum += g;
             }
-        },
-    );
+        }
+    });
 }

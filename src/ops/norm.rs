@@ -201,48 +201,45 @@ pub(crate) fn norm_statistics<T: Real>(
     let rest = T::from_f64(1.0 - norm.momentum);
     let eps = T::from_f64(norm.eps);
     if norm.per_row {
-        vectorised_loop(
-            #[inline(always)]
-            || {
-                for (row, statistics) in input.chunks_exact(columns).zip(&mut *statistics) {
-                    let (shift, squares) = moments(row);
-                    *statistics = Statistics::new(row[0], shift, squares / count(columns), eps);
-                }
-            },
-        );
+        vectorised_loop!({
+            for (row, statistics) in input.chunks_exact(columns).zip(&mut *statistics) {
+                let (shift, squares) = moments(row);
+                *statistics = Statistics::new(row[0], shift, squares / count(columns), eps);
+            }
+        });
         return;
     }
     let len = count::<T>(input.len() / columns);
     let [running_mean, running_var] = running;
-    vectorised_loop(
-        #[inline(always)]
-        || {
-            for (first, statistics) in (0..).step_by(WIDTH).zip(statistics.chunks_mut(WIDTH)) {
-                let rows = || input.chunks_exact(columns).map(|row| wide(row, first, T::ZERO));
-                let centre = wide(input, first, T::ZERO);
-                let mut shift = [T::ZERO; WIDTH];
-                for x in rows() {
-                    (0..WIDTH).for_each(|j| shift[j] += x[j] - centre[j]);
-                }
-                let shift = shift.map(|sum| sum / len);
-                let mut squares = [T::ZERO; WIDTH];
-                for x in rows() {
-                    let deviation: [T; WIDTH] =
-                        std::array::from_fn(|j| (x[j] - centre[j]) - shift[j]);
-                    (0..WIDTH).for_each(|j| squares[j] += deviation[j] * deviation[j]);
-                }
-                for (j, statistics) in statistics.iter_mut().enumerate() {
-                    *statistics = Statistics::new(centre[j], shift[j], squares[j] / len, eps);
-                    let column = first + j;
-                    let running = (running_mean.get_mut(column), running_var.get_mut(column));
-                    if let (Some(mean), Some(var)) = running {
-                        *mean = rest * *mean + momentum * (centre[j] + shift[j]);
-                        *var = rest * *var + momentum * (squares[j] / (len - T::ONE));
-                    }
+    vectorised_loop!({
+        for (first, statistics) in (0..).step_by(WIDTH).zip(statistics.chunks_mut(WIDTH)) {
+            let rows = || input.chunks_exact(columns).map(|row| wide(row, first, T::ZERO));
+            let centre = wide(input, first, T::ZERO);
+            let mut shift = [T::ZERO; WIDTH];
+            for x in rows() {
+                for j in 0..WIDTH {
+                    shift[j] += x[j] - centre[j];
                 }
             }
-        },
-    );
+            let shift = shift.map(|sum| sum / len);
+            let mut squares = [T::ZERO; WIDTH];
+            for x in rows() {
+                let deviation: [T; WIDTH] = std::array::from_fn(|j| (x[j] - centre[j]) - shift[j]);
+                for j in 0..WIDTH {
+                    squares[j] += deviation[j] * deviation[j];
+                }
+            }
+            for (j, statistics) in statistics.iter_mut().enumerate() {
+                *statistics = Statistics::new(centre[j], shift[j], squares[j] / len, eps);
+                let column = first + j;
+                let running = (running_mean.get_mut(column), running_var.get_mut(column));
+                if let (Some(mean), Some(var)) = running {
+                    *mean = rest * *mean + momentum * (centre[j] + shift[j]);
+                    *var = rest * *var + momentum * (squares[j] / (len - T::ONE));
+                }
+            }
+        }
+    });
 }
 
 /// Mean and sum of squared deviations of a row, both of what is beyond its first element.
@@ -262,7 +259,9 @@ fn moments<T: Real>(row: &[T]) -> (T, T) {
 fn lane_sum<T: Real>(row: &[T], f: impl Fn(T) -> T) -> T {
     let mut sums = [T::ZERO; WIDTH];
     for row in row.chunks(WIDTH) {
-        sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f(x));
+        for (sum, &x) in sums.iter_mut().zip(row) {
+            *sum += f(x);
+        }
     }
     sums.into_iter().sum()
 }
@@ -388,21 +387,18 @@ impl<T: Real> NormInput<'_, T> {
         output: &mut [T],
         kept: &mut [T],
     ) {
-        vectorised_loop(
-            #[inline(always)]
-            || {
-                self.for_each(
-                    #[inline(always)]
-                    |first| (self.affine.gamma(first), self.affine.beta(first)),
-                    #[inline(always)]
-                    |(gamma, beta), row, first, x, _| {
-                        let z = std::array::from_fn(|j| gamma[j] * x[j] + beta[j]);
-                        self.set(output, row, first, z);
-                    },
-                    |_, _| {},
-                );
-            },
-        );
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |first| (self.affine.gamma(first), self.affine.beta(first)),
+                #[inline(always)]
+                |(gamma, beta), row, first, x, _| {
+                    let z = std::array::from_fn(|j| gamma[j] * x[j] + beta[j]);
+                    self.set(output, row, first, z);
+                },
+                |_, _| {},
+            );
+        });
         epilogue.forward(draw, self.columns, output, kept);
     }
 
@@ -417,27 +413,24 @@ impl<T: Real> NormInput<'_, T> {
         gradient_weight: &mut [T],
         gradient_bias: &mut [T],
     ) {
-        vectorised_loop(
-            #[inline(always)]
-            || {
-                self.for_each(
-                    #[inline(always)]
-                    |_| [[T::ZERO; WIDTH]; 2],
-                    #[inline(always)]
-                    |[s, t], row, first, x, _| {
-                        let dz = self.elements(gradient_output, row, first);
-                        for j in 0..WIDTH {
-                            s[j] += dz[j];
-                            t[j] += dz[j] * x[j];
-                        }
-                    },
-                    |[s, t], first| {
-                        let sums = sums[first..].iter_mut();
-                        sums.zip(s.into_iter().zip(t)).for_each(|(sums, (s, t))| *sums = [s, t]);
-                    },
-                );
-            },
-        );
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |_| [[T::ZERO; WIDTH]; 2],
+                #[inline(always)]
+                |[s, t], row, first, x, _| {
+                    let dz = self.elements(gradient_output, row, first);
+                    for j in 0..WIDTH {
+                        s[j] += dz[j];
+                        t[j] += dz[j] * x[j];
+                    }
+                },
+                |[s, t], first| {
+                    let sums = sums[first..].iter_mut();
+                    sums.zip(s.into_iter().zip(t)).for_each(|(sums, (s, t))| *sums = [s, t]);
+                },
+            );
+        });
         let add =
             |gradient: &mut T, sum: T| *gradient = if accumulate { *gradient + sum } else { sum };
         gradient_bias.iter_mut().zip(&*sums).for_each(|(g, sums)| add(g, sums[0]));
@@ -447,23 +440,20 @@ impl<T: Real> NormInput<'_, T> {
     /// Twin of `shaders/norm_backward_rows.wgsl`: (Σ γ·dZ, Σ γ·dZ·x̂) of each row.
     pub(crate) fn backward_rows(&self, gradient_output: &[T], sums: &mut [[T; 2]]) {
         sums.fill([T::ZERO; 2]);
-        vectorised_loop(
-            #[inline(always)]
-            || {
-                self.for_each(
-                    #[inline(always)]
-                    |first| self.affine.gamma(first),
-                    #[inline(always)]
-                    |gamma, row, first, x, _| {
-                        let dz = self.elements(gradient_output, row, first);
-                        let g: [T; WIDTH] = std::array::from_fn(|j| gamma[j] * dz[j]);
-                        sums[row][0] += g.into_iter().sum();
-                        sums[row][1] += g.into_iter().zip(x).map(|(g, x)| g * x).sum();
-                    },
-                    |_, _| {},
-                );
-            },
-        );
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |first| self.affine.gamma(first),
+                #[inline(always)]
+                |gamma, row, first, x, _| {
+                    let dz = self.elements(gradient_output, row, first);
+                    let g: [T; WIDTH] = std::array::from_fn(|j| gamma[j] * dz[j]);
+                    sums[row][0] += g.into_iter().sum();
+                    sums[row][1] += g.into_iter().zip(x).map(|(g, x)| g * x).sum();
+                },
+                |_, _| {},
+            );
+        });
     }
 
     /// Twin of `shaders/norm_backward_input.wgsl`:
@@ -482,38 +472,35 @@ impl<T: Real> NormInput<'_, T> {
     ) {
         let per_row = self.norm.per_row;
         let len = count::<T>(if per_row { self.columns } else { batch });
-        vectorised_loop(
-            #[inline(always)]
-            || {
-                self.for_each(
-                    #[inline(always)]
-                    |first| {
-                        let gamma = self.affine.gamma(first);
-                        let sums = sums.get(first..).unwrap_or(&[]);
-                        let sums = |i: usize| {
-                            std::array::from_fn(|j| sums.get(j).map_or(T::ZERO, |sums| sums[i]))
-                        };
-                        (gamma, [sums(0), sums(1)])
-                    },
-                    #[inline(always)]
-                    |(gamma, of_columns), row, first, x, inv_deviation| {
-                        let dz = self.elements(gradient_output, row, first);
-                        // The sums of a batch norm leave out γ, which is the same in the whole group.
-                        let ([s, t], outside) = if per_row {
-                            (sums[row].map(|sum| [sum; WIDTH]), [T::ONE; WIDTH])
-                        } else {
-                            (*of_columns, *gamma)
-                        };
-                        let dx = std::array::from_fn(|j| {
-                            let mean = (s[j] + x[j] * t[j]) / len;
-                            (gamma[j] * dz[j] - outside[j] * mean) * inv_deviation[j]
-                        });
-                        self.set(gradient_input, row, first, dx);
-                    },
-                    |_, _| {},
-                );
-            },
-        );
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |first| {
+                    let gamma = self.affine.gamma(first);
+                    let sums = sums.get(first..).unwrap_or(&[]);
+                    let sums = |i: usize| {
+                        std::array::from_fn(|j| sums.get(j).map_or(T::ZERO, |sums| sums[i]))
+                    };
+                    (gamma, [sums(0), sums(1)])
+                },
+                #[inline(always)]
+                |(gamma, of_columns), row, first, x, inv_deviation| {
+                    let dz = self.elements(gradient_output, row, first);
+                    // The sums of a batch norm leave out γ, which is the same in the whole group.
+                    let ([s, t], outside) = if per_row {
+                        (sums[row].map(|sum| [sum; WIDTH]), [T::ONE; WIDTH])
+                    } else {
+                        (*of_columns, *gamma)
+                    };
+                    let dx = std::array::from_fn(|j| {
+                        let mean = (s[j] + x[j] * t[j]) / len;
+                        (gamma[j] * dz[j] - outside[j] * mean) * inv_deviation[j]
+                    });
+                    self.set(gradient_input, row, first, dx);
+                },
+                |_, _| {},
+            );
+        });
         epilogue.backward(draw, self.columns, kept, gradient_input);
     }
 }

@@ -201,14 +201,11 @@ pub(crate) fn optimizer<T: Real>(
         vectorised(GroupPass { rule, update, pass, moments });
         start = end;
     }
-    vectorised_loop(
-        #[inline(always)]
-        || {
-            for (average, &w) in averages.iter_mut().zip(&*parameters) {
-                *average = update.average * *average + update.one_minus_average * w;
-            }
-        },
-    );
+    vectorised_loop!({
+        for (average, &w) in averages.iter_mut().zip(&*parameters) {
+            *average = update.average * *average + update.one_minus_average * w;
+        }
+    });
 }
 
 /// A part of an arena; what isn't there stays empty.

@@ -68,12 +68,11 @@ impl<T: Real> CpuEngine<T> {
 
 /// Adds the lanes' gradients from element `first` on, in their order.
 fn add_lanes<T: Real>(gradients: &mut [T], lanes: &[Lane<T>], first: usize) {
-    vectorised_loop(
-        #[inline(always)]
-        || {
-            for lane in lanes {
-                gradients.iter_mut().zip(&lane.gradients[first..]).for_each(|(sum, &g)| *sum += g);
+    vectorised_loop!({
+        for lane in lanes {
+            for (sum, &g) in gradients.iter_mut().zip(&lane.gradients[first..]) {
+                *sum += g;
             }
-        },
-    );
+        }
+    });
 }
