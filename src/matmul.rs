@@ -19,12 +19,13 @@ use tile::{Tile, tile};
 use crate::real::Real;
 use crate::simd::vectorised;
 
-/// Length of the inner dimension that is done in one go: a panel of so many rows stays in the first
-/// level of the cache.
+/// Length of the inner dimension that is done in one go: a panel of so many rows, 32 KiB, stays in the
+/// nearest levels of the cache. Longer ones save passes over the result.
 const DEPTH: usize = 512;
-/// Strips of rows that are done with one panel: so much of the left factor stays in the first level
-/// beside it.
+/// Strips of rows that are done with one panel: so much of the left factor stays there beside it.
 const BLOCK: usize = 4;
+/// Panels that all rows are done with before the next ones: so much of the right factor stays in the
+/// second level.
 const SLAB: usize = 8;
 
 /// A row-major matrix or the transpose of one, or some columns of it.

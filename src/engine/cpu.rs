@@ -278,7 +278,6 @@ impl<T: Real> Engine for CpuEngine<T> {
         })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
     fn steps_at_once(&self) -> usize {
         // About 2 ms, so that threads of the pool needn't be woken for every step.
         match self.plan.flops_per_step() {

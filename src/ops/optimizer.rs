@@ -1,9 +1,9 @@
 //! One step of every parameter, in one pass over the arenas.
 
-use super::step::StepUniform;
-use super::wgsl;
 use pulp::{Simd, WithSimd};
 
+use super::step::StepUniform;
+use super::wgsl;
 use crate::blocks::Split;
 use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
