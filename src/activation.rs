@@ -54,6 +54,30 @@ pub enum Activation {
     },
 }
 
+/// Does something with an activation as a constant: a loop is then made for each, and needn't ask at
+/// every element which it is.
+macro_rules! with_constant {
+    ($activation:expr, |$constant:ident| $work:expr) => {
+        with_constant!(@each $activation, $constant, $work,
+            [Identity Relu Gelu GeluTanh Silu Sigmoid Tanh Softplus]
+            [LeakyRelu(slope) Elu(alpha) Sine(omega0)])
+    };
+    (@each $activation:expr, $constant:ident, $work:expr,
+        [$($plain:ident)*] [$($other:ident($parameter:ident))*]) => {
+        match $activation {
+            $(Activation::$plain => {
+                let $constant = Activation::$plain;
+                $work
+            })*
+            $(Activation::$other { $parameter } => {
+                let $constant = Activation::$other { $parameter };
+                $work
+            })*
+        }
+    };
+}
+pub(crate) use with_constant;
+
 /// √(2/π).
 const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 /// Cubic coefficient of GELU's tanh form (Hendrycks and Gimpel 2016).
@@ -102,7 +126,7 @@ impl Activation {
 
     /// a(z).
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn apply<T: Real>(self, z: T) -> T {
         let real = T::from_f64;
         match self {
@@ -132,7 +156,7 @@ impl Activation {
     /// a′(z), computed from what training keeps of the forward pass: `kept` is z where
     /// [`keeps_preactivation`](Self::keeps_preactivation), else y = a(z).
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn derivative<T: Real>(self, kept: T) -> T {
         let real = T::from_f64;
         let leaky_slope = |slope: T| if kept > T::ZERO { T::ONE } else { slope };
@@ -276,22 +300,26 @@ impl std::str::FromStr for Activation {
     }
 }
 
+#[inline(always)]
 fn leaky<T: Real>(z: T, slope: T) -> T {
     // Written so that NaN stays NaN.
     if z <= T::ZERO { slope * z } else { z }
 }
 
 /// σ(z) = 1/(1 + e⁻ᶻ).
+#[inline(always)]
 pub(crate) fn sigmoid<T: Real>(z: T) -> T {
     T::ONE / (T::ONE + (-z).exp())
 }
 
 /// ln(1 + eᶻ) = max(z, 0) + ln(1 + e^−|z|), which neither overflows nor cancels.
+#[inline(always)]
 pub(crate) fn softplus<T: Real>(z: T) -> T {
     leaky(z, T::ZERO) + (-z.abs()).exp().ln_1p()
 }
 
 /// Φ(z), the distribution function of the standard normal.
+#[inline(always)]
 fn normal_cdf<T: Real>(z: T) -> T {
     T::from_f64(0.5) * (T::ONE + (z * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
 }

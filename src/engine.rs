@@ -76,14 +76,25 @@ impl Step {
     }
 
     /// The step's batch in parts of at most `most` rows.
-    #[expect(clippy::cast_possible_truncation, reason = "parts are no longer than the batch")]
     pub(crate) fn parts(&self, most: usize) -> impl Iterator<Item = Part> + use<> {
-        let batch = self.batch;
-        let most = most.min(batch as usize).max(1) as u32;
-        (0..batch.div_ceil(most)).map(move |index| {
-            let row0 = index * most;
-            let rows = most.min(batch - row0);
-            Part { row0, rows, is_first: index == 0, is_last: row0 + rows == batch }
+        Part { row0: 0, rows: self.batch, is_first: true, is_last: true }.parts(most)
+    }
+}
+
+impl Part {
+    /// The same rows in parts of at most `most`.
+    #[expect(clippy::cast_possible_truncation, reason = "parts are no longer than the batch")]
+    pub(crate) fn parts(self, most: usize) -> impl Iterator<Item = Self> + use<> {
+        let most = most.min(self.rows as usize).max(1) as u32;
+        let count = self.rows.div_ceil(most);
+        (0..count).map(move |index| {
+            let start = index * most;
+            Self {
+                row0: self.row0 + start,
+                rows: most.min(self.rows - start),
+                is_first: self.is_first && index == 0,
+                is_last: self.is_last && index + 1 == count,
+            }
         })
     }
 }

@@ -53,6 +53,7 @@
 
 mod activation;
 pub mod bench;
+mod blocks;
 pub mod data;
 mod early_stopping;
 mod engine;
@@ -73,6 +74,7 @@ mod real;
 pub mod rng;
 mod sampler;
 pub mod schedule;
+mod simd;
 #[cfg(test)]
 mod testing;
 mod trainer;

@@ -1,92 +1,175 @@
-//! The one matrix product of the CPU path: a safe face of the `gemm` crate.
+//! The matrix products of the CPU path, in safe Rust.
+//!
+//! A product is computed tile by tile ([`tile`]); the factors come in the order in which tiles read
+//! them ([`panels`]). Every element is one sum in the order of the inner dimension, in blocks of
+//! [`DEPTH`], whatever part of the result is computed with it: so threads may share a product in any
+//! way without changing its bits.
+
+mod panels;
+mod tile;
+
+pub(crate) use panels::{Panels, pack_panel};
+pub(crate) use tile::{TILE_COLUMNS, TILE_ROWS};
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+use tile::{Tile, tile};
 
 use crate::real::Real;
+use crate::simd::vectorised;
 
-/// A matrix somewhere in a slice: element (r, c) is at `r · row_stride + c · column_stride`.
+/// Length of the inner dimension that is done in one go: a panel of so many rows, 32 KiB, stays in the
+/// nearest levels of the cache. Longer ones save passes over the result.
+const DEPTH: usize = 512;
+/// Strips of rows that are done with one panel: so much of the left factor stays there beside it.
+const BLOCK: usize = 4;
+/// Panels that all rows are done with before the next ones: so much of the right factor stays in the
+/// second level.
+const SLAB: usize = 8;
+
+/// A row-major matrix or the transpose of one, or some columns of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'a, T> {
     data: &'a [T],
     rows: usize,
     columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    /// From the start of a row, or transposed of a column, to that of the next.
+    stride: usize,
+    transposed: bool,
 }
 
 impl<'a, T> Matrix<'a, T> {
     /// All of a row-major slice of `columns` columns.
     pub(crate) fn new(data: &'a [T], columns: usize) -> Self {
+        assert!(data.len().is_multiple_of(columns), "not so many columns");
         let rows = data.len() / columns;
-        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+        Self { data, rows, columns, stride: columns, transposed: false }
     }
 
     /// The transpose, without moving anything.
-    pub(crate) fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
+    pub(crate) const fn transposed(self) -> Self {
+        let Self { rows, columns, .. } = self;
+        Self { rows: columns, columns: rows, transposed: !self.transposed, ..self }
+    }
+
+    /// Neighbouring columns of a row-major matrix.
+    pub(crate) fn columns(self, range: Range<usize>) -> Self {
+        assert!(!self.transposed && range.end <= self.columns, "no such columns");
+        Self { data: &self.data[range.start..], columns: range.len(), ..self }
+    }
+}
+
+/// A right factor.
+pub(crate) type Right<'a, T> = Panels<'a, T, TILE_COLUMNS>;
+
+/// A left factor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Left<'a, T> {
+    /// Row-major.
+    Rows(&'a [T]),
+    /// The panels of its transpose.
+    Panels(Panels<'a, T, TILE_ROWS>),
+}
+
+/// `out = a·b`, row-major; `out += a·b` if `add`. On one thread.
+///
+/// # Panics
+/// If the shapes don't fit: a bug in this crate.
+pub(crate) fn product<T: Real>(out: &mut [T], add: bool, left: Left<'_, T>, right: Right<'_, T>) {
+    let rows = out.len() / right.columns;
+    assert_eq!(out.len(), rows * right.columns, "the output has another shape");
+    match left {
+        Left::Rows(data) => assert_eq!(data.len(), rows * right.depth, "shapes differ"),
+        Left::Panels(panels) => {
+            assert_eq!((panels.columns, panels.depth), (rows, right.depth), "shapes differ");
+        }
+    }
+    vectorised(Product { out, add, left, right });
+}
+
+struct Product<'a, T> {
+    out: &'a mut [T],
+    add: bool,
+    left: Left<'a, T>,
+    right: Right<'a, T>,
+}
+
+impl<T: Real> WithSimd for Product<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Panels { rows: panels, depth, columns } = self.right;
+        for from in (0..depth).step_by(DEPTH) {
+            let to = (from + DEPTH).min(depth);
+            let add = self.add || from > 0;
+            for (slab, panels) in panels.chunks(SLAB * depth).enumerate() {
+                let slab = slab * SLAB * TILE_COLUMNS;
+                for (block, out) in self.out.chunks_mut(BLOCK * TILE_ROWS * columns).enumerate() {
+                    let columns_of = (slab..).step_by(TILE_COLUMNS);
+                    for (panel, first) in panels.chunks_exact(depth).zip(columns_of) {
+                        let panel = &panel[from..to];
+                        let strips = (block * BLOCK..).zip(out.chunks_mut(TILE_ROWS * columns));
+                        for (strip, out) in strips {
+                            let live = out.len() / columns;
+                            let sums = self.left.strip_times(simd, strip, live, depth, from, panel);
+                            for (out, sums) in out.chunks_exact_mut(columns).zip(&sums) {
+                                store(&mut out[first..], add, sums);
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }
 
-/// Multiply-adds from which a product is worth more than one thread.
-const THREADED: usize = 1 << 19;
-
-/// `out = a·b`, row-major.
-///
-/// # Panics
-/// If the shapes don't fit: a bug in this crate.
-pub(crate) fn matmul<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    product(out, false, a, b);
-}
-
-/// `out += a·b`, row-major.
-///
-/// # Panics
-/// As [`matmul`].
-pub(crate) fn matmul_add<T: Real>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    product(out, true, a, b);
-}
-
-fn product<T: Real>(out: &mut [T], add: bool, a: Matrix<'_, T>, b: Matrix<'_, T>) {
-    assert_eq!(a.columns, b.rows, "inner dimensions differ");
-    assert_eq!(out.len(), a.rows * b.columns, "the output has another shape");
-    for m in [&a, &b] {
-        assert!(m.rows * m.columns <= m.data.len(), "a matrix reaches beyond its slice");
+impl<T: Real> Left<'_, T> {
+    /// The tile of a strip of `live` rows and a panel's rows that start at `from`.
+    #[inline(always)]
+    fn strip_times<S: Simd>(
+        &self,
+        simd: S,
+        strip: usize,
+        live: usize,
+        depth: usize,
+        from: usize,
+        panel: &[[T; TILE_COLUMNS]],
+    ) -> Tile<T> {
+        let len = panel.len();
+        match self {
+            Left::Rows(data) => {
+                // The last row stands in for those that aren't there.
+                let [a, b, c, d, e, f] = std::array::from_fn(|row| {
+                    let row = strip * TILE_ROWS + row.min(live - 1);
+                    &data[row * depth + from..][..len]
+                });
+                tile(simd, (0..len).map(|k| [a[k], b[k], c[k], d[k], e[k], f[k]]), panel)
+            }
+            Left::Panels(left) => {
+                let strip = &left.rows[strip * depth + from..][..len];
+                tile(simd, strip.iter().copied(), panel)
+            }
+        }
     }
-    let parallelism = if a.rows * a.columns * b.columns >= THREADED {
-        gemm::Parallelism::Rayon(0)
+}
+
+/// Writes or adds a row of a tile, of which the part beyond the matrix has no place.
+#[inline(always)]
+fn store<T: Real>(out: &mut [T], add: bool, sums: &[T; TILE_COLUMNS]) {
+    if let Some(out) = out.first_chunk_mut::<{ TILE_COLUMNS }>() {
+        if add {
+            for (out, &sum) in out.iter_mut().zip(sums) {
+                *out += sum;
+            }
+        } else {
+            *out = *sums;
+        }
+    } else if add {
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out += sum);
     } else {
-        gemm::Parallelism::None
-    };
-    #[expect(unsafe_code, reason = "gemm takes raw pointers")]
-    // SAFETY: both inputs are dense views (row-major or its transpose) that the assertions above
-    // keep inside their slices; the output is a dense row-major slice of exactly rows × columns,
-    // borrowed mutably, so it overlaps neither.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            out.as_mut_ptr(),
-            1,
-            b.columns.cast_signed(),
-            add,
-            a.data.as_ptr(),
-            a.column_stride.cast_signed(),
-            a.row_stride.cast_signed(),
-            b.data.as_ptr(),
-            b.column_stride.cast_signed(),
-            b.row_stride.cast_signed(),
-            if add { T::ONE } else { T::ZERO },
-            T::ONE,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = sum);
     }
 }
 
@@ -96,23 +179,8 @@ mod tests {
     use crate::rng::{Purpose, Stream};
     use crate::testing::{assert_within, gamma};
 
-    #[test]
-    fn the_number_of_threads_does_not_change_the_bits() {
-        let mut stream = Stream::new(2, Purpose::Synthetic, 0);
-        let n = 131;
-        let mut random =
-            || -> Vec<f32> { (0..n * n).map(|_| f32::from_f64(stream.normal())).collect() };
-        let (a, b) = (random(), random());
-        let product = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut out = vec![0.0; n * n];
-            assert!(n * n * n >= THREADED, "too small to be threaded");
-            pool.install(|| matmul(&mut out, Matrix::new(&a, n), Matrix::new(&b, n).transposed()));
-            out
-        };
-        let one = product(1);
-        assert_eq!(one, product(2));
-        assert_eq!(one, product(3));
+    fn transpose(numbers: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+        (0..numbers.len()).map(|i| numbers[i % rows * columns + i / rows]).collect()
     }
 
     #[test]
@@ -121,17 +189,27 @@ mod tests {
         let mut random = |n: usize| -> Vec<f32> {
             (0..n).map(|_| f32::from_f64(2.0 * stream.uniform() - 1.0)).collect()
         };
-        for (m, k, n) in [(1, 1, 1), (3, 5, 7), (64, 64, 64), (17, 129, 31), (200, 100, 60)] {
+        // Below, at and above a tile, a block of tiles, a slab of panels and the depth of one go.
+        let shapes = [
+            (1, 1, 1),
+            (3, 5, 7),
+            (6, 64, 16),
+            (7, 129, 17),
+            (24, 512, 128),
+            (25, 513, 129),
+            (50, 1100, 40),
+        ];
+        for (m, k, n) in shapes {
             let (a, b) = (random(m * k), random(k * n));
-            // Every way to view the same numbers: as they are, and as the transpose of a transpose.
-            let transpose = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
-                (0..x.len()).map(|i| x[i % rows * columns + i / rows]).collect()
-            };
             let (at, bt) = (transpose(&a, m, k), transpose(&b, k, n));
-            for a_view in [Matrix::new(&a, k), Matrix::new(&at, m).transposed()] {
+            let mut left = vec![[f32::NAN; TILE_ROWS]; Panels::<f32, TILE_ROWS>::len(k, m)];
+            let left = Panels::pack(Matrix::new(&at, m), &mut left);
+            for a_view in [Left::Rows(&a), Left::Panels(left)] {
                 for b_view in [Matrix::new(&b, n), Matrix::new(&bt, k).transposed()] {
+                    let mut right = vec![[f32::NAN; TILE_COLUMNS]; Right::<f32>::len(k, n)];
+                    let right = Panels::pack(b_view, &mut right);
                     let mut out = vec![f32::NAN; m * n];
-                    matmul(&mut out, a_view, b_view);
+                    product(&mut out, false, a_view, right);
                     let terms = |i: usize| {
                         let (a, b) = (&a, &b);
                         (0..k)
@@ -140,11 +218,31 @@ mod tests {
                     let want: Vec<f64> = (0..m * n).map(|i| terms(i).sum()).collect();
                     let size = |i: usize| terms(i).map(f64::abs).sum::<f64>();
                     assert_within(&out, &want, |i| gamma(k) * size(i));
-                    matmul_add(&mut out, a_view, b_view);
+                    product(&mut out, true, a_view, right);
                     let twice: Vec<f64> = want.iter().map(|x| 2.0 * x).collect();
                     assert_within(&out, &twice, |i| 2.0 * gamma(k + 1) * size(i));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_product_has_the_bits_of_the_whole() {
+        let mut stream = Stream::new(2, Purpose::Synthetic, 0);
+        let mut random =
+            |n: usize| -> Vec<f32> { (0..n).map(|_| f32::from_f64(stream.normal())).collect() };
+        let (m, k, n) = (31, 700, 45);
+        let (a, b) = (random(m * k), random(k * n));
+        let mut right = vec![[0.0; TILE_COLUMNS]; Right::<f32>::len(k, n)];
+        let right = Panels::pack(Matrix::new(&b, n), &mut right);
+        let mut whole = vec![0.0; m * n];
+        product(&mut whole, false, Left::Rows(&a), right);
+        for rows in [1, 5, 6, 13] {
+            let mut parts = vec![0.0; m * n];
+            for (a, part) in a.chunks(rows * k).zip(parts.chunks_mut(rows * n)) {
+                product(part, false, Left::Rows(a), right);
+            }
+            assert_eq!(whole, parts, "{rows} rows at once");
         }
     }
 }

@@ -303,7 +303,8 @@ impl Plan {
         rows as u64 * (self.mlp.in_features() + self.target_width()) as u64 * F32
     }
 
-    /// Bytes of everything but the data.
+    /// Bytes of everything but the data, on a GPU. [`CpuEngine`](crate::CpuEngine) has buffers of the
+    /// same order, and besides each weight in the two orders of its products.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.state_bytes() + self.activation_bytes()

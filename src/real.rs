@@ -1,5 +1,7 @@
 //! The two number types the CPU path is generic over.
 
+mod fast;
+
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -77,7 +79,7 @@ pub trait Real:
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: crate::simd::Lanes {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
     #[cfg(test)]
@@ -85,7 +87,7 @@ mod sealed {
 }
 
 macro_rules! impl_real {
-    ($type:ident, $erf:path) => {
+    ($type:ident, $functions:ident) => {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_lossless,
@@ -96,53 +98,89 @@ macro_rules! impl_real {
             const ONE: Self = 1.0;
             const INFINITY: Self = $type::INFINITY;
 
+            #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as Self
             }
+            #[inline(always)]
             fn from_f32(value: f32) -> Self {
                 value as Self
             }
+            #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
             }
+            #[inline(always)]
             fn to_f32(self) -> f32 {
                 self as f32
             }
+            #[inline(always)]
             fn abs(self) -> Self {
                 self.abs()
             }
+            #[inline(always)]
             fn sqrt(self) -> Self {
                 self.sqrt()
             }
+            #[inline(always)]
             fn exp(self) -> Self {
-                self.exp()
+                $functions::exp(self)
             }
+            #[inline(always)]
             fn exp_m1(self) -> Self {
-                self.exp_m1()
+                $functions::exp_m1(self)
             }
+            #[inline(always)]
             fn ln(self) -> Self {
                 self.ln()
             }
+            #[inline(always)]
             fn ln_1p(self) -> Self {
-                self.ln_1p()
+                $functions::ln_1p(self)
             }
+            #[inline(always)]
             fn tanh(self) -> Self {
-                self.tanh()
+                $functions::tanh(self)
             }
+            #[inline(always)]
             fn sin(self) -> Self {
                 self.sin()
             }
+            #[inline(always)]
             fn cos(self) -> Self {
                 self.cos()
             }
+            #[inline(always)]
             fn erf(self) -> Self {
-                $erf(self)
+                $functions::erf(self)
             }
+            #[inline(always)]
             fn is_finite(self) -> bool {
                 self.is_finite()
             }
         }
     };
 }
-impl_real!(f32, libm::erff);
-impl_real!(f64, libm::erf);
+impl_real!(f32, fast);
+impl_real!(f64, precise);
+
+/// In f64 speed doesn't matter.
+mod precise {
+    pub(super) use libm::erf;
+
+    pub(super) fn exp(x: f64) -> f64 {
+        x.exp()
+    }
+
+    pub(super) fn exp_m1(x: f64) -> f64 {
+        x.exp_m1()
+    }
+
+    pub(super) fn ln_1p(x: f64) -> f64 {
+        x.ln_1p()
+    }
+
+    pub(super) fn tanh(x: f64) -> f64 {
+        x.tanh()
+    }
+}

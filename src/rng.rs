@@ -22,18 +22,35 @@ const ROUNDS: usize = 10;
 /// );
 /// ```
 #[must_use]
-pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    philox4x32_lanes(counter.map(|word| [word]), key).map(|[word]| word)
+}
+
+/// [`philox4x32`] of `N` counters at once, given and returned word by word: in vector registers
+/// where it is inlined into a loop for them.
+#[inline(always)]
+pub(crate) fn philox4x32_lanes<const N: usize>(
+    mut counters: [[u32; N]; 4],
+    mut key: [u32; 2],
+) -> [[u32; N]; 4] {
     for _ in 0..ROUNDS {
-        let (hi0, lo0) = widening_mul(MULTIPLIERS[0], counter[0]);
-        let (hi1, lo1) = widening_mul(MULTIPLIERS[1], counter[2]);
-        counter = [hi1 ^ counter[1] ^ key[0], lo1, hi0 ^ counter[3] ^ key[1], lo0];
+        let [a, b, c, d] = counters;
+        for lane in 0..N {
+            let (hi0, lo0) = widening_mul(MULTIPLIERS[0], a[lane]);
+            let (hi1, lo1) = widening_mul(MULTIPLIERS[1], c[lane]);
+            counters[0][lane] = hi1 ^ b[lane] ^ key[0];
+            counters[1][lane] = lo1;
+            counters[2][lane] = hi0 ^ d[lane] ^ key[1];
+            counters[3][lane] = lo0;
+        }
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
-    counter
+    counters
 }
 
 /// High and low half of the 64-bit product.
 #[expect(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+#[inline(always)]
 const fn widening_mul(a: u32, b: u32) -> (u32, u32) {
     let product = a as u64 * b as u64;
     ((product >> 32) as u32, product as u32)

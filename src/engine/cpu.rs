@@ -1,17 +1,24 @@
 //! The engine that runs the twins on the CPU.
 
+mod division;
+mod lane;
 mod passes;
+#[cfg(test)]
+mod tests;
+mod update;
 
+use self::division::Division;
+use self::lane::{Lane, Net};
+use self::passes::linear_weights;
 use super::{Engine, Keep, Metrics, Part, Report, Step, check_arena, check_data, rows_of};
+use crate::blocks::{RowsMut, in_blocks};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::insight::{self, Insight};
-use crate::ops::insight::{dead_units, insight as measure};
-use crate::ops::loss::RowMetrics;
-use crate::ops::norm::Statistics;
-use crate::ops::optimizer::{self, Arenas};
+use crate::ops::insight::insight as measure;
+use crate::ops::linear::LinearWeight;
 use crate::optimizer::{Update, group_of};
-use crate::plan::{Plan, Stage};
+use crate::plan::{Plan, StageOp};
 use crate::real::Real;
 
 /// Trains and evaluates on the CPU: in `f32` the reference and the fallback where there is no GPU,
@@ -28,28 +35,24 @@ use crate::real::Real;
 #[derive(Debug)]
 pub struct CpuEngine<T> {
     plan: Plan,
+    division: Division,
     parameters: Vec<T>,
-    gradients: Vec<T>,
     moments: [Vec<T>; 3],
     /// Averaged weights, where they are kept.
     averages: Vec<T>,
     /// The last good parameters and averages, and the best.
     kept: [[Vec<T>; 2]; 2],
-    /// Y of each stage, and behind it what else its derivative needs.
-    activations: Vec<Vec<T>>,
-    /// Of each norm stage's groups.
-    statistics: Vec<Vec<Statistics<T>>>,
-    /// Sums over each norm stage's columns or groups, on the way back.
-    sums: Vec<Vec<[T; 2]>>,
-    /// dL/dZ of the stage at hand and of the one before it.
-    errors: [Vec<T>; 2],
-    batch_inputs: Vec<T>,
-    batch_targets: Vec<T>,
-    batch_weights: Vec<T>,
+    /// Of each linear stage, in the order of the products.
+    weights: Vec<Option<LinearWeight<T>>>,
+    /// Whether `weights` are those of `parameters`.
+    weights_are_current: bool,
+    /// The first one's gradients become those of the whole batch.
+    lanes: Vec<Lane<T>>,
     loss_weights: Vec<T>,
-    row_metrics: Vec<RowMetrics<T>>,
     /// Directions and denominators of the optimizer, where insights are wanted.
     measured: Vec<[T; 2]>,
+    /// Of the gradients of each block of the arena, where their norm is clipped.
+    squares: Vec<f64>,
     reports: Vec<Report>,
 }
 
@@ -60,14 +63,13 @@ pub struct CpuData<T> {
     targets: Vec<T>,
     /// What each row counts; empty if all count 1.
     weights: Vec<T>,
-    rows: usize,
+    rows: u32,
 }
 
 impl<T: Real> CpuEngine<T> {
     /// Allocates everything the plan says and initialises the parameters.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
-        let rows = plan.capacity();
         let options = plan.options();
         let zeros = |len: usize| vec![T::ZERO; len];
         let trained = plan.trained_len();
@@ -78,33 +80,20 @@ impl<T: Real> CpuEngine<T> {
         let kept = [parameters.clone(), averages.clone()];
         let best = if options.early_stopping.is_some() { kept.clone() } else { Default::default() };
         let measured = if options.insight_every.is_some() { trained } else { 0 };
-        let groups = |stage: &Stage| stage.norm_groups(rows);
-        // A layer norm's sums are first those of its columns, then those of its rows.
-        let sums = |stage: &Stage| match groups(stage) {
-            0 => 0,
-            groups => groups.max(stage.in_features),
-        };
+        let division = Division::of(&plan);
         Self {
             parameters,
-            gradients: zeros(trained),
             moments: [moment(0), moment(1), moment(2)],
             averages,
             kept: [kept, best],
-            activations: plan.stages().iter().map(|s| zeros(s.activation_len(rows))).collect(),
-            statistics: plan
-                .stages()
-                .iter()
-                .map(|s| vec![Statistics::default(); groups(s)])
-                .collect(),
-            sums: plan.stages().iter().map(|s| vec![[T::ZERO; 2]; sums(s)]).collect(),
-            errors: std::array::from_fn(|_| zeros(rows * plan.widest_output())),
-            batch_inputs: zeros(rows * plan.mlp().in_features()),
-            batch_targets: zeros(rows * plan.target_width()),
-            batch_weights: zeros(rows),
+            weights: linear_weights(&plan),
+            weights_are_current: false,
+            lanes: (0..division.lanes).map(|_| Lane::new(&plan, division)).collect(),
             loss_weights: cast(&options.loss.weights(plan.mlp().out_features())),
-            row_metrics: vec![RowMetrics::default(); rows],
             measured: vec![[T::ZERO; 2]; measured],
+            squares: vec![0.0; update::squares_len(&plan)],
             reports: Vec::new(),
+            division,
             plan,
         }
     }
@@ -112,7 +101,7 @@ impl<T: Real> CpuEngine<T> {
     /// The gradient arena of the last training step, laid out as the plan says.
     #[must_use]
     pub fn gradients(&self) -> &[T] {
-        &self.gradients
+        &self.lanes[0].gradients
     }
 
     /// The parameter arena in the engine's own precision.
@@ -123,15 +112,17 @@ impl<T: Real> CpuEngine<T> {
 
     /// The parameter arena, to change it in the engine's own precision.
     pub fn parameters_exact_mut(&mut self) -> &mut [T] {
+        self.weights_are_current = false;
         &mut self.parameters
     }
 
     /// Sums of the loss over all rows of a data set, now and in the engine's own precision.
     pub fn loss_of(&mut self, data: &CpuData<T>) -> Metrics {
+        self.order_weights(false);
         let mut sum = Metrics::default();
-        for step in evaluation_steps(&self.plan, data.rows) {
+        for step in evaluation_steps(&self.plan, data.rows as usize) {
             for part in step.parts(self.plan.capacity()) {
-                sum += self.forward_and_loss(data, &step, part);
+                sum += self.run(data, &step, part, false);
             }
         }
         sum
@@ -140,35 +131,73 @@ impl<T: Real> CpuEngine<T> {
     /// [`loss_of`](Self::loss_of) one batch of all rows as training sees it: norms take the batch's
     /// statistics, and dropout draws the masks of step `number` (counted from 1).
     pub fn training_loss_of(&mut self, data: &CpuData<T>, number: u64) -> Metrics {
+        self.order_weights(false);
         let mut sum = Metrics::default();
-        for evaluation in evaluation_steps(&self.plan, data.rows) {
+        for evaluation in evaluation_steps(&self.plan, data.rows as usize) {
             let dropout_key = Step::dropout_key(self.plan.options().seed, number);
             let step = Step { number, dropout_key, ..evaluation };
             for part in step.parts(self.plan.options().rows_at_once()) {
-                sum += self.forward_and_loss(data, &step, part);
+                sum += self.run(data, &step, part, false);
             }
         }
         sum
     }
 
-    /// The optimizer's step from the gradients of its whole batch.
-    fn update(&mut self, step: &Step) {
-        let trained = self.plan.trained_len();
-        let [moment1, moment2, moment3] = &mut self.moments;
-        let options = self.plan.options();
-        optimizer::optimizer(
-            &options.optimizer.rule,
-            options.clip,
-            self.plan.group_ends(),
-            &step.update.cast(),
-            Arenas {
-                gradients: &self.gradients,
-                parameters: &mut self.parameters[..trained],
-                moments: [moment1, moment2, moment3],
-                averages: &mut self.averages,
-                measured: if step.insight { &mut self.measured } else { &mut [] },
-            },
-        );
+    /// Brings the weights into the order of the products, where they have changed; that for the way
+    /// back only in training, which changes them each time.
+    fn order_weights(&mut self, backward: bool) {
+        if std::mem::replace(&mut self.weights_are_current, !backward) && !backward {
+            return;
+        }
+        let first = self.plan.first_trained();
+        for (index, (stage, ordered)) in
+            self.plan.stages().iter().zip(&mut self.weights).enumerate()
+        {
+            if let (StageOp::Linear { tensors: [weight, _] }, Some(ordered)) = (&stage.op, ordered)
+            {
+                ordered.set(&self.parameters[weight.range()], backward && index > first);
+            }
+        }
+    }
+
+    /// Takes a part of a batch through the net, and in training back.
+    fn run(&mut self, data: &CpuData<T>, step: &Step, part: Part, backward: bool) -> Metrics {
+        let share = self.division.share(part.rows as usize);
+        let (net, running, lanes) = self.parts();
+        match lanes {
+            [lane] => {
+                lane.run(&net, running, data, step, part, backward);
+                lane.metrics
+            }
+            lanes => {
+                let lanes = &mut lanes[..(part.rows as usize).div_ceil(share)];
+                let work = (0..lanes.len(), RowsMut::new(lanes, 1));
+                in_blocks(work, 1, &|(numbers, lanes)| {
+                    for (lane, share) in
+                        lanes.elements.iter_mut().zip(part.parts(share).skip(numbers.start))
+                    {
+                        let share = Part { is_first: part.is_first, ..share };
+                        lane.run(&net, &mut [], data, step, share, backward);
+                    }
+                });
+                let mut sum = Metrics::default();
+                lanes.iter().for_each(|lane| sum += lane.metrics);
+                sum
+            }
+        }
+    }
+
+    /// What lanes share, the running statistics, and the lanes.
+    fn parts(&mut self) -> (Net<'_, T>, &mut [T], &mut [Lane<T>]) {
+        let (parameters, running) = self.parameters.split_at_mut(self.plan.trained_len());
+        let net = Net {
+            plan: &self.plan,
+            division: self.division,
+            parameters,
+            weights: &self.weights,
+            loss_weights: &self.loss_weights,
+        };
+        (net, running, &mut self.lanes)
     }
 
     /// What the step just done did.
@@ -181,22 +210,50 @@ impl<T: Real> CpuEngine<T> {
                 let group = group_of(&plan.options().groups, tensor);
                 measure(
                     &update.groups[group],
-                    &self.gradients[range.clone()],
+                    &self.lanes[0].gradients[range.clone()],
                     &self.parameters[range.clone()],
                     &self.measured[range],
                 )
             })
             .collect();
+        let rows = part.rows as usize;
+        let lanes = &self.lanes[..rows.div_ceil(self.division.share(rows))];
+        let is_dead = |stage: usize, unit: usize| lanes.iter().all(|lane| !lane.alive[stage][unit]);
         let dead: Vec<u32> = insight::relu_stages(plan)
-            .map(|(index, stage)| {
-                let start = stage.kept(plan.capacity()).start;
-                let len = part.rows as usize * stage.out_features;
-                let kept = &self.activations[index][start..start + len];
-                dead_units(stage.out_features, kept)
+            .enumerate()
+            .map(|(index, (_, stage))| {
+                (0..stage.out_features).map(|unit| u32::from(is_dead(index, unit))).sum()
             })
             .collect();
         insight::assemble(plan, step.number, &step.update, &tensors, &dead)
     }
+
+    fn train_step(&mut self, data: &CpuData<T>, step: &Step) {
+        let mut metrics = Metrics::default();
+        let mut insight = None;
+        let mut lanes = 1;
+        self.order_weights(true);
+        for part in step.parts(self.plan.options().rows_at_once()) {
+            metrics += self.run(data, step, part, true);
+            // A later part may be smaller, but no larger.
+            let rows = part.rows as usize;
+            lanes = lanes.max(rows.div_ceil(self.division.share(rows)));
+            if part.is_last {
+                self.update(step, lanes);
+                insight = step.insight.then(|| Box::new(self.insight(step, part)));
+            }
+        }
+        self.reports.push(Report { step: Some(step.number), metrics, insight });
+    }
+}
+
+/// Multiply-adds of a step from which it is worth waking other threads.
+const POOLED: u64 = 1 << 20;
+
+/// Runs `work` on a thread of the pool where it is `large`: there it shares work with others at
+/// little cost, while a thread from outside would be woken and put to sleep each time.
+fn in_pool<R: Send>(large: bool, work: impl FnOnce() -> R + Send) -> R {
+    if large { rayon::scope(|_| work()) } else { work() }
 }
 
 impl<T: Real> Engine for CpuEngine<T> {
@@ -210,44 +267,42 @@ impl<T: Real> Engine for CpuEngine<T> {
         "cpu"
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
     fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
         check_data(&self.plan, data)?;
         Ok(CpuData {
             inputs: cast(data.inputs()),
             targets: cast(&data.targets().to_f32()),
             weights: cast(data.weights()),
-            rows: data.rows(),
+            rows: data.rows() as u32,
         })
     }
 
     fn steps_at_once(&self) -> usize {
-        1
+        // About 2 ms, so that threads of the pool needn't be woken for every step.
+        match self.plan.flops_per_step() {
+            flops if flops < POOLED => 1,
+            flops => ((1 << 27) / flops).clamp(1, 16) as usize,
+        }
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
-        for step in steps {
-            let mut metrics = Metrics::default();
-            let mut insight = None;
-            for part in step.parts(self.plan.options().rows_at_once()) {
-                metrics += self.forward_and_loss(data, step, part);
-                self.backward(step, part);
-                if part.is_last {
-                    self.update(step);
-                    insight = step.insight.then(|| Box::new(self.insight(step, part)));
-                }
-            }
-            self.reports.push(Report { step: Some(step.number), metrics, insight });
-        }
+        let large = self.plan.flops_per_step() >= POOLED;
+        in_pool(large, || steps.iter().for_each(|step| self.train_step(data, step)));
         Ok(())
     }
 
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
-        for step in evaluation_steps(&self.plan, data.rows.min(rows as usize)) {
-            for part in step.parts(self.plan.capacity()) {
-                let metrics = self.forward_and_loss(data, &step, part);
-                self.reports.push(Report { step: None, metrics, insight: None });
+        let rows = data.rows.min(rows) as usize;
+        in_pool(self.plan.flops_per_row() * rows as u64 >= POOLED, || {
+            self.order_weights(false);
+            for step in evaluation_steps(&self.plan, rows) {
+                for part in step.parts(self.plan.capacity()) {
+                    let metrics = self.run(data, &step, part, false);
+                    self.reports.push(Report { step: None, metrics, insight: None });
+                }
             }
-        }
+        });
         Ok(())
     }
 
@@ -264,15 +319,30 @@ impl<T: Real> Engine for CpuEngine<T> {
         let (in_features, outputs) =
             (self.plan.mlp().in_features(), self.plan.mlp().out_features());
         let rows = rows_of(&self.plan, inputs)?;
-        let mut predictions = Vec::with_capacity(rows * outputs);
-        for step in evaluation_steps(&self.plan, rows) {
-            let (first, rows) = (step.first as usize, step.batch as usize);
-            let batch = &inputs[first * in_features..(first + rows) * in_features];
-            self.batch_inputs.iter_mut().zip(batch).for_each(|(x, &value)| *x = T::from_f32(value));
-            self.forward(rows, None);
-            let last = &self.activations[self.activations.len() - 1];
-            predictions.extend(last[..rows * outputs].iter().map(|y| y.to_f32()));
-        }
+        let mut predictions = vec![0.0; rows * outputs];
+        in_pool(self.plan.flops_per_row() * rows as u64 >= POOLED, || {
+            self.order_weights(false);
+            let steps = evaluation_steps(&self.plan, rows);
+            let division = self.division;
+            let (net, running, lanes) = self.parts();
+            for step in steps {
+                let (first, rows) = (step.first as usize, step.batch as usize);
+                let inputs = &inputs[first * in_features..][..rows * in_features];
+                let outputs_of = &mut predictions[first * outputs..][..rows * outputs];
+                let share = division.share(rows);
+                let inputs = inputs.chunks(share * in_features);
+                let work = inputs.zip(outputs_of.chunks_mut(share * outputs));
+                match &mut *lanes {
+                    [lane] => work.for_each(|(x, y)| lane.predict(&net, running, x, y)),
+                    lanes => rayon::scope(|scope| {
+                        for (lane, (x, y)) in lanes.iter_mut().zip(work) {
+                            let net = &net;
+                            scope.spawn(move |_| lane.predict(net, &mut [], x, y));
+                        }
+                    }),
+                }
+            }
+        });
         Ok(predictions)
     }
 
@@ -283,10 +353,12 @@ impl<T: Real> Engine for CpuEngine<T> {
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_arena(&self.plan, parameters)?;
         self.parameters = cast(parameters);
+        self.weights_are_current = false;
         Ok(())
     }
 
     fn swap_average(&mut self) {
+        self.weights_are_current &= self.averages.is_empty();
         self.averages.iter_mut().zip(&mut self.parameters).for_each(|(a, w)| std::mem::swap(a, w));
     }
 
@@ -297,6 +369,7 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn restore(&mut self, which: Keep) {
+        self.weights_are_current = false;
         let [parameters, averages] = &self.kept[which as usize];
         self.parameters.copy_from_slice(parameters);
         self.averages.copy_from_slice(averages);

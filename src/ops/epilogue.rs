@@ -1,12 +1,13 @@
 //! What follows a layer's own formula: Y = dropout(a(Z)), applied and differentiated by the kernels
 //! of the layers around it.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, with_constant};
 use crate::engine::kernel::{Choice, uniform_struct};
 use crate::layer::Dropout;
 use crate::plan::Stage;
 use crate::real::Real;
-use crate::rng::{Purpose, philox4x32};
+use crate::rng::{Purpose, philox4x32_lanes};
+use crate::simd::vectorised_loop;
 
 /// The activation and the dropout behind a layer.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,14 @@ pub(crate) struct Draw {
     pub key: [u32; 2],
     /// Position of the part's first row in the step's batch.
     pub row0: u32,
+}
+
+impl Draw {
+    /// Of the rows from `row` on.
+    #[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 2³² rows")]
+    pub(crate) const fn from(&self, row: usize) -> Self {
+        Self { key: self.key, row0: self.row0 + row as u32 }
+    }
 }
 
 impl Epilogue {
@@ -82,7 +91,13 @@ impl Epilogue {
             kept.copy_from_slice(output);
         }
         if activation != Activation::Identity {
-            output.iter_mut().for_each(|y| *y = activation.apply(*y));
+            vectorised_loop!({
+                with_constant!(activation, |a| {
+                    for y in &mut *output {
+                        *y = a.apply(*y);
+                    }
+                });
+            });
         }
         if !kept.is_empty() && !keeps_preactivation {
             kept.copy_from_slice(output);
@@ -100,7 +115,13 @@ impl Epilogue {
     ) {
         let activation = self.activation;
         if activation != Activation::Identity {
-            gradient.iter_mut().zip(kept).for_each(|(g, &k)| *g *= activation.derivative(k));
+            vectorised_loop!({
+                with_constant!(activation, |a| {
+                    for (g, &k) in gradient.iter_mut().zip(kept) {
+                        *g *= a.derivative(k);
+                    }
+                });
+            });
         }
         self.drop(draw, columns, gradient);
     }
@@ -110,19 +131,34 @@ impl Epilogue {
         let (Some((layer, dropout)), Some(draw)) = (self.dropout, draw) else { return };
         let below = dropout.drop_below();
         let scale = T::from_f64(dropout.keep_scale());
-        for (row, elements) in (draw.row0..).zip(elements.chunks_exact_mut(columns)) {
-            for (quad, elements) in (0..).zip(elements.chunks_mut(4)) {
-                let bits = mask_bits(draw.key, row, quad, layer);
-                for (element, bits) in elements.iter_mut().zip(bits) {
-                    *element *= if bits < below { T::ZERO } else { scale };
+        vectorised_loop!({
+            for (row, elements) in (draw.row0..).zip(elements.chunks_exact_mut(columns)) {
+                for (quad, elements) in (0..).step_by(QUADS).zip(elements.chunks_mut(4 * QUADS)) {
+                    let bits = mask_bits(draw.key, row, quad, layer);
+                    let mut factors = [T::ZERO; 4 * QUADS];
+                    for (lane, factors) in factors.chunks_exact_mut(4).enumerate() {
+                        for (factor, bits) in factors.iter_mut().zip(&bits) {
+                            *factor = if bits[lane] < below { T::ZERO } else { scale };
+                        }
+                    }
+                    for (x, &factor) in elements.iter_mut().zip(&factors) {
+                        *x *= factor;
+                    }
                 }
             }
-        }
+        });
     }
 }
 
-/// The random words of four neighbouring columns from 4·quad on.
+/// Groups of four neighbouring columns whose masks are drawn at once.
+const QUADS: usize = 8;
+
+/// The random words of the columns from 4·quad on: word w of lane l is that of column
+/// 4·(quad + l) + w.
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "nets have fewer than 2³² layers")]
-fn mask_bits(key: [u32; 2], row: u32, quad: u32, layer: usize) -> [u32; 4] {
-    philox4x32([row, quad, layer as u32, Purpose::Dropout as u32], key)
+fn mask_bits(key: [u32; 2], row: u32, quad: u32, layer: usize) -> [[u32; QUADS]; 4] {
+    let quads = std::array::from_fn(|lane| quad + lane as u32);
+    let same = |word| [word; QUADS];
+    philox4x32_lanes([same(row), quads, same(layer as u32), same(Purpose::Dropout as u32)], key)
 }

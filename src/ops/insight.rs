@@ -100,8 +100,10 @@ pub(crate) fn insight<T: Real>(
     raw
 }
 
-/// Twin of `shaders/dead_units.wgsl`: how many columns are 0 in every row of `kept`.
-pub(crate) fn dead_units<T: Real>(columns: usize, kept: &[T]) -> u32 {
-    let alive = |column: usize| kept.iter().skip(column).step_by(columns).any(|&y| y != T::ZERO);
-    (0..columns).map(|column| u32::from(!alive(column))).sum()
+/// Marks the columns that are not 0 in some row of `kept`. The others, over all rows of a batch, are
+/// what `shaders/dead_units.wgsl` counts.
+pub(crate) fn mark_alive<T: Real>(kept: &[T], alive: &mut [bool]) {
+    for row in kept.chunks_exact(alive.len()) {
+        alive.iter_mut().zip(row).for_each(|(alive, &y)| *alive |= y != T::ZERO);
+    }
 }

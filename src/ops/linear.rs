@@ -3,12 +3,14 @@
 use super::epilogue::{Draw, Epilogue, EpilogueUniform};
 use super::product::{Family, Form, family};
 use super::step::StepUniform;
+use crate::blocks::{RowsMut, Split, in_blocks};
 use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
 };
-use crate::matmul::{Matrix, matmul, matmul_add};
+use crate::matmul::{Left, Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS, pack_panel, product};
 use crate::plan::TENSOR_ALIGN;
 use crate::real::Real;
+use crate::simd::vectorised_loop;
 
 pub(crate) static LINEAR_FORWARD: Family = family!(
     "linear_forward",
@@ -119,6 +121,58 @@ impl LinearShape {
     }
 }
 
+/// The weight of a layer in the two orders in which the products over rows read it.
+#[derive(Clone, Debug)]
+pub(crate) struct LinearWeight<T> {
+    in_features: usize,
+    out_features: usize,
+    /// Of Wᵀ, for X·Wᵀ.
+    forward: Vec<[T; TILE_COLUMNS]>,
+    /// Of W, for dZ·W; empty where no gradient goes on to the input.
+    backward: Vec<[T; TILE_COLUMNS]>,
+}
+
+impl<T: Real> LinearWeight<T> {
+    /// Room for a weight of out × in elements.
+    pub(crate) fn new(in_features: usize, out_features: usize, has_backward: bool) -> Self {
+        let zeros = |depth, columns| vec![[T::ZERO; TILE_COLUMNS]; Right::<T>::len(depth, columns)];
+        Self {
+            in_features,
+            out_features,
+            forward: zeros(in_features, out_features),
+            backward: if has_backward { zeros(out_features, in_features) } else { Vec::new() },
+        }
+    }
+
+    /// Takes new values, also in the order of the way back where that is `wanted`.
+    pub(crate) fn set(&mut self, weight: &[T], backward: bool) {
+        let weight = Matrix::new(weight, self.in_features);
+        let pack = |matrix: Matrix<'_, T>, panels: &mut [[T; TILE_COLUMNS]], depth: usize| {
+            let panels = (0..panels.len() / depth, RowsMut::new(panels, depth));
+            let block = (PACKED_BLOCK / (depth * TILE_COLUMNS)).max(1);
+            in_blocks(panels, block, &|(numbers, panels)| {
+                let panels = panels.elements.chunks_exact_mut(depth);
+                numbers.zip(panels).for_each(|(number, panel)| pack_panel(matrix, number, panel));
+            });
+        };
+        pack(weight.transposed(), &mut self.forward, self.in_features);
+        if backward {
+            pack(weight, &mut self.backward, self.out_features);
+        }
+    }
+
+    fn forward(&self) -> Right<'_, T> {
+        Right::new(&self.forward, self.in_features, self.out_features)
+    }
+
+    fn backward(&self) -> Right<'_, T> {
+        Right::new(&self.backward, self.out_features, self.in_features)
+    }
+}
+
+/// Elements that are packed in one go: beside that, a thread costs little.
+const PACKED_BLOCK: usize = 1 << 15;
+
 /// Twin of `shaders/linear_forward.wgsl`: Z = X·Wᵀ + b, Y = dropout(a(Z)).
 ///
 /// `kept` is empty where the derivative needs nothing but Y.
@@ -126,18 +180,20 @@ pub(crate) fn linear_forward<T: Real>(
     epilogue: &Epilogue,
     draw: Option<&Draw>,
     input: &[T],
-    weight: &[T],
+    weight: &LinearWeight<T>,
     bias: &[T],
     output: &mut [T],
     kept: &mut [T],
 ) {
-    let (in_features, out_features) = (weight.len() / bias.len(), bias.len());
-    let weight = Matrix::new(weight, in_features);
-    matmul(output, Matrix::new(input, in_features), weight.transposed());
-    for row in output.chunks_exact_mut(out_features) {
-        row.iter_mut().zip(bias).for_each(|(z, &b)| *z += b);
-    }
-    epilogue.forward(draw, out_features, output, kept);
+    product(output, false, Left::Rows(input), weight.forward());
+    vectorised_loop!({
+        for row in output.chunks_exact_mut(bias.len()) {
+            for (z, &b) in row.iter_mut().zip(bias) {
+                *z += b;
+            }
+        }
+    });
+    epilogue.forward(draw, bias.len(), output, kept);
 }
 
 /// Twin of `shaders/linear_backward_input.wgsl`: dX = (dZ·W) ⊙ the derivative of the epilogue that
@@ -146,37 +202,66 @@ pub(crate) fn linear_backward_input<T: Real>(
     epilogue: &Epilogue,
     draw: Option<&Draw>,
     gradient_output: &[T],
-    weight: &[T],
-    out_features: usize,
+    weight: &LinearWeight<T>,
     kept: &[T],
     gradient_input: &mut [T],
 ) {
-    let in_features = weight.len() / out_features;
-    let weight = Matrix::new(weight, in_features);
-    matmul(gradient_input, Matrix::new(gradient_output, out_features), weight);
-    epilogue.backward(draw, in_features, kept, gradient_input);
+    product(gradient_input, false, Left::Rows(gradient_output), weight.backward());
+    epilogue.backward(draw, weight.in_features, kept, gradient_input);
+}
+
+/// The gradients of a layer's outputs from `first` on: rows of dW, elements of db, and room for the
+/// same columns of dZ in the order of the product.
+#[derive(Debug)]
+pub(crate) struct WeightGradient<'a, T> {
+    pub first: usize,
+    pub weight: &'a mut [T],
+    pub bias: &'a mut [T],
+    pub panels: &'a mut [[T; TILE_ROWS]],
+}
+
+/// Divides at multiples of `TILE_ROWS`.
+impl<T: Real> Split for WeightGradient<'_, T> {
+    fn rows(&self) -> usize {
+        self.bias.len()
+    }
+
+    fn split_at(self, row: usize) -> (Self, Self) {
+        let outputs = self.bias.len();
+        let (weight, more_weight) = self.weight.split_at_mut(self.weight.len() / outputs * row);
+        let (bias, more_bias) = self.bias.split_at_mut(row);
+        let depth = self.panels.len() / outputs.div_ceil(TILE_ROWS);
+        let (panels, more_panels) = self.panels.split_at_mut(row / TILE_ROWS * depth);
+        let first = self.first;
+        (
+            Self { first, weight, bias, panels },
+            Self { first: first + row, weight: more_weight, bias: more_bias, panels: more_panels },
+        )
+    }
 }
 
 /// Twin of `shaders/linear_backward_weight.wgsl`: dW = dZᵀ·X, db = Σ dZ over the rows; added to what
 /// is there if `accumulate`.
+///
+/// `gradient_output` has `out_features` columns, some of which are those of `gradient`.
 pub(crate) fn linear_backward_weight<T: Real>(
     accumulate: bool,
     gradient_output: &[T],
-    input: &[T],
-    gradient_weight: &mut [T],
-    gradient_bias: &mut [T],
+    out_features: usize,
+    input: Right<'_, T>,
+    gradient: WeightGradient<'_, T>,
 ) {
-    let out_features = gradient_bias.len();
-    let in_features = gradient_weight.len() / out_features;
-    let gradients = Matrix::new(gradient_output, out_features).transposed();
-    let input = Matrix::new(input, in_features);
-    if accumulate {
-        matmul_add(gradient_weight, gradients, input);
-    } else {
-        matmul(gradient_weight, gradients, input);
-        gradient_bias.fill(T::ZERO);
+    let WeightGradient { first, weight, bias, panels } = gradient;
+    let dz = Matrix::new(gradient_output, out_features).columns(first..first + bias.len());
+    product(weight, accumulate, Left::Panels(Panels::pack(dz, panels)), input);
+    if !accumulate {
+        bias.fill(T::ZERO);
     }
-    for row in gradient_output.chunks_exact(out_features) {
-        gradient_bias.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
-    }
+    vectorised_loop!({
+        for row in gradient_output.chunks_exact(out_features) {
+            for (sum, &g) in bias.iter_mut().zip(&row[first..]) {
+                *sum += g;
+            }
+        }
+    });
 }

@@ -12,6 +12,7 @@ use crate::engine::kernel::{
 };
 use crate::plan::Norm;
 use crate::real::Real;
+use crate::simd::vectorised_loop;
 
 /// Groups, and lanes of each, that a workgroup of the reductions has.
 const LANES: u32 = 16;
@@ -180,6 +181,7 @@ impl<T: Real> Statistics<T> {
     }
 
     /// x̂.
+    #[inline(always)]
     fn normalised(&self, x: T) -> T {
         ((x - self.centre) - self.shift) * self.inv_deviation
     }
@@ -195,23 +197,88 @@ pub(crate) fn norm_statistics<T: Real>(
     statistics: &mut [Statistics<T>],
     running: [&mut [T]; 2],
 ) {
-    let rows = input.len() / columns;
     let momentum = T::from_f64(norm.momentum);
     let rest = T::from_f64(1.0 - norm.momentum);
+    let eps = T::from_f64(norm.eps);
+    if norm.per_row {
+        vectorised_loop!({
+            for (row, statistics) in input.chunks_exact(columns).zip(&mut *statistics) {
+                let (shift, squares) = moments(row);
+                *statistics = Statistics::new(row[0], shift, squares / count(columns), eps);
+            }
+        });
+        return;
+    }
+    let len = count::<T>(input.len() / columns);
     let [running_mean, running_var] = running;
-    for (group, statistics) in statistics.iter_mut().enumerate() {
-        let (start, stride, len) =
-            if norm.per_row { (group * columns, 1, columns) } else { (group, columns, rows) };
-        let elements = || input[start..].iter().step_by(stride).take(len).copied();
-        let count = count::<T>(len);
-        let centre = input[start];
-        let shift = elements().map(|x| x - centre).sum::<T>() / count;
-        let deviation = |x: T| (x - centre) - shift;
-        let squares: T = elements().map(|x| deviation(x) * deviation(x)).sum();
-        *statistics = Statistics::new(centre, shift, squares / count, T::from_f64(norm.eps));
-        if let (Some(mean), Some(var)) = (running_mean.get_mut(group), running_var.get_mut(group)) {
-            *mean = rest * *mean + momentum * (centre + shift);
-            *var = rest * *var + momentum * (squares / (count - T::ONE));
+    vectorised_loop!({
+        for (first, statistics) in (0..).step_by(WIDTH).zip(statistics.chunks_mut(WIDTH)) {
+            let rows = || input.chunks_exact(columns).map(|row| wide(row, first, T::ZERO));
+            let centre = wide(input, first, T::ZERO);
+            let mut shift = [T::ZERO; WIDTH];
+            for x in rows() {
+                for j in 0..WIDTH {
+                    shift[j] += x[j] - centre[j];
+                }
+            }
+            let shift = shift.map(|sum| sum / len);
+            let mut squares = [T::ZERO; WIDTH];
+            for x in rows() {
+                let deviation: [T; WIDTH] = std::array::from_fn(|j| (x[j] - centre[j]) - shift[j]);
+                for j in 0..WIDTH {
+                    squares[j] += deviation[j] * deviation[j];
+                }
+            }
+            for (j, statistics) in statistics.iter_mut().enumerate() {
+                *statistics = Statistics::new(centre[j], shift[j], squares[j] / len, eps);
+                let column = first + j;
+                let running = (running_mean.get_mut(column), running_var.get_mut(column));
+                if let (Some(mean), Some(var)) = running {
+                    *mean = rest * *mean + momentum * (centre[j] + shift[j]);
+                    *var = rest * *var + momentum * (squares[j] / (len - T::ONE));
+                }
+            }
+        }
+    });
+}
+
+/// Mean and sum of squared deviations of a row, both of what is beyond its first element.
+#[inline(always)]
+fn moments<T: Real>(row: &[T]) -> (T, T) {
+    let centre = row[0];
+    let shift = lane_sum(row, |x| x - centre) / count(row.len());
+    let squares = lane_sum(row, |x| {
+        let deviation = (x - centre) - shift;
+        deviation * deviation
+    });
+    (shift, squares)
+}
+
+/// Σ f(x), in as many sums as fill vector registers.
+#[inline(always)]
+fn lane_sum<T: Real>(row: &[T], f: impl Fn(T) -> T) -> T {
+    let mut sums = [T::ZERO; WIDTH];
+    for row in row.chunks(WIDTH) {
+        for (sum, &x) in sums.iter_mut().zip(row) {
+            *sum += f(x);
+        }
+    }
+    sums.into_iter().sum()
+}
+
+/// Neighbouring columns that are done at once, in vector registers.
+const WIDTH: usize = 16;
+
+/// `WIDTH` elements from `first` on, those beyond the end `absent`.
+#[inline(always)]
+fn wide<T: Real>(row: &[T], first: usize, absent: T) -> [T; WIDTH] {
+    let rest = row.get(first..).unwrap_or(&[]);
+    match rest.first_chunk() {
+        Some(wide) => *wide,
+        None => {
+            let mut wide = [absent; WIDTH];
+            wide[..rest.len()].copy_from_slice(rest);
+            wide
         }
     }
 }
@@ -238,12 +305,14 @@ impl<T: Real> Affine<'_, T> {
     /// Neither γ nor β.
     pub(crate) const NONE: Self = Affine { weight: &[], bias: &[] };
 
-    fn gamma(&self, column: usize) -> T {
-        self.weight.get(column).copied().unwrap_or(T::ONE)
+    #[inline(always)]
+    fn gamma(&self, first: usize) -> [T; WIDTH] {
+        wide(self.weight, first, T::ONE)
     }
 
-    fn beta(&self, column: usize) -> T {
-        self.bias.get(column).copied().unwrap_or(T::ZERO)
+    #[inline(always)]
+    fn beta(&self, first: usize) -> [T; WIDTH] {
+        wide(self.bias, first, T::ZERO)
     }
 }
 
@@ -258,18 +327,56 @@ pub(crate) struct NormInput<'a, T> {
 }
 
 impl<T: Real> NormInput<'_, T> {
-    /// Group of an element.
-    const fn group(&self, row: usize, column: usize) -> usize {
-        if self.norm.per_row { row } else { column }
+    /// The statistics of `WIDTH` columns from `first` on, in a row.
+    #[inline(always)]
+    fn statistics(&self, row: usize, first: usize) -> [Statistics<T>; WIDTH] {
+        if self.norm.per_row {
+            [self.statistics[row]; WIDTH]
+        } else {
+            let rest = &self.statistics[first..];
+            std::array::from_fn(|j| rest.get(j).copied().unwrap_or_default())
+        }
     }
 
-    /// x̂ of every element, with its row and column.
-    fn normalised(&self) -> impl Iterator<Item = (usize, usize, T)> {
-        self.input.chunks_exact(self.columns).enumerate().flat_map(move |(row, input)| {
-            input.iter().enumerate().map(move |(column, &x)| {
-                (row, column, self.statistics[self.group(row, column)].normalised(x))
-            })
-        })
+    /// Calls `each` for `WIDTH` columns from every `first` on of all rows: with the row, x̂ and
+    /// 1/√(σ² + ε). What it needs of columns, `of_columns` tells it once for all rows.
+    #[inline(always)]
+    fn for_each<C>(
+        &self,
+        mut of_columns: impl FnMut(usize) -> C,
+        mut each: impl FnMut(&mut C, usize, usize, [T; WIDTH], [T; WIDTH]),
+        mut done: impl FnMut(C, usize),
+    ) {
+        for first in (0..self.columns).step_by(WIDTH) {
+            let mut columns = of_columns(first);
+            let mut statistics = self.statistics(0, first);
+            for (row, input) in self.input.chunks_exact(self.columns).enumerate() {
+                if self.norm.per_row {
+                    statistics = self.statistics(row, first);
+                }
+                let x = wide(input, first, T::ZERO);
+                let normalised = std::array::from_fn(|j| statistics[j].normalised(x[j]));
+                let inv_deviation = std::array::from_fn(|j| statistics[j].inv_deviation);
+                each(&mut columns, row, first, normalised, inv_deviation);
+            }
+            done(columns, first);
+        }
+    }
+
+    /// Of row `row` of a matrix like the input, the elements from `first` on.
+    #[inline(always)]
+    fn elements(&self, matrix: &[T], row: usize, first: usize) -> [T; WIDTH] {
+        wide(&matrix[row * self.columns..][..self.columns], first, T::ZERO)
+    }
+
+    /// Writes them.
+    #[inline(always)]
+    fn set(&self, matrix: &mut [T], row: usize, first: usize, values: [T; WIDTH]) {
+        let row = &mut matrix[row * self.columns..][..self.columns][first..];
+        match row.first_chunk_mut() {
+            Some(row) => *row = values,
+            None => row.iter_mut().zip(values).for_each(|(x, value)| *x = value),
+        }
     }
 
     /// Twin of `shaders/norm_forward.wgsl`: Z = γ·x̂ + β, Y = dropout(a(Z)).
@@ -280,9 +387,18 @@ impl<T: Real> NormInput<'_, T> {
         output: &mut [T],
         kept: &mut [T],
     ) {
-        for ((_, column, x), z) in self.normalised().zip(&mut *output) {
-            *z = self.affine.gamma(column) * x + self.affine.beta(column);
-        }
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |first| (self.affine.gamma(first), self.affine.beta(first)),
+                #[inline(always)]
+                |(gamma, beta), row, first, x, _| {
+                    let z = std::array::from_fn(|j| gamma[j] * x[j] + beta[j]);
+                    self.set(output, row, first, z);
+                },
+                |_, _| {},
+            );
+        });
         epilogue.forward(draw, self.columns, output, kept);
     }
 
@@ -297,11 +413,24 @@ impl<T: Real> NormInput<'_, T> {
         gradient_weight: &mut [T],
         gradient_bias: &mut [T],
     ) {
-        sums.fill([T::ZERO; 2]);
-        for ((_, column, x), &dz) in self.normalised().zip(gradient_output) {
-            sums[column][0] += dz;
-            sums[column][1] += dz * x;
-        }
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |_| [[T::ZERO; WIDTH]; 2],
+                #[inline(always)]
+                |[s, t], row, first, x, _| {
+                    let dz = self.elements(gradient_output, row, first);
+                    for j in 0..WIDTH {
+                        s[j] += dz[j];
+                        t[j] += dz[j] * x[j];
+                    }
+                },
+                |[s, t], first| {
+                    let sums = sums[first..].iter_mut();
+                    sums.zip(s.into_iter().zip(t)).for_each(|(sums, (s, t))| *sums = [s, t]);
+                },
+            );
+        });
         let add =
             |gradient: &mut T, sum: T| *gradient = if accumulate { *gradient + sum } else { sum };
         gradient_bias.iter_mut().zip(&*sums).for_each(|(g, sums)| add(g, sums[0]));
@@ -311,36 +440,67 @@ impl<T: Real> NormInput<'_, T> {
     /// Twin of `shaders/norm_backward_rows.wgsl`: (Σ γ·dZ, Σ γ·dZ·x̂) of each row.
     pub(crate) fn backward_rows(&self, gradient_output: &[T], sums: &mut [[T; 2]]) {
         sums.fill([T::ZERO; 2]);
-        for ((row, column, x), &dz) in self.normalised().zip(gradient_output) {
-            let g = self.affine.gamma(column) * dz;
-            sums[row][0] += g;
-            sums[row][1] += g * x;
-        }
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |first| self.affine.gamma(first),
+                #[inline(always)]
+                |gamma, row, first, x, _| {
+                    let dz = self.elements(gradient_output, row, first);
+                    let g: [T; WIDTH] = std::array::from_fn(|j| gamma[j] * dz[j]);
+                    sums[row][0] += g.into_iter().sum();
+                    sums[row][1] += g.into_iter().zip(x).map(|(g, x)| g * x).sum();
+                },
+                |_, _| {},
+            );
+        });
     }
 
     /// Twin of `shaders/norm_backward_input.wgsl`:
-    /// dX = (γ·dZ − (s + x̂·t)/n)/√(σ² + ε) ⊙ the derivative of the epilogue that made X.
+    /// dX = (γ·dZ − (s + x̂·t)/n)/√(σ² + ε) ⊙ the derivative of the epilogue that made X, on some
+    /// rows of a batch of `batch`.
+    #[expect(clippy::too_many_arguments, reason = "what the kernel reads and writes")]
     pub(crate) fn backward_input(
         &self,
         epilogue: &Epilogue,
         draw: Option<&Draw>,
+        batch: usize,
         sums: &[[T; 2]],
         gradient_output: &[T],
         kept: &[T],
         gradient_input: &mut [T],
     ) {
-        let rows = self.input.len() / self.columns;
-        let len = count::<T>(if self.norm.per_row { self.columns } else { rows });
-        let elements = self.normalised().zip(gradient_output).zip(&mut *gradient_input);
-        for (((row, column, x), &dz), dx) in elements {
-            let group = self.group(row, column);
-            let gamma = self.affine.gamma(column);
-            // The sums of a batch norm leave out γ, which is the same in the whole group.
-            let outside = if self.norm.per_row { T::ONE } else { gamma };
-            let [s, t] = sums[group];
-            let mean = (s + x * t) / len;
-            *dx = (gamma * dz - outside * mean) * self.statistics[group].inv_deviation;
-        }
+        let per_row = self.norm.per_row;
+        let len = count::<T>(if per_row { self.columns } else { batch });
+        vectorised_loop!({
+            self.for_each(
+                #[inline(always)]
+                |first| {
+                    let gamma = self.affine.gamma(first);
+                    let sums = sums.get(first..).unwrap_or(&[]);
+                    let sums = |i: usize| {
+                        std::array::from_fn(|j| sums.get(j).map_or(T::ZERO, |sums| sums[i]))
+                    };
+                    (gamma, [sums(0), sums(1)])
+                },
+                #[inline(always)]
+                |(gamma, of_columns), row, first, x, inv_deviation| {
+                    let dz = self.elements(gradient_output, row, first);
+                    // The sums of a batch norm leave out γ, which is the same in the whole group.
+                    let ([s, t], outside) = if per_row {
+                        (sums[row].map(|sum| [sum; WIDTH]), [T::ONE; WIDTH])
+                    } else {
+                        (*of_columns, *gamma)
+                    };
+                    let dx = std::array::from_fn(|j| {
+                        let mean = (s[j] + x[j] * t[j]) / len;
+                        (gamma[j] * dz[j] - outside[j] * mean) * inv_deviation[j]
+                    });
+                    self.set(gradient_input, row, first, dx);
+                },
+                |_, _| {},
+            );
+        });
         epilogue.backward(draw, self.columns, kept, gradient_input);
     }
 }

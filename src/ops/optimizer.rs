@@ -1,7 +1,10 @@
 //! One step of every parameter, in one pass over the arenas.
 
+use pulp::{Simd, WithSimd};
+
 use super::step::StepUniform;
 use super::wgsl;
+use crate::blocks::Split;
 use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
 };
@@ -9,6 +12,7 @@ use crate::optimizer::{Clip, GroupUpdate, MAX_GROUPS, Rule, Update};
 use crate::options::TrainOptions;
 use crate::plan::Plan;
 use crate::real::Real;
+use crate::simd::{vectorised, vectorised_loop};
 
 const WORKGROUP: u32 = 256;
 /// Partial sums of the gradient's norm.
@@ -116,37 +120,92 @@ pub(crate) struct Arenas<'a, T> {
     pub measured: &'a mut [[T; 2]],
 }
 
-/// Twin of `shaders/optimizer.wgsl` and `shaders/gradient_norm.wgsl`.
+/// By elements.
+impl<T: Real> Split for Arenas<'_, T> {
+    fn rows(&self) -> usize {
+        self.parameters.len()
+    }
+
+    fn split_at(self, element: usize) -> (Self, Self) {
+        let (gradients, more_gradients) =
+            self.gradients.split_at(element.min(self.gradients.len()));
+        let (parameters, more_parameters) = self.parameters.split_at_mut(element);
+        let [a, b, c] = self.moments.map(|moment| moment.split_at_mut(element.min(moment.len())));
+        let (averages, more_averages) =
+            self.averages.split_at_mut(element.min(self.averages.len()));
+        let (measured, more_measured) =
+            self.measured.split_at_mut(element.min(self.measured.len()));
+        (
+            Self { gradients, parameters, moments: [a.0, b.0, c.0], averages, measured },
+            Self {
+                gradients: more_gradients,
+                parameters: more_parameters,
+                moments: [a.1, b.1, c.1],
+                averages: more_averages,
+                measured: more_measured,
+            },
+        )
+    }
+}
+
+/// What clipping does to a gradient: g·factor, then cut to ±bound; 1 and ∞ where nothing is clipped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut<T> {
+    factor: T,
+    bound: T,
+}
+
+impl<T: Real> Cut<T> {
+    /// Of gradients whose squares sum up to `squares`, which only a clipped norm asks for.
+    pub(crate) fn new(clip: Option<Clip>, limit: T, squares: impl FnOnce() -> f64) -> Self {
+        match clip {
+            None => Self { factor: T::ONE, bound: T::INFINITY },
+            Some(Clip::Norm(_)) => {
+                // min(1, c/(‖g‖ + 1e-6)).
+                let norm = T::from_f64(squares().sqrt());
+                let ratio = limit / (norm + T::from_f64(1e-6));
+                let factor = if ratio > T::ONE { T::ONE } else { ratio };
+                Self { factor, bound: T::INFINITY }
+            }
+            Some(Clip::Value(_)) => Self { factor: T::ONE, bound: limit },
+        }
+    }
+}
+
+/// Twin of `shaders/gradient_norm.wgsl`: Σ g², in f64.
+pub(crate) fn squares<T: Real>(gradients: &[T]) -> f64 {
+    gradients.iter().map(|g| g.to_f64().powi(2)).sum()
+}
+
+/// Twin of `shaders/optimizer.wgsl` for the elements of the arenas from `first` on.
 pub(crate) fn optimizer<T: Real>(
     rule: &Rule,
-    clip: Option<Clip>,
+    cut: Cut<T>,
     group_ends: &[usize],
     update: &Update<T>,
+    first: usize,
     arenas: Arenas<'_, T>,
 ) {
     let Arenas { gradients, parameters, mut moments, averages, measured } = arenas;
-    let (factor, bound) = match clip {
-        None => (T::ONE, T::INFINITY),
-        Some(Clip::Norm(_)) => (clip_factor(update.clip, gradients), T::INFINITY),
-        Some(Clip::Value(_)) => (T::ONE, update.clip),
-    };
     let mut start = 0;
     for (scalars, &end) in update.groups.iter().zip(group_ends) {
+        let end = end.saturating_sub(first).min(parameters.len());
         let pass = Pass {
             scalars,
-            factor,
-            bound,
+            cut,
             gradients: &gradients[start..end],
             parameters: &mut parameters[start..end],
             measured: part(measured, start, end),
         };
         let moments = moments.each_mut().map(|moment| part(moment, start, end));
-        group_pass(rule, update, pass, moments);
+        vectorised(GroupPass { rule, update, pass, moments });
         start = end;
     }
-    for (average, &w) in averages.iter_mut().zip(&*parameters) {
-        *average = update.average * *average + update.one_minus_average * w;
-    }
+    vectorised_loop!({
+        for (average, &w) in averages.iter_mut().zip(&*parameters) {
+            *average = update.average * *average + update.one_minus_average * w;
+        }
+    });
 }
 
 /// A part of an arena; what isn't there stays empty.
@@ -155,19 +214,10 @@ fn part<T>(arena: &mut [T], start: usize, end: usize) -> &mut [T] {
     &mut arena[start.min(len)..end.min(len)]
 }
 
-/// min(1, c/(‖g‖ + 1e-6)).
-fn clip_factor<T: Real>(bound: T, gradients: &[T]) -> T {
-    let norm = gradients.iter().map(|g| g.to_f64().powi(2)).sum::<f64>().sqrt();
-    let ratio = bound / (T::from_f64(norm) + T::from_f64(1e-6));
-    if ratio > T::ONE { T::ONE } else { ratio }
-}
-
 /// One parameter group's part of the arenas.
 struct Pass<'a, T> {
     scalars: &'a GroupUpdate<T>,
-    /// g ← g·factor, then cut to ±bound: 1 and ∞ where nothing is clipped, so that one loop does all.
-    factor: T,
-    bound: T,
+    cut: Cut<T>,
     gradients: &'a [T],
     parameters: &'a mut [T],
     measured: &'a mut [[T; 2]],
@@ -175,6 +225,7 @@ struct Pass<'a, T> {
 
 impl<T: Real> Pass<'_, T> {
     /// Runs a formula over the elements: (g, moments) to ((d, denominator), moments).
+    #[inline(always)]
     fn run<const N: usize>(
         self,
         moments: [&mut [T]; N],
@@ -188,13 +239,14 @@ impl<T: Real> Pass<'_, T> {
         }
     }
 
+    #[inline(always)]
     fn each<const N: usize>(
         self,
         moments: [&mut [T]; N],
         formula: impl Fn(T, [T; N]) -> ([T; 2], [T; N]),
         measure: impl Fn(&mut [[T; 2]], usize, [T; 2]),
     ) {
-        let Self { scalars, factor, bound, gradients, parameters, measured } = self;
+        let Self { scalars, cut: Cut { factor, bound }, gradients, parameters, measured } = self;
         let GroupUpdate { step_size, l2, keep, .. } = *scalars;
         let len = parameters.len();
         let gradients = &gradients[..len];
@@ -215,6 +267,25 @@ impl<T: Real> Pass<'_, T> {
     }
 }
 
+/// A rule's pass over a parameter group.
+struct GroupPass<'a, T> {
+    rule: &'a Rule,
+    update: &'a Update<T>,
+    pass: Pass<'a, T>,
+    moments: [&'a mut [T]; 3],
+}
+
+impl<T: Real> WithSimd for GroupPass<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { rule, update, pass, moments } = self;
+        group_pass(rule, update, pass, moments);
+    }
+}
+
+#[inline(always)]
 fn group_pass<T: Real>(
     rule: &Rule,
     update: &Update<T>,
@@ -227,63 +298,108 @@ fn group_pass<T: Real>(
     let square2 = |v: T, g: T| u.beta2 * v + u.one_minus_beta2 * g * g;
     let corrected = |v: T| v.sqrt() * u.inv_root_correction2 + u.eps;
     match *rule {
-        Rule::Sgd { momentum: 0.0, .. } => pass.run([], |g, []| ([g, T::ZERO], [])),
-        Rule::Sgd { nesterov, .. } => pass.run([moment1], |g, [m]| {
-            let m = u.beta1 * m + g;
-            ([if nesterov { g + u.beta1 * m } else { m }, T::ZERO], [m])
-        }),
-        Rule::Adagrad { .. } => pass.run([moment1], |g, [v]| {
-            let v = v + g * g;
-            let denominator = v.sqrt() + u.eps;
-            ([g / denominator, denominator], [v])
-        }),
+        Rule::Sgd { momentum: 0.0, .. } => pass.run(
+            [],
+            #[inline(always)]
+            |g, []| ([g, T::ZERO], []),
+        ),
+        Rule::Sgd { nesterov, .. } => pass.run(
+            [moment1],
+            #[inline(always)]
+            |g, [m]| {
+                let m = u.beta1 * m + g;
+                ([if nesterov { g + u.beta1 * m } else { m }, T::ZERO], [m])
+            },
+        ),
+        Rule::Adagrad { .. } => pass.run(
+            [moment1],
+            #[inline(always)]
+            |g, [v]| {
+                let v = v + g * g;
+                let denominator = v.sqrt() + u.eps;
+                ([g / denominator, denominator], [v])
+            },
+        ),
         Rule::Rmsprop { momentum, centred, .. } => {
             let plain = |v: T| v.sqrt() + u.eps;
             match (centred, momentum > 0.0) {
-                (false, false) => pass.run([moment1], |g, [v]| {
-                    let v = square2(v, g);
-                    ([g / plain(v), plain(v)], [v])
-                }),
-                (false, true) => pass.run([moment1, moment2], |g, [v, m]| {
-                    let v = square2(v, g);
-                    let m = u.beta1 * m + g / plain(v);
-                    ([m, plain(v)], [v, m])
-                }),
-                (true, false) => pass.run([moment1, moment2], |g, [v, mean]| {
-                    let (v, mean) = (square2(v, g), mean2(mean, g));
-                    let denominator = plain(v - mean * mean);
-                    ([g / denominator, denominator], [v, mean])
-                }),
-                (true, true) => pass.run([moment1, moment2, moment3], |g, [v, mean, m]| {
-                    let (v, mean) = (square2(v, g), mean2(mean, g));
-                    let denominator = plain(v - mean * mean);
-                    let m = u.beta1 * m + g / denominator;
-                    ([m, denominator], [v, mean, m])
-                }),
+                (false, false) => pass.run(
+                    [moment1],
+                    #[inline(always)]
+                    |g, [v]| {
+                        let v = square2(v, g);
+                        ([g / plain(v), plain(v)], [v])
+                    },
+                ),
+                (false, true) => pass.run(
+                    [moment1, moment2],
+                    #[inline(always)]
+                    |g, [v, m]| {
+                        let v = square2(v, g);
+                        let m = u.beta1 * m + g / plain(v);
+                        ([m, plain(v)], [v, m])
+                    },
+                ),
+                (true, false) => pass.run(
+                    [moment1, moment2],
+                    #[inline(always)]
+                    |g, [v, mean]| {
+                        let (v, mean) = (square2(v, g), mean2(mean, g));
+                        let denominator = plain(v - mean * mean);
+                        ([g / denominator, denominator], [v, mean])
+                    },
+                ),
+                (true, true) => pass.run(
+                    [moment1, moment2, moment3],
+                    #[inline(always)]
+                    |g, [v, mean, m]| {
+                        let (v, mean) = (square2(v, g), mean2(mean, g));
+                        let denominator = plain(v - mean * mean);
+                        let m = u.beta1 * m + g / denominator;
+                        ([m, denominator], [v, mean, m])
+                    },
+                ),
             }
         }
-        Rule::Adam { amsgrad: false, .. } => pass.run([moment1, moment2], |g, [m, v]| {
-            let (m, v) = (mean1(m, g), square2(v, g));
-            ([m / corrected(v), corrected(v)], [m, v])
-        }),
-        Rule::Adam { amsgrad: true, .. } => {
-            pass.run([moment1, moment2, moment3], |g, [m, v, largest]| {
+        Rule::Adam { amsgrad: false, .. } => pass.run(
+            [moment1, moment2],
+            #[inline(always)]
+            |g, [m, v]| {
                 let (m, v) = (mean1(m, g), square2(v, g));
-                let largest = if largest > v { largest } else { v };
-                ([m / corrected(largest), corrected(largest)], [m, v, largest])
-            });
+                ([m / corrected(v), corrected(v)], [m, v])
+            },
+        ),
+        Rule::Adam { amsgrad: true, .. } => {
+            pass.run(
+                [moment1, moment2, moment3],
+                #[inline(always)]
+                |g, [m, v, largest]| {
+                    let (m, v) = (mean1(m, g), square2(v, g));
+                    let largest = if largest > v { largest } else { v };
+                    ([m / corrected(largest), corrected(largest)], [m, v, largest])
+                },
+            );
         }
-        Rule::Nadam { .. } => pass.run([moment1, moment2], |g, [m, v]| {
-            let (m, v) = (mean1(m, g), square2(v, g));
-            ([(m + u.mix * g) / corrected(v), corrected(v)], [m, v])
-        }),
+        Rule::Nadam { .. } => pass.run(
+            [moment1, moment2],
+            #[inline(always)]
+            |g, [m, v]| {
+                let (m, v) = (mean1(m, g), square2(v, g));
+                ([(m + u.mix * g) / corrected(v), corrected(v)], [m, v])
+            },
+        ),
         Rule::Lion { .. } => {
-            pass.run([moment1], |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]));
+            pass.run(
+                [moment1],
+                #[inline(always)]
+                |g, [m]| ([sign(mean1(m, g)), T::ZERO], [mean2(m, g)]),
+            );
         }
     }
 }
 
 /// −1, 0 or 1; NaN stays.
+#[inline(always)]
 fn sign<T: Real>(x: T) -> T {
     if x > T::ZERO {
         T::ONE

@@ -36,19 +36,14 @@ impl SampleShape {
     }
 }
 
-/// Twin of `shaders/sample.wgsl` for one array: row b of `batch` ← row π(first + row0 + b) of `data`.
-pub(crate) fn sample<T: Real>(
-    order: &Order,
-    first: u32,
-    row0: u32,
-    columns: usize,
-    data: &[T],
-    batch: &mut [T],
-) {
-    #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
-    let rows = (data.len() / columns) as u32;
-    for (index, destination) in (row0..).zip(batch.chunks_exact_mut(columns)) {
-        let start = order.row(rows, first, index) as usize * columns;
-        destination.copy_from_slice(&data[start..start + columns]);
+/// The rows of the data set in a batch: that at position b is π(first + row0 + b).
+pub(crate) fn sample_rows(order: &Order, rows: u32, first: u32, row0: u32, batch: &mut [u32]) {
+    (row0..).zip(batch).for_each(|(index, row)| *row = order.row(rows, first, index));
+}
+
+/// Twin of `shaders/sample.wgsl` for one array: row b of `batch` ← row `rows[b]` of `data`.
+pub(crate) fn sample<T: Real>(rows: &[u32], columns: usize, data: &[T], batch: &mut [T]) {
+    for (&row, destination) in rows.iter().zip(batch.chunks_exact_mut(columns)) {
+        destination.copy_from_slice(&data[row as usize * columns..][..columns]);
     }
 }

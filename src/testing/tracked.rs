@@ -5,7 +5,10 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use pulp::Simd;
+
 use crate::real::Real;
+use crate::simd::Lanes;
 
 /// Unit roundoff of f32.
 const U: f64 = f32::EPSILON as f64 / 2.0;
@@ -121,6 +124,24 @@ impl Sum for Tracked {
 impl fmt::Display for Tracked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ± {:e}", self.value, self.error)
+    }
+}
+
+/// A register of one: no product is run on these numbers.
+impl Lanes for Tracked {
+    type Vector<S: Simd> = Self;
+
+    fn vectors<S: Simd>(numbers: &[Self]) -> &[Self] {
+        numbers
+    }
+    fn vectors_mut<S: Simd>(numbers: &mut [Self]) -> &mut [Self] {
+        numbers
+    }
+    fn splat<S: Simd>(_: S, number: Self) -> Self {
+        number
+    }
+    fn mul_add<S: Simd>(_: S, a: Self, b: Self, c: Self) -> Self {
+        a * b + c
     }
 }
 

@@ -1,191 +1,237 @@
-//! The passes of the CPU engine over the stages of its plan: forward, loss, backward.
+//! The passes of a lane over the stages of its plan: forward and backward.
 
-use super::{CpuData, CpuEngine};
-use crate::engine::{Metrics, Part, Step};
+use super::lane::{Lane, Net};
+use crate::blocks::{Rows, RowsMut, in_blocks};
+use crate::engine::{Part, Step};
+use crate::matmul::{Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS, pack_panel};
 use crate::ops::epilogue::{Draw, Epilogue};
-use crate::ops::loss::LossInput;
-use crate::ops::norm::{Affine, NormInput, Statistics};
-use crate::ops::{linear, loss, metrics, norm, sample};
+use crate::ops::linear::{self, LinearWeight, WeightGradient};
+use crate::ops::norm::{self, Affine, NormInput, Statistics};
 use crate::plan::{Norm, StageOp, Tensor};
 use crate::real::Real;
 
-impl<T: Real> CpuEngine<T> {
+/// What an activation costs, in multiply-adds an element.
+const EPILOGUE: usize = 16;
+
+impl<T: Real> Lane<T> {
     /// Computes the activations of all stages for the rows in `batch_inputs`; `draw` is there in
-    /// training only.
-    pub(super) fn forward(&mut self, rows: usize, draw: Option<&Draw>) {
-        let capacity = self.plan.capacity();
-        for (index, stage) in self.plan.stages().iter().enumerate() {
+    /// training only, which moves the `running` statistics.
+    pub(super) fn forward(
+        &mut self,
+        net: &Net<'_, T>,
+        running: &mut [T],
+        rows: usize,
+        draw: Option<&Draw>,
+    ) {
+        let capacity = net.division.rows;
+        for (index, stage) in net.plan.stages().iter().enumerate() {
+            let (inputs, outputs) = (stage.in_features, stage.out_features);
             let (before, rest) = self.activations.split_at_mut(index);
             let input = match before.last() {
-                Some(previous) => &previous[..rows * stage.in_features],
-                None => &self.batch_inputs[..rows * stage.in_features],
+                Some(previous) => &previous[..rows * inputs],
+                None => &self.batch_inputs[..rows * inputs],
             };
-            let len = rows * stage.out_features;
             let offset = stage.kept_offset(capacity).min(rest[0].len());
             let (output, kept) = rest[0].split_at_mut(offset);
-            let output = &mut output[..len];
-            let kept_len = if kept.is_empty() { 0 } else { len };
-            let kept = &mut kept[..kept_len];
+            let kept_len = if kept.is_empty() { 0 } else { rows * outputs };
             let epilogue = Epilogue::of(stage);
-            match &stage.op {
-                StageOp::Linear { tensors: [weight, bias] } => {
-                    let [weight, bias] =
-                        [weight, bias].map(|tensor| &self.parameters[tensor.range()]);
-                    linear::linear_forward(&epilogue, draw, input, weight, bias, output, kept);
-                }
-                StageOp::Norm(norm) => {
-                    let columns = stage.in_features;
-                    let groups = norm.groups(rows, columns);
-                    let statistics = &mut self.statistics[index][..groups];
-                    statistics_of(norm, draw, columns, input, statistics, &mut self.parameters);
-                    let statistics = &self.statistics[index][..groups];
-                    let affine = affine(norm, &self.parameters);
-                    NormInput { norm, columns, input, statistics, affine }
-                        .forward(&epilogue, draw, output, kept);
-                }
-                StageOp::Pass => {
-                    output.copy_from_slice(input);
-                    epilogue.forward(draw, stage.out_features, output, kept);
-                }
+            if let StageOp::Norm(norm) = &stage.op {
+                let statistics = &mut self.statistics[index][..norm.groups(rows, inputs)];
+                statistics_of(net, norm, draw, inputs, input, statistics, running);
             }
+            let products = match &stage.op {
+                StageOp::Linear { .. } => inputs,
+                StageOp::Norm(_) | StageOp::Pass => 0,
+            };
+            let block = net.block(rows, outputs * (products + EPILOGUE));
+            let work = (
+                (0..rows, Rows::new(input, inputs)),
+                (
+                    RowsMut::new(&mut output[..rows * outputs], outputs),
+                    RowsMut::new(&mut kept[..kept_len], outputs),
+                ),
+            );
+            in_blocks(work, block, &|((numbers, input), (output, kept))| {
+                let (input, output, kept) = (input.elements, output.elements, kept.elements);
+                let draw = draw.map(|draw| draw.from(numbers.start));
+                let draw = draw.as_ref();
+                match (&stage.op, &net.weights[index]) {
+                    (StageOp::Linear { tensors: [_, bias] }, Some(weight)) => {
+                        let bias = &net.parameters[bias.range()];
+                        linear::linear_forward(&epilogue, draw, input, weight, bias, output, kept);
+                    }
+                    (StageOp::Norm(norm), _) => {
+                        let groups = if norm.per_row { numbers } else { 0..inputs };
+                        let statistics = &self.statistics[index][groups];
+                        let affine = affine(norm, net.parameters);
+                        NormInput { norm, columns: inputs, input, statistics, affine }
+                            .forward(&epilogue, draw, output, kept);
+                    }
+                    _ => {
+                        output.copy_from_slice(input);
+                        epilogue.forward(draw, outputs, output, kept);
+                    }
+                }
+            });
         }
     }
 
-    pub(super) fn forward_and_loss(
-        &mut self,
-        data: &CpuData<T>,
-        step: &Step,
-        part: Part,
-    ) -> Metrics {
-        let rows = part.rows as usize;
-        let (inputs, targets) = (self.plan.mlp().in_features(), self.plan.target_width());
-        let outputs = self.plan.mlp().out_features();
-        let gather = |columns: usize, from: &[T], into: &mut [T]| {
-            sample::sample(&step.order, step.first, part.row0, columns, from, into);
-        };
-        gather(inputs, &data.inputs, &mut self.batch_inputs[..rows * inputs]);
-        gather(targets, &data.targets, &mut self.batch_targets[..rows * targets]);
-        let weighted = if data.weights.is_empty() { 0 } else { rows };
-        gather(1, &data.weights, &mut self.batch_weights[..weighted]);
-        self.forward(rows, draw_of(step, part).as_ref());
-        let last = &self.activations[self.activations.len() - 1];
-        let input = LossInput {
-            prediction: &last[..rows * outputs],
-            target: &self.batch_targets[..rows * targets],
-            weight: &self.loss_weights,
-            sample_weight: &self.batch_weights[..weighted],
-            scale: T::from_f64(step.loss_scale),
-        };
-        let gradient = &mut self.errors[0][..rows * outputs];
-        let row_metrics = &mut self.row_metrics[..rows];
-        loss::loss(&self.plan.options().loss, &input, gradient, row_metrics);
-        Metrics::new(part.rows, metrics::metrics(&self.row_metrics[..rows]))
-    }
-
     /// Gradients of all parameters from dL/dY of the last stage in `errors[0]`.
-    pub(super) fn backward(&mut self, step: &Step, part: Part) {
-        let (capacity, rows) = (self.plan.capacity(), part.rows as usize);
+    pub(super) fn backward(&mut self, net: &Net<'_, T>, step: &Step, part: Part) {
+        let (capacity, rows) = (net.division.rows, part.rows as usize);
         let draw = draw_of(step, part);
         let draw = draw.as_ref();
         let accumulate = !part.is_first;
-        let stages = self.plan.stages();
+        let stages = net.plan.stages();
+        let activations = &self.activations;
         let kept = |index: usize| {
             let start = stages[index].kept(capacity).start;
-            &self.activations[index][start..start + rows * stages[index].out_features]
+            &activations[index][start..start + rows * stages[index].out_features]
         };
         let [current, previous] = &mut self.errors;
-        let last = self.plan.last_stage();
+        let last = net.plan.last_stage();
         let gradient = &mut current[..rows * last.out_features];
         Epilogue::of(last).backward(draw, last.out_features, kept(stages.len() - 1), gradient);
-        let first = self.plan.first_trained();
+        let first = net.plan.first_trained();
         for (index, stage) in stages.iter().enumerate().skip(first).rev() {
-            let gradient_output = &mut current[..rows * stage.out_features];
+            let (inputs, outputs) = (stage.in_features, stage.out_features);
+            let gradient_output = &current[..rows * outputs];
             let input = match index {
-                0 => &self.batch_inputs[..rows * stage.in_features],
-                _ => &self.activations[index - 1][..rows * stage.in_features],
+                0 => &self.batch_inputs[..rows * inputs],
+                _ => &activations[index - 1][..rows * inputs],
             };
-            // Where the gradient goes on to, with the epilogue that it passes on the way.
-            let below = (index > first).then(|| {
-                let into = &mut previous[..rows * stage.in_features];
-                (Epilogue::of(&stages[index - 1]), kept(index - 1), into)
-            });
             match &stage.op {
                 StageOp::Linear { tensors: [weight, bias] } => {
-                    let [gradient_weight, gradient_bias] =
-                        disjoint(&mut self.gradients, [weight, bias]);
-                    linear::linear_backward_weight(
-                        accumulate,
-                        gradient_output,
-                        input,
-                        gradient_weight,
-                        gradient_bias,
-                    );
-                    if let Some((epilogue, kept, into)) = below {
-                        linear::linear_backward_input(
-                            &epilogue,
-                            draw,
+                    let input = pack_input(net, input, inputs, &mut self.input_panels);
+                    let [weight, bias] = disjoint(&mut self.gradients, [weight, bias]);
+                    let panels = Panels::<T, TILE_ROWS>::len(rows, outputs);
+                    let panels = &mut self.error_panels[..panels];
+                    let gradient = WeightGradient { first: 0, weight, bias, panels };
+                    let block = net.block(outputs, rows * inputs);
+                    in_blocks(gradient, block, &|gradient| {
+                        linear::linear_backward_weight(
+                            accumulate,
                             gradient_output,
-                            &self.parameters[weight.range()],
-                            stage.out_features,
-                            kept,
-                            into,
+                            outputs,
+                            input,
+                            gradient,
                         );
-                    }
+                    });
                 }
                 StageOp::Norm(norm) => {
-                    let columns = stage.in_features;
-                    let groups = norm.groups(rows, columns);
                     let sums = &mut self.sums[index];
+                    let groups = norm.groups(rows, inputs);
                     let normal = NormInput {
                         norm,
-                        columns,
+                        columns: inputs,
                         input,
                         statistics: &self.statistics[index][..groups],
-                        affine: affine(norm, &self.parameters),
+                        affine: affine(norm, net.parameters),
                     };
                     let [weight, bias] = match &norm.affine {
                         Some([weight, bias]) => disjoint(&mut self.gradients, [weight, bias]),
                         None => [&mut [] as &mut [T], &mut []],
                     };
-                    let of_columns = &mut sums[..columns];
+                    let of_columns = &mut sums[..inputs];
                     normal.backward_columns(accumulate, gradient_output, of_columns, weight, bias);
                     if norm.per_row {
                         normal.backward_rows(gradient_output, &mut sums[..groups]);
                     }
-                    let sums = &sums[..groups];
-                    if let Some((epilogue, kept, into)) = below {
-                        normal.backward_input(&epilogue, draw, sums, gradient_output, kept, into);
-                    }
                 }
-                StageOp::Pass => {
-                    if let Some((epilogue, kept, into)) = below {
-                        into.copy_from_slice(gradient_output);
-                        epilogue.backward(draw, stage.in_features, kept, into);
-                    }
-                }
+                StageOp::Pass => {}
             }
+            if index == first {
+                break;
+            }
+            // The gradient goes on through the epilogue in front of this stage.
+            let epilogue = Epilogue::of(&stages[index - 1]);
+            let products = match &stage.op {
+                StageOp::Linear { .. } => outputs,
+                StageOp::Norm(_) | StageOp::Pass => 0,
+            };
+            let block = net.block(rows, inputs * (products + EPILOGUE));
+            let work = (
+                (0..rows, Rows::new(gradient_output, outputs)),
+                (
+                    Rows::new(kept(index - 1), inputs),
+                    RowsMut::new(&mut previous[..rows * inputs], inputs),
+                ),
+            );
+            let (statistics, sums) = (&self.statistics[index], &self.sums[index]);
+            in_blocks(work, block, &|((numbers, gradient_output), (kept, into))| {
+                let draw = draw.map(|draw| draw.from(numbers.start));
+                let draw = draw.as_ref();
+                let (dz, kept, into) = (gradient_output.elements, kept.elements, into.elements);
+                match (&stage.op, &net.weights[index]) {
+                    (StageOp::Linear { .. }, Some(weight)) => {
+                        linear::linear_backward_input(&epilogue, draw, dz, weight, kept, into);
+                    }
+                    (StageOp::Norm(norm), _) => {
+                        let elements = numbers.start * inputs..numbers.end * inputs;
+                        let groups = if norm.per_row { numbers } else { 0..inputs };
+                        let normal = NormInput {
+                            norm,
+                            columns: inputs,
+                            input: &input[elements],
+                            statistics: &statistics[groups.clone()],
+                            affine: affine(norm, net.parameters),
+                        };
+                        let sums = &sums[groups];
+                        normal.backward_input(&epilogue, draw, rows, sums, dz, kept, into);
+                    }
+                    _ => {
+                        into.copy_from_slice(dz);
+                        epilogue.backward(draw, inputs, kept, into);
+                    }
+                }
+            });
             std::mem::swap(current, previous);
         }
     }
 }
 
+/// The input of a linear stage as the right factor of dW's product.
+fn pack_input<'a, T: Real>(
+    net: &Net<'_, T>,
+    input: &[T],
+    columns: usize,
+    panels: &'a mut [[T; TILE_COLUMNS]],
+) -> Right<'a, T> {
+    let rows = input.len() / columns;
+    let matrix = Matrix::new(input, columns);
+    let panels = &mut panels[..Right::<T>::len(rows, columns)];
+    let work = (0..panels.len() / rows, RowsMut::new(panels, rows));
+    let block = net.block(columns.div_ceil(TILE_COLUMNS), rows * TILE_COLUMNS * EPILOGUE);
+    in_blocks(work, block, &|(numbers, panels)| {
+        let panels = panels.elements.chunks_exact_mut(rows);
+        numbers.zip(panels).for_each(|(number, panel)| pack_panel(matrix, number, panel));
+    });
+    Right::new(panels, rows, columns)
+}
+
 /// The statistics that a norm takes: of the batch, or in evaluation the running ones, if there are
 /// any. In training these move.
 fn statistics_of<T: Real>(
+    net: &Net<'_, T>,
     norm: &Norm,
     draw: Option<&Draw>,
     columns: usize,
     input: &[T],
     statistics: &mut [Statistics<T>],
-    parameters: &mut [T],
+    running: &mut [T],
 ) {
+    let first = net.plan.trained_len();
+    let range = |tensor: &Tensor| tensor.range().start - first..tensor.range().end - first;
     match (&norm.running, draw) {
         (Some([mean, var]), Some(_)) => {
-            let running = disjoint(parameters, [mean, var]);
+            let running = match running.get_disjoint_mut([range(mean), range(var)]) {
+                Ok(running) => running,
+                Err(e) => panic!("tensors {} and {}: {e}", mean.name, var.name),
+            };
             norm::norm_statistics(norm, columns, input, statistics, running);
         }
-        (Some(running), None) => {
-            let running = running.each_ref().map(|tensor| &parameters[tensor.range()]);
+        (Some(tensors), None) => {
+            let running = tensors.each_ref().map(|tensor| &running[range(tensor)]);
             norm::running_statistics(norm, running, statistics);
         }
         (None, _) => {
@@ -215,6 +261,20 @@ fn disjoint<'a, T>(arena: &'a mut [T], [a, b]: [&Tensor; 2]) -> [&'a mut [T]; 2]
 }
 
 /// What dropout draws in a part of a step; nothing in an evaluation.
-fn draw_of(step: &Step, part: Part) -> Option<Draw> {
+pub(super) fn draw_of(step: &Step, part: Part) -> Option<Draw> {
     step.is_training().then_some(Draw { key: step.dropout_key, row0: part.row0 })
+}
+
+/// The weights of a plan's linear stages, in the order of the products.
+pub(super) fn linear_weights<T: Real>(plan: &crate::plan::Plan) -> Vec<Option<LinearWeight<T>>> {
+    let first = plan.first_trained();
+    let stages = plan.stages().iter().enumerate();
+    stages
+        .map(|(index, stage)| match &stage.op {
+            StageOp::Linear { .. } => {
+                Some(LinearWeight::new(stage.in_features, stage.out_features, index > first))
+            }
+            StageOp::Norm(_) | StageOp::Pass => None,
+        })
+        .collect()
 }

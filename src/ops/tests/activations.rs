@@ -3,11 +3,12 @@
 use super::{SHAPES, U, batch_of, magnitudes, random, widen};
 use crate::activation::Activation;
 use crate::engine::gpu::rig::{Arg, Rig};
+use crate::matmul::{Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS};
 use crate::ops::activation::{ACTIVATION_BACKWARD, ACTIVATION_FORWARD, ActivationShape};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::linear::{
-    LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
-    linear_backward_input, linear_backward_weight, linear_forward,
+    LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape, LinearWeight,
+    WeightGradient, linear_backward_input, linear_backward_weight, linear_forward,
 };
 use crate::ops::step::StepUniform;
 use crate::plan::TENSOR_ALIGN;
@@ -134,15 +135,16 @@ fn linear_forward_matches_its_twin() {
             let (mut y, mut z, mut size) = (vec![0.0; len], vec![0.0; len], vec![0.0; len]);
             let epilogue = plain(a);
             let kept = if keeps { z.as_mut_slice() } else { &mut [] };
-            linear_forward(&epilogue, None, &widen(&x), &widen(&w), &widen(&b), &mut y, kept);
+            let weight = ordered(&widen(&w), outputs);
+            linear_forward(&epilogue, None, &widen(&x), &weight, &widen(&b), &mut y, kept);
             if !keeps {
                 let none = plain(Activation::Identity);
-                linear_forward(&none, None, &widen(&x), &widen(&w), &widen(&b), &mut z, &mut []);
+                linear_forward(&none, None, &widen(&x), &weight, &widen(&b), &mut z, &mut []);
             }
             // Fed magnitudes, the twin computes what rounding errors scale with (Higham, ch. 3).
             let identity = plain(Activation::Identity);
             let (x, w, b) = (magnitudes(&x), magnitudes(&w), magnitudes(&b));
-            linear_forward(&identity, None, &x, &w, &b, &mut size, &mut []);
+            linear_forward(&identity, None, &x, &ordered(&w, outputs), &b, &mut size, &mut []);
             let z_error = |i: usize| gamma(inputs + 1) * size[i];
             for run in runs {
                 assert_within(&run[0][..len], &y, |i| {
@@ -184,7 +186,7 @@ fn linear_backward_input_matches_its_twin() {
             let product = |dz: &[f64], w: &[f64]| {
                 let mut dx = vec![0.0; rows * inputs];
                 let none = plain(Activation::Identity);
-                linear_backward_input(&none, None, dz, w, outputs, &[], &mut dx);
+                linear_backward_input(&none, None, dz, &ordered(w, outputs), &[], &mut dx);
                 dx
             };
             let (sum, size) =
@@ -201,6 +203,13 @@ fn linear_backward_input_matches_its_twin() {
             }
         }
     }
+}
+
+/// A weight of `outputs` rows as the twins take it.
+fn ordered(weight: &[f64], outputs: usize) -> LinearWeight<f64> {
+    let mut ordered = LinearWeight::new(weight.len() / outputs, outputs, true);
+    ordered.set(weight, true);
+    ordered
 }
 
 /// What a forward pass could have kept: z, or a(z), for z in [−3, 3).
@@ -236,7 +245,11 @@ fn linear_backward_weight_matches_its_twin() {
             );
             let twin = |dz: &[f64], x: &[f64], before: &[f64]| {
                 let (mut dw, mut db) = (before.to_vec(), before[..outputs].to_vec());
-                linear_backward_weight(accumulate, dz, x, &mut dw, &mut db);
+                let mut storage = vec![[0.0; TILE_COLUMNS]; Right::<f64>::len(rows, inputs)];
+                let input = Panels::pack(Matrix::new(x, inputs), &mut storage);
+                let panels = &mut vec![[0.0; TILE_ROWS]; outputs.div_ceil(TILE_ROWS) * rows];
+                let gradient = WeightGradient { first: 0, weight: &mut dw, bias: &mut db, panels };
+                linear_backward_weight(accumulate, dz, outputs, input, gradient);
                 [dw, db]
             };
             let want = twin(&widen(&dz), &widen(&x), &widen(&before));

@@ -106,7 +106,7 @@ impl Problem {
             sums.resize(self.rows, [T::ZERO; 2]);
             normal.backward_rows(&gradient, &mut sums);
         }
-        normal.backward_input(&NONE, None, &sums, &gradient, &[], &mut input_gradient);
+        normal.backward_input(&NONE, None, self.rows, &sums, &gradient, &[], &mut input_gradient);
         let mut eval_output = Vec::new();
         if tracked > 0 {
             let [mean, var] = &running;

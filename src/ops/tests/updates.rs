@@ -7,9 +7,10 @@ use crate::Loss;
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::engine::{Part, Step};
 use crate::ops::optimizer::{
-    ArenaShape, Arenas, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, choices, norm_grid, optimizer,
+    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, choices, norm_grid, optimizer,
+    squares,
 };
-use crate::ops::sample::{SAMPLE, SampleShape, sample};
+use crate::ops::sample::{SAMPLE, SampleShape, sample, sample_rows};
 use crate::ops::step::StepUniform;
 use crate::optimizer::{Clip, Decay, GroupRates, Optimizer, Rule, Update, Updates};
 use crate::options::TrainOptions;
@@ -49,8 +50,10 @@ fn sample_copies_the_very_rows_of_its_twin() {
                     ],
                 );
                 let (mut x, mut t) = (vec![0.0; taken * columns], vec![0.0; taken * width]);
-                sample(&order, first, part.row0, columns, &inputs, &mut x);
-                sample(&order, first, part.row0, width, &targets, &mut t);
+                let mut places = vec![0; taken];
+                sample_rows(&order, word(rows), first, part.row0, &mut places);
+                sample(&places, columns, &inputs, &mut x);
+                sample(&places, width, &targets, &mut t);
                 for run in runs {
                     assert_eq!(run, [x.clone(), t.clone()], "{sampling:?} {rows} rows, {part:?}");
                 }
@@ -104,11 +107,14 @@ impl<T: Real> State<T> {
         gradients: &[T],
     ) {
         let [moment1, moment2, moment3] = &mut self.moments;
+        let update = update.cast();
+        let cut = Cut::new(options.clip, update.clip, || squares(gradients));
         optimizer(
             &options.optimizer.rule,
-            options.clip,
+            cut,
             ends,
-            &update.cast(),
+            &update,
+            0,
             Arenas {
                 gradients,
                 parameters: &mut self.parameters,

@@ -1,0 +1,78 @@
+//! The end of a step: the lanes' gradients become one, and the optimizer moves the parameters.
+
+use super::CpuEngine;
+use super::lane::Lane;
+use crate::blocks::{RowsMut, in_blocks};
+use crate::engine::Step;
+use crate::ops::optimizer::{Arenas, Cut, optimizer, squares};
+use crate::optimizer::Clip;
+use crate::plan::{Plan, TENSOR_ALIGN};
+use crate::real::Real;
+use crate::simd::vectorised_loop;
+
+/// Elements that a thread does in one go.
+const BLOCK: usize = 1 << 13;
+
+/// Elements of the sums of squares: one for as many gradients as tensors are aligned to.
+pub(super) fn squares_len(plan: &Plan) -> usize {
+    match plan.options().clip {
+        Some(Clip::Norm(_)) => plan.trained_len() / TENSOR_ALIGN,
+        Some(Clip::Value(_)) | None => 0,
+    }
+}
+
+impl<T: Real> CpuEngine<T> {
+    /// The optimizer's step from the gradients of `lanes` lanes: one pass over the arenas, or where
+    /// the norm is clipped, one before.
+    pub(super) fn update(&mut self, step: &Step, lanes: usize) {
+        self.weights_are_current = false;
+        let options = self.plan.options();
+        let update = step.update.cast();
+        let Some((first, others)) = self.lanes[..lanes].split_first_mut() else { return };
+        let clips_norm = !self.squares.is_empty();
+        if clips_norm {
+            let work = (
+                0..self.squares.len(),
+                (
+                    RowsMut::new(&mut first.gradients, TENSOR_ALIGN),
+                    RowsMut::new(&mut self.squares, 1),
+                ),
+            );
+            in_blocks(work, BLOCK / TENSOR_ALIGN, &|(numbers, (gradients, sums))| {
+                add_lanes(gradients.elements, others, numbers.start * TENSOR_ALIGN);
+                let gradients = gradients.elements.chunks_exact(TENSOR_ALIGN);
+                sums.elements.iter_mut().zip(gradients).for_each(|(sum, g)| *sum = squares(g));
+            });
+        }
+        let cut = Cut::new(options.clip, update.clip, || self.squares.iter().sum());
+        let trained = self.plan.trained_len();
+        let [moment1, moment2, moment3] = &mut self.moments;
+        let arenas = Arenas {
+            gradients: &[],
+            parameters: &mut self.parameters[..trained],
+            moments: [moment1, moment2, moment3],
+            averages: &mut self.averages,
+            measured: if step.insight { &mut self.measured } else { &mut [] },
+        };
+        let work = (0..trained, (RowsMut::new(&mut first.gradients, 1), arenas));
+        in_blocks(work, BLOCK, &|(numbers, (gradients, arenas))| {
+            if !clips_norm {
+                add_lanes(gradients.elements, others, numbers.start);
+            }
+            let arenas = Arenas { gradients: gradients.elements, ..arenas };
+            let (rule, ends) = (&options.optimizer.rule, self.plan.group_ends());
+            optimizer(rule, cut, ends, &update, numbers.start, arenas);
+        });
+    }
+}
+
+/// Adds the lanes' gradients from element `first` on, in their order.
+fn add_lanes<T: Real>(gradients: &mut [T], lanes: &[Lane<T>], first: usize) {
+    vectorised_loop!({
+        for lane in lanes {
+            for (sum, &g) in gradients.iter_mut().zip(&lane.gradients[first..]) {
+                *sum += g;
+            }
+        }
+    });
+}

@@ -1,0 +1,177 @@
+//! eˣ and its relatives in f32, as polynomials without branches, so that the compiler can compute a
+//! vector of them at once.
+//!
+//! The coefficients are least-maximum fits (Lawson's weights on Chebyshev nodes) of the functions
+//! in their comments. `tests` measures the error of each against f64 over the whole range; the bounds
+//! there are what the crate relies on. Infinities come out right, and NaN stays NaN.
+
+/// ln 2 in two parts, the first with few enough bits that multiples of it up to 256 are exact.
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+/// Adding this to a number rounds it to an integer, which is then in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
+/// n, r and eʳ − 1 for x = n·ln 2 + r, |r| ≤ ln 2/2, where x is cut to what f32 can hold the
+/// exponential of.
+#[inline(always)]
+fn reduce(x: f32) -> (i32, f32) {
+    // Comparisons that NaN fails, so that it stays.
+    let x = if x > 89.0 { 89.0 } else { x };
+    let x = if x < -104.0 { -104.0 } else { x };
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded.to_bits().wrapping_sub(ROUND.to_bits()).cast_signed();
+    let multiple = rounded - ROUND;
+    let r = x - multiple * LN_2[0] - multiple * LN_2[1];
+    // (eʳ − 1 − r)/r².
+    let q = 0.5 + r * (0.166_665_18 + r * (0.041_666_206 + r * (0.008_368_89 + r * 0.001_395_049)));
+    (n, r + r * r * q)
+}
+
+/// 2ⁿ for −126 ≤ n ≤ 127.
+#[inline(always)]
+fn power(n: i32) -> f32 {
+    f32::from_bits((n.wrapping_add(127) << 23).cast_unsigned())
+}
+
+/// eˣ.
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    let (n, m) = reduce(x);
+    // In two steps: the result may be below the smallest normal number.
+    let half = n >> 1;
+    (1.0 + m) * power(half) * power(n - half)
+}
+
+/// eˣ − 1.
+#[inline(always)]
+pub(super) fn exp_m1(x: f32) -> f32 {
+    let (n, m) = reduce(x);
+    // 2ⁿ(m + 1) − 1, where m may be far smaller than 1.
+    let half = n >> 1;
+    let (a, b) = (power(half), n - half);
+    (a * m + (a - power(-b))) * power(b)
+}
+
+/// tanh x = −t/(2 + t) with t = e^(−2|x|) − 1, for x ≥ 0.
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    let t = exp_m1(-2.0 * x.abs());
+    (-t / (2.0 + t)).copysign(x)
+}
+
+/// ln(1 + x).
+#[inline(always)]
+pub(super) fn ln_1p(x: f32) -> f32 {
+    let u = 1.0 + x;
+    // What the sum lost, relative to u; nothing where u is infinite.
+    let lost = if u < f32::INFINITY { (x - (u - 1.0)) / u } else { 0.0 };
+    // u = 2ⁿ·(1 + f) with 1 + f in [√½, √2).
+    let bits = u.to_bits().wrapping_sub(std::f32::consts::FRAC_1_SQRT_2.to_bits()).cast_signed();
+    let n = bits >> 23;
+    let f = f32::from_bits(u.to_bits().wrapping_sub((n << 23).cast_unsigned())) - 1.0;
+    // ln(1 + f) = 2·artanh s.
+    let s = f / (2.0 + f);
+    let t = s * s;
+    // (artanh s / s − 1)/s².
+    let q = 0.333_333_3 + t * (0.200_001_69 + t * (0.142_686_19 + t * 0.117_917_86));
+    #[expect(clippy::cast_precision_loss, reason = "an exponent")]
+    let n = n as f32;
+    let sum = (2.0 * s + (2.0 * s * t * q + lost + n * LN_2[1])) + n * LN_2[0];
+    // The logarithm of what isn't a positive number.
+    if u < f32::INFINITY {
+        if u > 0.0 {
+            sum
+        } else if u < 0.0 {
+            f32::NAN
+        } else {
+            f32::NEG_INFINITY
+        }
+    } else {
+        u
+    }
+}
+
+/// 2/√π ∫₀ˣ exp(−t²) dt.
+#[inline(always)]
+pub(super) fn erf(x: f32) -> f32 {
+    let a = x.abs();
+    // erf a / a − 1 of a².
+    let s = a * a;
+    let small = 0.128_379_17
+        + s * (-0.376_126_26
+            + s * (0.112_835_854
+                + s * (-0.026_853_81
+                    + s * (0.005_188_327_7 + s * (-8.010_192_5e-4 + s * 7.853_858e-5)))));
+    // ln(1 − erf a), beyond which 1 − erf a is rounded away.
+    let b = if a > 4.0 { 4.0 } else { a };
+    let large = 1.880_402_3e-4
+        + b * (-1.129_578_5
+            + b * (-0.633_219_9
+                + b * (-0.108_418_58
+                    + b * (0.025_208_257
+                        + b * (-0.004_204_562 + b * (4.413_363_6e-4 + b * -2.168_685e-5))))));
+    let magnitude = if a > 1.0 { 1.0 - exp(large) } else { a + a * small };
+    magnitude.copysign(x)
+}
+
+#[cfg(test)]
+mod tests {
+    /// Units in the last place of f32 at `y`, 2⁻¹⁴⁹ where numbers are subnormal.
+    fn ulp(y: f64) -> f64 {
+        let exponent = y.abs().max(f64::from(f32::MIN_POSITIVE)).log2().floor();
+        f64::powf(2.0, exponent - 23.0)
+    }
+
+    /// Every 997th f32, in particular of all magnitudes.
+    fn numbers() -> impl Iterator<Item = f32> {
+        (0..u32::MAX).step_by(997).map(f32::from_bits)
+    }
+
+    /// Fails unless `fast` is within `ulps` of `exact` wherever that is finite in f32, and like it
+    /// elsewhere.
+    #[track_caller]
+    fn check(name: &str, ulps: f64, fast: fn(f32) -> f32, exact: fn(f64) -> f64) {
+        let mut worst = (0.0, 0.0);
+        let ends = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -1.0, 1.0, 88.7, 89.5];
+        for x in numbers().chain(ends) {
+            let (got, want) = (fast(x), exact(f64::from(x)));
+            #[expect(clippy::cast_possible_truncation, reason = "what f32 would be at best")]
+            let nearest = want as f32;
+            if !nearest.is_finite() || !got.is_finite() {
+                let close_to_the_end = want.abs() > 0.999_99 * f64::from(f32::MAX);
+                let alike = got.is_nan() == nearest.is_nan() && (got > 0.0) == (nearest > 0.0);
+                assert!(
+                    alike && (got == nearest || got.is_nan() || close_to_the_end),
+                    "{name}({x}) = {got}, not {want}"
+                );
+                continue;
+            }
+            let error = (f64::from(got) - want).abs() / ulp(want);
+            if error > worst.0 {
+                worst = (error, x);
+            }
+        }
+        assert!(worst.0 <= ulps, "{name}({}) is {} ULP off", worst.1, worst.0);
+        println!("{name}: {} ULP at {}", worst.0, worst.1);
+    }
+
+    #[test]
+    fn errors_are_within_their_bounds_over_all_of_f32() {
+        check("exp", 1.5, super::exp, f64::exp);
+        check("exp_m1", 2.0, super::exp_m1, f64::exp_m1);
+        check("tanh", 3.0, super::tanh, f64::tanh);
+        check("ln_1p", 2.0, super::ln_1p, f64::ln_1p);
+        check("erf", 2.0, super::erf, libm::erf);
+    }
+
+    #[test]
+    #[should_panic(expected = "ULP off")]
+    fn an_error_in_the_last_digits_fails() {
+        check("exp", 1.5, |x| super::exp(x) * (1.0 + 4e-7), f64::exp);
+    }
+
+    #[test]
+    #[should_panic(expected = "not")]
+    fn a_hidden_nan_fails() {
+        check("exp", 1.5, |x| super::exp(x.max(-200.0)), f64::exp);
+    }
+}
