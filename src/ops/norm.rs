@@ -187,59 +187,86 @@ impl<T: Real> Statistics<T> {
     }
 }
 
-/// Twin of `shaders/norm_statistics.wgsl` on batch statistics: those of each group of `input`
-/// (rows × columns). `running` holds the running mean and variance, and is moved; empty slices where
-/// nothing is tracked or nothing is trained.
-pub(crate) fn norm_statistics<T: Real>(
+/// Twin of `shaders/norm_statistics.wgsl` for a layer norm: the statistics of each row of `input`
+/// (rows × columns).
+pub(crate) fn row_statistics<T: Real>(
     norm: &Norm,
     columns: usize,
     input: &[T],
+    statistics: &mut [Statistics<T>],
+) {
+    let eps = T::from_f64(norm.eps);
+    vectorised_loop!({
+        for (row, statistics) in input.chunks_exact(columns).zip(&mut *statistics) {
+            let (shift, squares) = moments(row);
+            *statistics = Statistics::new(row[0], shift, squares / count(columns), eps);
+        }
+    });
+}
+
+/// Twin of `shaders/norm_statistics.wgsl` for a batch norm: the statistics of as many columns of
+/// `input` (rows × columns) from `first` on as there are `statistics`. `running` holds their running
+/// mean and variance, and is moved; empty slices where nothing is tracked.
+pub(crate) fn column_statistics<T: Real>(
+    norm: &Norm,
+    columns: usize,
+    input: &[T],
+    first: usize,
     statistics: &mut [Statistics<T>],
     running: [&mut [T]; 2],
 ) {
     let momentum = T::from_f64(norm.momentum);
     let rest = T::from_f64(1.0 - norm.momentum);
     let eps = T::from_f64(norm.eps);
-    if norm.per_row {
-        vectorised_loop!({
-            for (row, statistics) in input.chunks_exact(columns).zip(&mut *statistics) {
-                let (shift, squares) = moments(row);
-                *statistics = Statistics::new(row[0], shift, squares / count(columns), eps);
-            }
-        });
-        return;
-    }
     let len = count::<T>(input.len() / columns);
-    let [running_mean, running_var] = running;
+    // Until they are complete, `shift` and `inv_deviation` hold the sums of what they come from.
+    for (statistics, &centre) in statistics.iter_mut().zip(&input[first..]) {
+        *statistics = Statistics { centre, ..Statistics::default() };
+    }
     vectorised_loop!({
-        for (first, statistics) in (0..).step_by(WIDTH).zip(statistics.chunks_mut(WIDTH)) {
-            let rows = || input.chunks_exact(columns).map(|row| wide(row, first, T::ZERO));
-            let centre = wide(input, first, T::ZERO);
-            let mut shift = [T::ZERO; WIDTH];
-            for x in rows() {
-                for j in 0..WIDTH {
-                    shift[j] += x[j] - centre[j];
+        for rows in input.chunks(ROWS * columns) {
+            for (strip, statistics) in statistics.chunks_mut(WIDTH).enumerate() {
+                let centre = wide_of(statistics, |s| s.centre);
+                let mut shift = wide_of(statistics, |s| s.shift);
+                for row in rows.chunks_exact(columns) {
+                    let x = wide(row, first + strip * WIDTH, T::ZERO);
+                    for j in 0..WIDTH {
+                        shift[j] += x[j] - centre[j];
+                    }
                 }
-            }
-            let shift = shift.map(|sum| sum / len);
-            let mut squares = [T::ZERO; WIDTH];
-            for x in rows() {
-                let deviation: [T; WIDTH] = std::array::from_fn(|j| (x[j] - centre[j]) - shift[j]);
-                for j in 0..WIDTH {
-                    squares[j] += deviation[j] * deviation[j];
-                }
-            }
-            for (j, statistics) in statistics.iter_mut().enumerate() {
-                *statistics = Statistics::new(centre[j], shift[j], squares[j] / len, eps);
-                let column = first + j;
-                let running = (running_mean.get_mut(column), running_var.get_mut(column));
-                if let (Some(mean), Some(var)) = running {
-                    *mean = rest * *mean + momentum * (centre[j] + shift[j]);
-                    *var = rest * *var + momentum * (squares[j] / (len - T::ONE));
-                }
+                statistics.iter_mut().zip(shift).for_each(|(s, shift)| s.shift = shift);
             }
         }
     });
+    statistics.iter_mut().for_each(|s| s.shift = s.shift / len);
+    vectorised_loop!({
+        for rows in input.chunks(ROWS * columns) {
+            for (strip, statistics) in statistics.chunks_mut(WIDTH).enumerate() {
+                let centre = wide_of(statistics, |s| s.centre);
+                let shift = wide_of(statistics, |s| s.shift);
+                let mut squares = wide_of(statistics, |s| s.inv_deviation);
+                for row in rows.chunks_exact(columns) {
+                    let x = wide(row, first + strip * WIDTH, T::ZERO);
+                    for j in 0..WIDTH {
+                        let deviation = (x[j] - centre[j]) - shift[j];
+                        squares[j] += deviation * deviation;
+                    }
+                }
+                let sums = statistics.iter_mut().zip(squares);
+                sums.for_each(|(s, squares)| s.inv_deviation = squares);
+            }
+        }
+    });
+    let [running_mean, running_var] = running;
+    for (column, statistics) in statistics.iter_mut().enumerate() {
+        let Statistics { centre, shift, inv_deviation: squares } = *statistics;
+        *statistics = Statistics::new(centre, shift, squares / len, eps);
+        let running = (running_mean.get_mut(column), running_var.get_mut(column));
+        if let (Some(mean), Some(var)) = running {
+            *mean = rest * *mean + momentum * (centre + shift);
+            *var = rest * *var + momentum * (squares / (len - T::ONE));
+        }
+    }
 }
 
 /// Mean and sum of squared deviations of a row, both of what is beyond its first element.
@@ -268,6 +295,17 @@ fn lane_sum<T: Real>(row: &[T], f: impl Fn(T) -> T) -> T {
 
 /// Neighbouring columns that are done at once, in vector registers.
 const WIDTH: usize = 16;
+/// Rows that are done with all columns before the next ones: memory is then read in its order.
+const ROWS: usize = 32;
+
+/// A field of up to `WIDTH` neighbouring groups' statistics.
+#[inline(always)]
+fn wide_of<T: Real>(
+    statistics: &[Statistics<T>],
+    field: impl Fn(&Statistics<T>) -> T,
+) -> [T; WIDTH] {
+    std::array::from_fn(|j| statistics.get(j).map_or(T::ZERO, &field))
+}
 
 /// `WIDTH` elements from `first` on, those beyond the end `absent`.
 #[inline(always)]
@@ -339,27 +377,27 @@ impl<T: Real> NormInput<'_, T> {
     }
 
     /// Calls `each` for `WIDTH` columns from every `first` on of all rows: with the row, x̂ and
-    /// 1/√(σ² + ε). What it needs of columns, `of_columns` tells it once for all rows.
+    /// 1/√(σ² + ε). What it needs of columns, `of_columns` tells it once for many rows.
     #[inline(always)]
     fn for_each<C>(
         &self,
-        mut of_columns: impl FnMut(usize) -> C,
-        mut each: impl FnMut(&mut C, usize, usize, [T; WIDTH], [T; WIDTH]),
-        mut done: impl FnMut(C, usize),
+        of_columns: impl Fn(usize) -> C,
+        mut each: impl FnMut(&C, usize, usize, [T; WIDTH], [T; WIDTH]),
     ) {
-        for first in (0..self.columns).step_by(WIDTH) {
-            let mut columns = of_columns(first);
-            let mut statistics = self.statistics(0, first);
-            for (row, input) in self.input.chunks_exact(self.columns).enumerate() {
-                if self.norm.per_row {
-                    statistics = self.statistics(row, first);
+        for (block, rows) in self.input.chunks(ROWS * self.columns).enumerate() {
+            for first in (0..self.columns).step_by(WIDTH) {
+                let columns = of_columns(first);
+                let mut statistics = self.statistics(block * ROWS, first);
+                for (row, x) in (block * ROWS..).zip(rows.chunks_exact(self.columns)) {
+                    if self.norm.per_row {
+                        statistics = self.statistics(row, first);
+                    }
+                    let x = wide(x, first, T::ZERO);
+                    let normalised = std::array::from_fn(|j| statistics[j].normalised(x[j]));
+                    let inv_deviation = std::array::from_fn(|j| statistics[j].inv_deviation);
+                    each(&columns, row, first, normalised, inv_deviation);
                 }
-                let x = wide(input, first, T::ZERO);
-                let normalised = std::array::from_fn(|j| statistics[j].normalised(x[j]));
-                let inv_deviation = std::array::from_fn(|j| statistics[j].inv_deviation);
-                each(&mut columns, row, first, normalised, inv_deviation);
             }
-            done(columns, first);
         }
     }
 
@@ -396,40 +434,48 @@ impl<T: Real> NormInput<'_, T> {
                     let z = std::array::from_fn(|j| gamma[j] * x[j] + beta[j]);
                     self.set(output, row, first, z);
                 },
-                |_, _| {},
             );
         });
         epilogue.forward(draw, self.columns, output, kept);
     }
 
-    /// Twin of `shaders/norm_backward_columns.wgsl`: `sums` of each column (Σ dZ, Σ dZ·x̂), which are
-    /// also those of a batch norm's groups. The gradients of β and γ are these sums, added to what is
-    /// there if `accumulate`; empty slices where there are none.
+    /// Twin of `shaders/norm_backward_columns.wgsl`: `sums` (Σ dZ, Σ dZ·x̂) of as many columns from
+    /// `first` on, which are also those of a batch norm's groups. The gradients of β and γ are these
+    /// sums, added to what is there if `accumulate`; empty slices where there are none.
     pub(crate) fn backward_columns(
         &self,
         accumulate: bool,
         gradient_output: &[T],
+        first: usize,
         sums: &mut [[T; 2]],
-        gradient_weight: &mut [T],
-        gradient_bias: &mut [T],
+        [gradient_weight, gradient_bias]: [&mut [T]; 2],
     ) {
+        sums.fill([T::ZERO; 2]);
         vectorised_loop!({
-            self.for_each(
-                #[inline(always)]
-                |_| [[T::ZERO; WIDTH]; 2],
-                #[inline(always)]
-                |[s, t], row, first, x, _| {
-                    let dz = self.elements(gradient_output, row, first);
-                    for j in 0..WIDTH {
-                        s[j] += dz[j];
-                        t[j] += dz[j] * x[j];
+            for (block, rows) in self.input.chunks(ROWS * self.columns).enumerate() {
+                for (strip, sums) in sums.chunks_mut(WIDTH).enumerate() {
+                    let first = first + strip * WIDTH;
+                    let mut statistics = self.statistics(block * ROWS, first);
+                    let sum = |i: usize| {
+                        std::array::from_fn(|j| sums.get(j).map_or(T::ZERO, |sums| sums[i]))
+                    };
+                    let [mut s, mut t]: [[T; WIDTH]; 2] = [sum(0), sum(1)];
+                    for (row, x) in (block * ROWS..).zip(rows.chunks_exact(self.columns)) {
+                        if self.norm.per_row {
+                            statistics = self.statistics(row, first);
+                        }
+                        let x = wide(x, first, T::ZERO);
+                        let dz = self.elements(gradient_output, row, first);
+                        for j in 0..WIDTH {
+                            s[j] += dz[j];
+                            t[j] += dz[j] * statistics[j].normalised(x[j]);
+                        }
                     }
-                },
-                |[s, t], first| {
-                    let sums = sums[first..].iter_mut();
-                    sums.zip(s.into_iter().zip(t)).for_each(|(sums, (s, t))| *sums = [s, t]);
-                },
-            );
+                    for (sums, (s, t)) in sums.iter_mut().zip(s.into_iter().zip(t)) {
+                        *sums = [s, t];
+                    }
+                }
+            }
         });
         let add =
             |gradient: &mut T, sum: T| *gradient = if accumulate { *gradient + sum } else { sum };
@@ -451,7 +497,6 @@ impl<T: Real> NormInput<'_, T> {
                     sums[row][0] += g.into_iter().sum();
                     sums[row][1] += g.into_iter().zip(x).map(|(g, x)| g * x).sum();
                 },
-                |_, _| {},
             );
         });
     }
@@ -498,7 +543,6 @@ impl<T: Real> NormInput<'_, T> {
                     });
                     self.set(gradient_input, row, first, dx);
                 },
-                |_, _| {},
             );
         });
         epilogue.backward(draw, self.columns, kept, gradient_input);

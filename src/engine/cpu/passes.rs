@@ -10,6 +10,8 @@ use crate::ops::norm::{self, Affine, NormInput, Statistics};
 use crate::plan::{Norm, StageOp, Tensor};
 use crate::real::Real;
 
+/// Columns of which threads divide a batch norm's sums: four cache lines of a row.
+const COLUMNS: usize = 64;
 /// What an activation costs, in multiply-adds an element.
 const EPILOGUE: usize = 16;
 
@@ -132,8 +134,22 @@ impl<T: Real> Lane<T> {
                         Some([weight, bias]) => disjoint(&mut self.gradients, [weight, bias]),
                         None => [&mut [] as &mut [T], &mut []],
                     };
-                    let of_columns = &mut sums[..inputs];
-                    normal.backward_columns(accumulate, gradient_output, of_columns, weight, bias);
+                    let work = (
+                        (0..inputs, RowsMut::new(&mut sums[..inputs], 1)),
+                        (RowsMut::new(weight, 1), RowsMut::new(bias, 1)),
+                    );
+                    let block = net.block(inputs, rows * EPILOGUE).next_multiple_of(COLUMNS);
+                    in_blocks(work, block, &|((numbers, sums), (weight, bias))| {
+                        let gradients = [weight.elements, bias.elements];
+                        let (first, sums) = (numbers.start, sums.elements);
+                        normal.backward_columns(
+                            accumulate,
+                            gradient_output,
+                            first,
+                            sums,
+                            gradients,
+                        );
+                    });
                     if norm.per_row {
                         normal.backward_rows(gradient_output, &mut sums[..groups]);
                     }
@@ -220,6 +236,26 @@ fn statistics_of<T: Real>(
     statistics: &mut [Statistics<T>],
     running: &mut [T],
 ) {
+    if norm.per_row {
+        let rows = input.len() / columns;
+        let work = (Rows::new(input, columns), RowsMut::new(statistics, 1));
+        in_blocks(work, net.block(rows, columns * EPILOGUE), &|(input, statistics)| {
+            norm::row_statistics(norm, columns, input.elements, statistics.elements);
+        });
+        return;
+    }
+    let mut of_columns = |[mean, var]: [&mut [T]; 2]| {
+        let work = (
+            (0..columns, RowsMut::new(&mut *statistics, 1)),
+            (RowsMut::new(mean, 1), RowsMut::new(var, 1)),
+        );
+        let rows = input.len() / columns;
+        let block = net.block(columns, rows * EPILOGUE).next_multiple_of(COLUMNS);
+        in_blocks(work, block, &|((numbers, statistics), (mean, var))| {
+            let (first, running) = (numbers.start, [mean.elements, var.elements]);
+            norm::column_statistics(norm, columns, input, first, statistics.elements, running);
+        });
+    };
     let first = net.plan.trained_len();
     let range = |tensor: &Tensor| tensor.range().start - first..tensor.range().end - first;
     match (&norm.running, draw) {
@@ -228,14 +264,14 @@ fn statistics_of<T: Real>(
                 Ok(running) => running,
                 Err(e) => panic!("tensors {} and {}: {e}", mean.name, var.name),
             };
-            norm::norm_statistics(norm, columns, input, statistics, running);
+            of_columns(running);
         }
         (Some(tensors), None) => {
             let running = tensors.each_ref().map(|tensor| &running[range(tensor)]);
             norm::running_statistics(norm, running, statistics);
         }
         (None, _) => {
-            norm::norm_statistics(norm, columns, input, statistics, [&mut [], &mut []]);
+            of_columns([&mut [], &mut []]);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::norm::{
     Affine, NORM_BACKWARD_COLUMNS, NORM_BACKWARD_INPUT, NORM_BACKWARD_ROWS, NORM_FORWARD,
-    NORM_STATISTICS, NormInput, NormShape, Statistics, choices, norm_statistics,
+    NORM_STATISTICS, NormInput, NormShape, Statistics, choices, column_statistics, row_statistics,
     running_statistics,
 };
 use crate::ops::step::StepUniform;
@@ -93,7 +93,11 @@ impl Problem {
         let mut running = self.running.each_ref().map(|r| cast(&r[..tracked]));
         let mut statistics = vec![Statistics::default(); self.groups()];
         let [mean, var] = &mut running;
-        norm_statistics(norm, columns, &input, &mut statistics, [mean, var]);
+        if norm.per_row {
+            row_statistics(norm, columns, &input, &mut statistics);
+        } else {
+            column_statistics(norm, columns, &input, 0, &mut statistics, [mean, var]);
+        }
         let normal = NormInput { norm, columns, input: &input, statistics: &statistics, affine };
         let zeros = || vec![T::ZERO; len];
         let (mut output, mut input_gradient) = (zeros(), zeros());
@@ -101,7 +105,7 @@ impl Problem {
         let mut sums = vec![[T::ZERO; 2]; columns];
         let parameters = if norm.affine.is_some() { columns } else { 0 };
         let (mut dw, mut db) = (vec![T::ZERO; parameters], vec![T::ZERO; parameters]);
-        normal.backward_columns(false, &gradient, &mut sums, &mut dw, &mut db);
+        normal.backward_columns(false, &gradient, 0, &mut sums, [&mut dw, &mut db]);
         if norm.per_row {
             sums.resize(self.rows, [T::ZERO; 2]);
             normal.backward_rows(&gradient, &mut sums);
