@@ -33,3 +33,12 @@ impl SliceShape {
         Grid::elements(self.len as usize, WORKGROUP)
     }
 }
+
+/// Twin of `shaders/gradient_sum.wgsl`: g = Σₛ partialₛ. The CPU engine needs no slices.
+#[cfg(test)]
+pub(crate) fn gradient_sum<T: crate::real::Real>(partials: &[T], gradients: &mut [T]) {
+    gradients.fill(T::ZERO);
+    for partial in partials.chunks_exact(gradients.len()) {
+        gradients.iter_mut().zip(partial).for_each(|(g, &p)| *g += p);
+    }
+}

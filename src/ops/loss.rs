@@ -48,6 +48,7 @@ impl LossShape {
     }
 
     /// One invocation per row, or per several of a large batch.
+    #[expect(clippy::cast_possible_truncation, reason = "64")]
     pub(crate) const fn grid() -> Grid {
         Grid::rows_x(WORKGROUP).at_most(METRICS_GROUPS as u32)
     }

@@ -34,6 +34,7 @@ impl Form {
     pub(crate) const ALL: [Self; 4] = [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast];
 
     /// Whether it needs subgroups of eight lanes or more.
+    #[cfg(test)]
     pub(crate) const fn needs_subgroups(self) -> bool {
         matches!(self, Self::Broadcast)
     }

@@ -10,6 +10,7 @@ mod dropout;
 mod isa;
 mod losses;
 mod norms;
+mod products;
 mod records;
 mod translation;
 mod updates;
@@ -20,16 +21,25 @@ use crate::rng::{Purpose, Stream};
 /// Unit roundoff of f32: half a ULP of 1.
 const U: f64 = f32::EPSILON as f64 / 2.0;
 
-/// Shapes that break things come first: ones, one below, at and above a tile, primes.
-const SHAPES: [(usize, usize, usize); 9] = [
+/// Rows, inputs and outputs that break things come first: ones, one below, at and above the products'
+/// blocks of 16, 32 and 64 and the tile's depth of 16, primes, narrow ends. Where inputs, or inputs and
+/// outputs, are multiples of four, matrices are read four numbers at a time as well.
+const SHAPES: [(usize, usize, usize); 16] = [
     (1, 1, 1),
     (1, 7, 3),
+    (2, 4, 4),
+    (3, 8, 5),
+    (5, 5, 4),
+    (8, 12, 8),
     (15, 16, 17),
+    (16, 64, 16),
     (17, 15, 16),
     (31, 33, 2),
     (32, 32, 32),
     (33, 31, 33),
+    (63, 20, 68),
     (64, 257, 10),
+    (66, 36, 64),
     (129, 2, 65),
 ];
 
@@ -50,4 +60,18 @@ fn magnitudes(numbers: &[f32]) -> Vec<f64> {
 
 fn batch_of(rows: usize) -> StepUniform {
     StepUniform { batch: u32::try_from(rows).unwrap(), ..StepUniform::default() }
+}
+
+/// A size as kernels take it.
+fn word(n: usize) -> u32 {
+    u32::try_from(n).unwrap()
+}
+
+/// Words as the rig takes every buffer, in numbers of the same bits.
+fn from_words(words: &[u32]) -> Vec<f32> {
+    words.iter().map(|&word| f32::from_bits(word)).collect()
+}
+
+fn to_words(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|x| x.to_bits()).collect()
 }

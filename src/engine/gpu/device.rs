@@ -16,7 +16,7 @@ pub struct Gpu {
 }
 
 /// Features that make training faster where a device was opened with them. None is needed.
-/// TIMESTAMP_QUERY is for measurements.
+/// `TIMESTAMP_QUERY` is for measurements.
 pub const OPTIONAL_FEATURES: wgpu::Features =
     wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
 

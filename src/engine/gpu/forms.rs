@@ -23,6 +23,7 @@ impl Abilities {
     }
 
     /// Whether the device can run a form.
+    #[cfg(test)]
     pub(crate) fn allow(self, form: Form) -> bool {
         self.subgroups || !form.needs_subgroups()
     }

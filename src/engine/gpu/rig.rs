@@ -4,6 +4,7 @@ use std::sync::{Mutex, OnceLock};
 
 use super::buffers::{SLOT_STRIDE, storage, whole};
 use super::device::{AdapterChoice, Gpu};
+use super::forms::Abilities;
 pub(crate) use super::pipeline::Checks;
 use super::pipeline::Pipelines;
 use super::program::Dispatch;
@@ -47,6 +48,11 @@ impl Rig {
                 [Checks::On, Checks::Off].map(|checks| Pipelines::new(&gpu.device, checks));
             Self { gpu, pipelines: Mutex::new(pipelines) }
         })
+    }
+
+    /// What its device can do.
+    pub(crate) fn abilities(&self) -> Abilities {
+        Abilities::of(&self.gpu.device)
     }
 
     /// Runs a kernel with and without runtime checks. Returns, for both, the content of the

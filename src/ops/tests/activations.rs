@@ -1,21 +1,20 @@
-//! The linear layer and the activations.
+//! The activations: behind a linear layer, in front of one on the way back, and by themselves.
 
-use super::{SHAPES, U, batch_of, magnitudes, random, widen};
+use super::{U, batch_of, magnitudes, random, widen, word};
 use crate::activation::Activation;
 use crate::engine::gpu::rig::{Arg, Rig};
-use crate::matmul::{Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS};
 use crate::ops::activation::{ACTIVATION_BACKWARD, ACTIVATION_FORWARD, ActivationShape};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::linear::{
-    LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape, LinearWeight,
-    WeightGradient, linear_backward_input, linear_backward_weight, linear_forward,
+    LINEAR_BACKWARD_INPUT, LINEAR_FORWARD, LinearShape, LinearWeight, linear_backward_input,
+    linear_forward,
 };
-use crate::ops::step::StepUniform;
+use crate::ops::product::Form;
 use crate::plan::TENSOR_ALIGN;
 use crate::testing::{assert_within, gamma};
 
 /// Error of `activate(z)` in f32 for an exact z, from WGSL's bounds on the builtins.
-fn activation_error(a: Activation, z: f64) -> f64 {
+pub(super) fn activation_error(a: Activation, z: f64) -> f64 {
     let y = a.apply(z).abs();
     // exp(x) with x ≤ 0: (3 + 2|x|) ULP of e^x, a ULP being 2U; |x|e^x ≤ 1/e, so below 8U.
     let exp = 8.0 * U;
@@ -58,7 +57,7 @@ fn tanh_error() -> f64 {
 }
 
 /// Error of `activation_derivative` in f32 for an exact argument.
-fn derivative_error(a: Activation, kept: f64) -> f64 {
+pub(super) fn derivative_error(a: Activation, kept: f64) -> f64 {
     let k = kept.abs();
     match a {
         Activation::Identity | Activation::Relu | Activation::LeakyRelu { .. } => 0.0,
@@ -83,7 +82,7 @@ fn derivative_error(a: Activation, kept: f64) -> f64 {
 }
 
 /// The largest |a′|: how much an error of z can grow on its way to y.
-fn lipschitz(a: Activation) -> f64 {
+pub(super) fn lipschitz(a: Activation) -> f64 {
     match a {
         Activation::Gelu | Activation::GeluTanh | Activation::Silu => 1.13,
         Activation::Elu { alpha } => f64::from(alpha).max(1.0),
@@ -96,33 +95,43 @@ fn plain(activation: Activation) -> Epilogue {
     Epilogue { activation, dropout: None }
 }
 
-fn word(n: usize) -> u32 {
-    u32::try_from(n).unwrap()
+/// The form that shows all activations; what follows a sum is the same in every one.
+const FORM: Form = Form::Tiled4;
+
+/// Choices of the forward product without gathering.
+fn choices(activation: Activation) -> [f64; 3] {
+    let [activation, dropout] = plain(activation).choices();
+    [activation, dropout, 0.0]
 }
 
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn linear_forward_matches_its_twin() {
+fn a_linear_layer_applies_every_activation() {
     let rig = Rig::get();
-    for (index, (rows, inputs, outputs)) in SHAPES.into_iter().enumerate() {
-        // All activations on one shape in the middle, two on each of the others.
-        let all = (rows, inputs, outputs) == (17, 15, 16);
-        let some = [Activation::ALL[index % 11], Activation::ALL[(index + 5) % 11]];
-        for &a in if all { Activation::ALL } else { &some[..] } {
-            let (x, w, b) =
-                (random(1, rows * inputs), random(2, outputs * inputs), random(3, outputs));
-            let len = rows * outputs;
-            let offset = len.next_multiple_of(TENSOR_ALIGN);
+    for (rows, inputs, outputs) in [(1, 7, 3), (17, 15, 16), (31, 33, 34)] {
+        let (x, w, b) = (random(1, rows * inputs), random(2, outputs * inputs), random(3, outputs));
+        let len = rows * outputs;
+        let offset = len.next_multiple_of(TENSOR_ALIGN);
+        let shape = LinearShape::new(inputs, outputs, [0; 2]);
+        let twin = |a: Activation, x: &[f64], w: &[f64], b: &[f64]| {
+            let mut y = vec![0.0; len];
+            linear_forward(&plain(a), None, x, &ordered(w, outputs), b, &mut y, &mut []);
+            y
+        };
+        let z = twin(Activation::Identity, &widen(&x), &widen(&w), &widen(&b));
+        // Fed magnitudes, the twin computes what rounding errors scale with (Higham, ch. 3).
+        let size = twin(Activation::Identity, &magnitudes(&x), &magnitudes(&w), &magnitudes(&b));
+        let z_error = |i: usize| gamma(inputs + 1) * size[i];
+        for &a in Activation::ALL {
             let keeps = a.keeps_preactivation();
-            let shape = LinearShape::new(inputs, outputs);
             let epilogue = plain(a).uniform(offset);
             // Padding between Y and Z isn't written, so the buffer comes in two shapes.
             let zeros = vec![0.0; offset + len];
             let output = if keeps { Arg::Updated(&zeros) } else { Arg::Written(len) };
             let runs = rig.run(
-                &LINEAR_FORWARD,
-                &plain(a).choices(),
-                shape.forward_grid(),
+                LINEAR_FORWARD.kernel(FORM, false),
+                &choices(a),
+                shape.forward_grid(FORM),
                 &batch_of(rows),
                 &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
                 &[
@@ -130,22 +139,10 @@ fn linear_forward_matches_its_twin() {
                     ("weight", Arg::Read(&w)),
                     ("bias", Arg::Read(&b)),
                     ("output", output),
+                    ("rows_of_data", Arg::Updated(&[0.0])),
                 ],
             );
-            let (mut y, mut z, mut size) = (vec![0.0; len], vec![0.0; len], vec![0.0; len]);
-            let epilogue = plain(a);
-            let kept = if keeps { z.as_mut_slice() } else { &mut [] };
-            let weight = ordered(&widen(&w), outputs);
-            linear_forward(&epilogue, None, &widen(&x), &weight, &widen(&b), &mut y, kept);
-            if !keeps {
-                let none = plain(Activation::Identity);
-                linear_forward(&none, None, &widen(&x), &weight, &widen(&b), &mut z, &mut []);
-            }
-            // Fed magnitudes, the twin computes what rounding errors scale with (Higham, ch. 3).
-            let identity = plain(Activation::Identity);
-            let (x, w, b) = (magnitudes(&x), magnitudes(&w), magnitudes(&b));
-            linear_forward(&identity, None, &x, &ordered(&w, outputs), &b, &mut size, &mut []);
-            let z_error = |i: usize| gamma(inputs + 1) * size[i];
+            let y = twin(a, &widen(&x), &widen(&w), &widen(&b));
             for run in runs {
                 assert_within(&run[0][..len], &y, |i| {
                     lipschitz(a) * z_error(i) + activation_error(a, z[i])
@@ -160,20 +157,26 @@ fn linear_forward_matches_its_twin() {
 
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn linear_backward_input_matches_its_twin() {
+fn a_linear_layer_differentiates_every_activation() {
     let rig = Rig::get();
-    for (index, (rows, inputs, outputs)) in SHAPES.into_iter().enumerate() {
-        let all = (rows, inputs, outputs) == (17, 15, 16);
-        let some = [Activation::ALL[index % 11], Activation::ALL[(index + 5) % 11]];
-        for &a in if all { Activation::ALL } else { &some[..] } {
-            let (dz, w) = (random(4, rows * outputs), random(5, outputs * inputs));
+    for (rows, inputs, outputs) in [(1, 7, 3), (17, 15, 16), (31, 34, 33)] {
+        let (dz, w) = (random(4, rows * outputs), random(5, outputs * inputs));
+        let shape = LinearShape::new(inputs, outputs, [0; 2]);
+        let product = |dz: &[f64], w: &[f64]| {
+            let mut dx = vec![0.0; rows * inputs];
+            let none = plain(Activation::Identity);
+            linear_backward_input(&none, None, dz, &ordered(w, outputs), &[], &mut dx);
+            dx
+        };
+        let (sum, size) =
+            (product(&widen(&dz), &widen(&w)), product(&magnitudes(&dz), &magnitudes(&w)));
+        for &a in Activation::ALL {
             let kept = kept_values(a, rows * inputs);
-            let shape = LinearShape::new(inputs, outputs);
             let epilogue = plain(a).uniform(0);
             let runs = rig.run(
-                &LINEAR_BACKWARD_INPUT,
+                LINEAR_BACKWARD_INPUT.kernel(FORM, false),
                 &plain(a).choices(),
-                shape.backward_input_grid(),
+                shape.backward_input_grid(FORM),
                 &batch_of(rows),
                 &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
                 &[
@@ -183,14 +186,6 @@ fn linear_backward_input_matches_its_twin() {
                     ("gradient_input", Arg::Written(rows * inputs)),
                 ],
             );
-            let product = |dz: &[f64], w: &[f64]| {
-                let mut dx = vec![0.0; rows * inputs];
-                let none = plain(Activation::Identity);
-                linear_backward_input(&none, None, dz, &ordered(w, outputs), &[], &mut dx);
-                dx
-            };
-            let (sum, size) =
-                (product(&widen(&dz), &widen(&w)), product(&magnitudes(&dz), &magnitudes(&w)));
             let mut want = sum.clone();
             plain(a).backward(None, inputs, &widen(&kept), &mut want);
             for run in runs {
@@ -206,7 +201,7 @@ fn linear_backward_input_matches_its_twin() {
 }
 
 /// A weight of `outputs` rows as the twins take it.
-fn ordered(weight: &[f64], outputs: usize) -> LinearWeight<f64> {
+pub(super) fn ordered(weight: &[f64], outputs: usize) -> LinearWeight<f64> {
     let mut ordered = LinearWeight::new(weight.len() / outputs, outputs, true);
     ordered.set(weight, true);
     ordered
@@ -220,55 +215,10 @@ fn kept_values(a: Activation, len: usize) -> Vec<f32> {
 
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn linear_backward_weight_matches_its_twin() {
-    let rig = Rig::get();
-    for (rows, inputs, outputs) in SHAPES {
-        for accumulate in [false, true] {
-            let (dz, x) = (random(7, rows * outputs), random(8, rows * inputs));
-            let shape = LinearShape::new(inputs, outputs);
-            let before = random(10, outputs * inputs.max(1));
-            let prior = |content| {
-                if accumulate { Arg::Updated(content) } else { Arg::Written(<[f32]>::len(content)) }
-            };
-            let runs = rig.run(
-                &LINEAR_BACKWARD_WEIGHT,
-                &[],
-                shape.backward_weight_grid(),
-                &StepUniform { accumulate: u32::from(accumulate), ..batch_of(rows) },
-                &[("shape", rig.uniform(&shape))],
-                &[
-                    ("gradient_output", Arg::Read(&dz)),
-                    ("input", Arg::Read(&x)),
-                    ("gradient_weight", prior(&before)),
-                    ("gradient_bias", prior(&before[..outputs])),
-                ],
-            );
-            let twin = |dz: &[f64], x: &[f64], before: &[f64]| {
-                let (mut dw, mut db) = (before.to_vec(), before[..outputs].to_vec());
-                let mut storage = vec![[0.0; TILE_COLUMNS]; Right::<f64>::len(rows, inputs)];
-                let input = Panels::pack(Matrix::new(x, inputs), &mut storage);
-                let panels = &mut vec![[0.0; TILE_ROWS]; outputs.div_ceil(TILE_ROWS) * rows];
-                let gradient = WeightGradient { first: 0, weight: &mut dw, bias: &mut db, panels };
-                linear_backward_weight(accumulate, dz, outputs, input, gradient);
-                [dw, db]
-            };
-            let want = twin(&widen(&dz), &widen(&x), &widen(&before));
-            let size = twin(&magnitudes(&dz), &magnitudes(&x), &magnitudes(&before));
-            for run in runs {
-                for ((got, want), size) in run.iter().zip(&want).zip(&size) {
-                    assert_within(got, want, |i| gamma(rows + 1) * size[i]);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn activation_backward_matches_its_twin() {
     let rig = Rig::get();
     for &a in Activation::ALL {
-        for (rows, columns) in [(1, 1), (7, 9), (64, 65)] {
+        for (rows, columns) in [(1, 1), (5, 4), (7, 9), (64, 65), (2, 258)] {
             let (kept, dy) = (kept_values(a, rows * columns), random(9, rows * columns));
             let shape = ActivationShape::new(word(columns));
             let epilogue = plain(a).uniform(0);
@@ -278,7 +228,7 @@ fn activation_backward_matches_its_twin() {
                 shape.grid(),
                 &batch_of(rows),
                 &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
-                &[("kept", Arg::Read(&kept)), ("gradient", Arg::Updated(&dy))],
+                &[("kept", Arg::Read(&kept)), ("gradient_input", Arg::Updated(&dy))],
             );
             let mut want = widen(&dy);
             plain(a).backward(None, columns, &widen(&kept), &mut want);
@@ -297,7 +247,7 @@ fn activation_backward_matches_its_twin() {
 fn activation_forward_matches_its_twin() {
     let rig = Rig::get();
     for &a in Activation::ALL {
-        for (rows, columns) in [(1, 1), (7, 9), (64, 65)] {
+        for (rows, columns) in [(1, 1), (5, 4), (7, 9), (64, 65), (2, 258)] {
             let x: Vec<f32> = random(9, rows * columns).iter().map(|x| 3.0 * x).collect();
             let shape = ActivationShape::new(word(columns));
             let len = rows * columns;
@@ -339,13 +289,13 @@ fn activations_hold_their_bound_over_the_whole_range() {
     for &a in Activation::ALL {
         let keeps = a.keeps_preactivation();
         let offset = len.next_multiple_of(TENSOR_ALIGN);
-        let shape = LinearShape::new(1, 1);
+        let shape = LinearShape::new(1, 1, [0; 2]);
         let epilogue = plain(a).uniform(offset);
         let zeros = vec![0.0; offset + len];
         let runs = rig.run(
-            &LINEAR_FORWARD,
-            &plain(a).choices(),
-            shape.forward_grid(),
+            LINEAR_FORWARD.kernel(FORM, false),
+            &choices(a),
+            shape.forward_grid(FORM),
             &batch_of(len),
             &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
             &[
@@ -353,6 +303,7 @@ fn activations_hold_their_bound_over_the_whole_range() {
                 ("weight", Arg::Read(&[1.0])),
                 ("bias", Arg::Read(&[0.0])),
                 ("output", if keeps { Arg::Updated(&zeros) } else { Arg::Written(len) }),
+                ("rows_of_data", Arg::Updated(&[0.0])),
             ],
         );
         let want: Vec<f64> = z.iter().map(|&z| a.apply(f64::from(z))).collect();
@@ -367,15 +318,15 @@ fn activations_hold_their_bound_over_the_whole_range() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn activations_let_nan_through() {
     let rig = Rig::get();
-    let shape = LinearShape::new(1, 1);
+    let shape = LinearShape::new(1, 1, [0; 2]);
     // Y, padding and Z: those that keep Z write both.
     let zeros = [0.0; 65];
     for &a in Activation::ALL {
         let epilogue = plain(a).uniform(64);
         let runs = rig.run(
-            &LINEAR_FORWARD,
-            &plain(a).choices(),
-            shape.forward_grid(),
+            LINEAR_FORWARD.kernel(FORM, false),
+            &choices(a),
+            shape.forward_grid(FORM),
             &batch_of(1),
             &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
             &[
@@ -383,6 +334,7 @@ fn activations_let_nan_through() {
                 ("weight", Arg::Read(&[1.0])),
                 ("bias", Arg::Read(&[0.0])),
                 ("output", Arg::Updated(&zeros)),
+                ("rows_of_data", Arg::Updated(&[0.0])),
             ],
         );
         assert!(runs.iter().all(|run| run[0][0].is_nan()), "{a}: {runs:?}");

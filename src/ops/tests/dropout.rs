@@ -9,6 +9,7 @@ use crate::layer::Dropout;
 use crate::ops::activation::{ACTIVATION_BACKWARD, ACTIVATION_FORWARD, ActivationShape};
 use crate::ops::epilogue::{Draw, Epilogue};
 use crate::ops::linear::{LINEAR_FORWARD, LinearShape};
+use crate::ops::product::Form;
 use crate::ops::step::StepUniform;
 use crate::plan::TENSOR_ALIGN;
 use crate::rng::philox4x32;
@@ -97,7 +98,7 @@ fn masks_are_the_same_on_the_gpu_to_the_bit() {
                 shape.grid(),
                 &step,
                 &uniforms,
-                &[("kept", Arg::Read(&ones)), ("gradient", Arg::Updated(&ones))],
+                &[("kept", Arg::Read(&ones)), ("gradient_input", Arg::Updated(&ones))],
             );
             for (forward, backward) in run(&step).iter().zip(&backward) {
                 assert_eq!(forward[0], want, "rate {rate}, {rows} × {columns}");
@@ -122,14 +123,15 @@ fn a_linear_layer_drops_what_its_twin_drops() {
     let bias = vec![0.1; outputs];
     let len = rows * outputs;
     let offset = len.next_multiple_of(TENSOR_ALIGN);
-    let shape = LinearShape::new(inputs, outputs);
+    let shape = LinearShape::new(inputs, outputs, [0; 2]);
     let zeros = vec![0.0; offset + len];
+    let [activation, dropped] = epilogue.choices();
     let run = |training| {
         let step = StepUniform { training, dropout_key: Step::dropout_key(9, 5), ..batch_of(rows) };
         rig.run(
-            &LINEAR_FORWARD,
-            &epilogue.choices(),
-            shape.forward_grid(),
+            LINEAR_FORWARD.kernel(Form::Tiled8, false),
+            &[activation, dropped, 0.0],
+            shape.forward_grid(Form::Tiled8),
             &step,
             &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue.uniform(offset)))],
             &[
@@ -137,6 +139,7 @@ fn a_linear_layer_drops_what_its_twin_drops() {
                 ("weight", Arg::Read(&w)),
                 ("bias", Arg::Read(&bias)),
                 ("output", Arg::Updated(&zeros)),
+                ("rows_of_data", Arg::Updated(&[0.0])),
             ],
         )
     };

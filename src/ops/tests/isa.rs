@@ -4,7 +4,8 @@
 //! there, that registers suffice and the hot loops of products are multiply-adds, is the merit of
 //! the kernels and speaks for other GPUs too.
 //!
-//! `cargo test --lib isa -- --nocapture` prints the tables.
+//! `cargo test --lib isa -- --nocapture` prints the tables, and with the environment variable
+//! `WGRAD_ASSEMBLY` the machine code of the variants whose name and choices contain its value.
 
 mod assembly;
 mod radv;
@@ -13,9 +14,10 @@ mod report;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::translation::variants;
+use super::translation::{Variant, variants};
+use crate::Activation;
 use crate::engine::kernel::{Kernel, read_write};
-use crate::ops::ALL;
+use crate::ops;
 use radv::Radv;
 use report::{Family, Report};
 
@@ -33,7 +35,7 @@ const END: &str = "end of findings";
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 #[cfg_attr(not(target_os = "linux"), ignore = "Mesa's AMD driver is for Linux")]
 fn every_variant_suits_vega() {
-    let found = findings(&VEGA, "every_variant_suits_vega", &ALL);
+    let found = findings(&VEGA, "every_variant_suits_vega", &ops::all());
     assert!(found.is_empty(), "\n{found}");
 }
 
@@ -41,7 +43,7 @@ fn every_variant_suits_vega() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 #[cfg_attr(not(target_os = "linux"), ignore = "Mesa's AMD driver is for Linux")]
 fn every_variant_suits_rdna1() {
-    let found = findings(&RDNA1, "every_variant_suits_rdna1", &ALL);
+    let found = findings(&RDNA1, "every_variant_suits_rdna1", &ops::all());
     assert!(found.is_empty(), "\n{found}");
 }
 
@@ -49,7 +51,7 @@ fn every_variant_suits_rdna1() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 #[cfg_attr(not(target_os = "linux"), ignore = "Mesa's AMD driver is for Linux")]
 fn every_variant_suits_rdna3() {
-    let found = findings(&RDNA3, "every_variant_suits_rdna3", &ALL);
+    let found = findings(&RDNA3, "every_variant_suits_rdna3", &ops::all());
     assert!(found.is_empty(), "\n{found}");
 }
 
@@ -139,14 +141,31 @@ fn driver() -> PathBuf {
         )
 }
 
+/// Whether a variant is worth its time: all are, but of the products' forms for software adapters only
+/// those without an activation and with the longest. What follows a sum is the same in every form, and
+/// these unroll it.
+fn is_compiled(variant: &Variant) -> bool {
+    const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
+    let name = variant.kernel.name;
+    let for_software = name.contains(".direct.") || name.contains(".broadcast.");
+    let activation = variant.choice("ACTIVATION");
+    let shown = || ACTIVATIONS.iter().any(|a| activation == Some(f64::from(a.code())));
+    !for_software || activation.is_none() || shown()
+}
+
 /// Prints a table of all variants, then the findings, which it returns.
 fn compile(family: &Family, kernels: &[&'static Kernel]) -> String {
     let radv = Radv::open();
     println!("\n{}: {}\n{}", family.name, radv.name, Report::HEADINGS);
     let mut findings = String::new();
-    for variant in variants(kernels) {
-        let report = Report::new(&radv.compile(&variant.spirv(), variant.kernel.bindings));
+    let shown = std::env::var("WGRAD_ASSEMBLY").ok();
+    for variant in variants(kernels).filter(is_compiled) {
+        let executable = radv.compile(&variant.spirv(), variant.kernel.bindings);
+        let report = Report::new(&executable);
         println!("{report}  {variant}");
+        if shown.as_ref().is_some_and(|part| variant.to_string().contains(part)) {
+            println!("{}", executable.assembly);
+        }
         for finding in report.findings(family, variant.kernel) {
             findings += &format!("{variant}: {finding}\n");
         }

@@ -1,12 +1,17 @@
-//! The losses and the batch's metrics.
+//! The losses and the sums of a batch's metrics.
 
-use super::{U, batch_of, random, widen};
-use crate::engine::gpu::rig::{Arg, Rig};
+use super::{U, batch_of, from_words, random, widen, word};
+use crate::engine::gpu::rig::{Arg, POISON, Rig};
 use crate::loss::Loss;
-use crate::ops::loss::{LossInput, LossShape, RowMetrics, kernel, loss};
-use crate::ops::metrics::{METRICS, grid};
+use crate::ops::WORKGROUP;
+use crate::ops::loss::{LossInput, LossShape, METRICS_GROUPS, RowMetrics, kernel, loss};
+use crate::ops::sample::sample_rows;
 use crate::ops::step::StepUniform;
+use crate::sampler::{Order, Sampling};
 use crate::testing::{assert_within, gamma};
+
+/// What lies in the metrics where another part of a step, or no workgroup, reports.
+const ELSEWHERE: f32 = 0.25;
 
 /// A case: predictions and targets of one loss.
 struct Case {
@@ -50,31 +55,47 @@ impl Case {
         self.target.len() / self.rows
     }
 
-    /// The targets as the device has them.
-    fn device_targets(&self) -> Vec<f32> {
-        if self.sample_weight.is_empty() {
-            return self.target.clone();
+    /// The targets as the device has them, each row followed by its weight if there are weights, in
+    /// a data set where other rows, which are NaN, lie between; and which rows of it the batch is.
+    fn device_targets(&self) -> (Vec<f32>, Vec<u32>) {
+        let data_rows = word(self.rows) + 5;
+        let order = Order::new(Sampling::Shuffled, 8, 2, 3);
+        let mut rows = vec![0; self.rows];
+        sample_rows(&order, data_rows, 1, 0, &mut rows);
+        let weights = self.sample_weight.chunks_exact(1);
+        let weights = weights.chain(std::iter::repeat(&[][..]));
+        let width = self.width() + usize::from(!self.sample_weight.is_empty());
+        let mut data = vec![f32::NAN; data_rows as usize * width];
+        for ((&row, target), weight) in
+            rows.iter().zip(self.target.chunks(self.width())).zip(weights)
+        {
+            data[row as usize * width..][..width].copy_from_slice(&[target, weight].concat());
         }
-        let rows = self.target.chunks_exact(self.width()).zip(&self.sample_weight);
-        rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect()
+        (data, rows)
     }
 
     fn weights(&self) -> Vec<f32> {
         self.loss.weights(self.outputs)
     }
 
-    /// Gradient and row metrics of the kernel, checked and unchecked.
-    fn run(&self) -> [Vec<Vec<f32>>; 2] {
+    /// Gradient, and metrics of each workgroup, of the kernel, checked and unchecked.
+    fn run(&self) -> [[Vec<f32>; 2]; 2] {
         let rig = Rig::get();
         let (record, choices) = kernel(&self.loss);
-        let word = |n: usize| u32::try_from(n).unwrap();
         let shape = LossShape::new(word(self.outputs), word(self.width()), &self.loss);
+        let (targets, rows) = self.device_targets();
         let step = StepUniform {
             loss_scale: self.scale,
             weighted: u32::from(!self.sample_weight.is_empty()),
+            slot: 1,
             ..batch_of(self.rows)
         };
-        rig.run(
+        // Three slots, of which the second is the part's.
+        let slot_len = METRICS_GROUPS * 4;
+        let reported = slot_len..slot_len + groups(self.rows) * 4;
+        let mut before = vec![ELSEWHERE; 3 * slot_len];
+        before[reported.clone()].fill(f32::from_bits(POISON));
+        let runs = rig.run(
             record,
             choices,
             LossShape::grid(),
@@ -82,12 +103,18 @@ impl Case {
             &[("shape", rig.uniform(&shape))],
             &[
                 ("prediction", Arg::Read(&self.prediction)),
-                ("target_values", Arg::Read(&self.device_targets())),
+                ("target_values", Arg::Read(&targets)),
+                ("rows", Arg::Read(&from_words(&rows))),
                 ("weight", Arg::Read(&self.weights())),
                 ("gradient", Arg::Written(self.rows * self.outputs)),
-                ("row_metrics", Arg::Written(self.rows * 4)),
+                ("metrics", Arg::Updated(&before)),
             ],
-        )
+        );
+        runs.map(|mut run| {
+            let metrics: Vec<f32> = run[1].splice(reported.clone(), []).collect();
+            assert!(run[1].iter().all(|&x| x == ELSEWHERE), "{:?} reports elsewhere", self.loss);
+            [run.swap_remove(0), metrics]
+        })
     }
 
     fn twin(&self) -> (Vec<f64>, Vec<RowMetrics<f64>>) {
@@ -111,8 +138,30 @@ fn label(random: f32, classes: usize) -> f32 {
     f32::from((f32::from(classes) * 0.5 * (random + 1.0)) as u16)
 }
 
-fn flat(rows: &[RowMetrics<f64>]) -> Vec<f64> {
-    rows.iter().flat_map(|r| [r.loss, r.weight, r.score, r.not_finite]).collect()
+/// Workgroups that share a batch, each of which reports.
+fn groups(rows: usize) -> usize {
+    LossShape::grid().workgroups(word(rows))[0] as usize
+}
+
+/// Sums over the rows of each workgroup and bounds of their errors, from each row's metrics and theirs.
+fn sums(rows: &[RowMetrics<f64>], error: impl Fn(&RowMetrics<f64>) -> [f64; 4]) -> [Vec<f64>; 2] {
+    let groups = groups(rows.len());
+    let (mut sums, mut bounds) = (vec![0.0; 4 * groups], vec![0.0; 4 * groups]);
+    let workgroup = WORKGROUP as usize;
+    // Every lane adds its rows, and a tree the lanes: so many roundings at most meet a row. Whole
+    // numbers that small are added exactly.
+    let roundings = rows.len().div_ceil(groups * workgroup) + workgroup.ilog2() as usize;
+    for (row, metrics) in rows.iter().enumerate() {
+        let values = [metrics.loss, metrics.weight, metrics.score, metrics.not_finite];
+        for (k, (value, error)) in values.into_iter().zip(error(metrics)).enumerate() {
+            let at = 4 * (row / workgroup % groups) + k;
+            let exact = value.fract() == 0.0 && error == 0.0;
+            sums[at] += value;
+            bounds[at] +=
+                error + if exact { 0.0 } else { gamma(roundings) * (value.abs() + error) };
+        }
+    }
+    [sums, bounds]
 }
 
 /// Largest |prediction| and |target| decide how large a term can get.
@@ -133,7 +182,7 @@ fn elementwise_losses_match_their_twin() {
         Loss::BceWithLogits { pos_weight: vec![0.5, 2.0, 7.5] },
     ];
     for loss in losses {
-        for (rows, outputs) in [(1, 1), (3, 3), (63, 1), (64, 3), (65, 3), (200, 3)] {
+        for (rows, outputs) in [(1, 1), (3, 3), (63, 1), (64, 3), (65, 3), (200, 3), (4167, 1)] {
             if matches!(&loss, Loss::BceWithLogits { pos_weight } if pos_weight.len() > outputs) {
                 continue;
             }
@@ -152,16 +201,16 @@ fn elementwise_losses_match_their_twin() {
             };
             let count = f64::from(u32::try_from(outputs).unwrap()) / f64::from(case.scale);
             let term = (e * e).max(weight * e);
+            let [want, bounds] = sums(&metrics, |row| {
+                let squares = gamma(outputs + 4) * row.score;
+                let score = if loss.is_classification() { 0.0 } else { squares };
+                [gamma(outputs + 6) * term + builtins, 0.0, score, 0.0]
+            });
             for run in case.run() {
                 assert_within(&run[0], &gradient, |_| {
                     (8.0 * U * 2.0 * e * weight + builtins) / count
                 });
-                let scored = flat(&metrics);
-                assert_within(&run[1], &scored, |i| match i % 4 {
-                    0 => gamma(outputs + 6) * term + builtins,
-                    2 if !loss.is_classification() => gamma(outputs + 4) * scored[i],
-                    _ => 0.0,
-                });
+                assert_within(&run[1], &want, |i| bounds[i]);
             }
         }
     }
@@ -170,7 +219,7 @@ fn elementwise_losses_match_their_twin() {
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn cross_entropy_matches_its_twin() {
-    for (rows, outputs) in [(1, 2), (5, 3), (63, 10), (64, 10), (65, 10), (130, 33)] {
+    for (rows, outputs) in [(1, 2), (5, 3), (63, 10), (64, 10), (65, 10), (130, 33), (4167, 3)] {
         let random_weights: Vec<f32> = random(22, outputs).iter().map(|w| 1.5 + w).collect();
         for (label_smoothing, class_weights) in [
             (0.0, vec![]),
@@ -192,15 +241,12 @@ fn cross_entropy_matches_its_twin() {
             let slope = largest * (2.0 * softmax + gamma(outputs) + 8.0 * U);
             let value = largest * (2.0 * size(&case) + 4.0) * gamma(outputs + 8)
                 + largest * (f64::powi(2.0, -21) + softmax);
+            let [want, bounds] = sums(&metrics, |_| [value, U * largest, 0.0, 0.0]);
             for run in case.run() {
                 assert_within(&run[0], &gradient, |i| {
                     slope / normaliser + gradient[i].abs() * gamma(4)
                 });
-                assert_within(&run[1], &flat(&metrics), |i| match i % 4 {
-                    0 => value,
-                    1 => U * largest,
-                    _ => 0.0,
-                });
+                assert_within(&run[1], &want, |i| bounds[i]);
             }
         }
     }
@@ -224,50 +270,28 @@ fn rows_that_do_not_count_have_no_gradient() {
 
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn losses_flag_rows_that_are_not_finite() {
+fn losses_count_rows_that_are_not_finite() {
     for loss in [Loss::Mse, Loss::Mae, Loss::HUBER, Loss::BCE_WITH_LOGITS, Loss::CROSS_ENTROPY] {
-        let mut case = Case::new(loss.clone(), 4, 2);
-        case.prediction[2] = f32::NAN;
-        case.prediction[4] = f32::INFINITY;
-        case.prediction[5] = f32::INFINITY;
-        for run in case.run() {
-            let flags: Vec<f32> = run[1].iter().skip(3).step_by(4).copied().collect();
-            assert_eq!((flags[0], flags[1], flags[3]), (0.0, 1.0, 0.0), "{loss:?}");
-            // An infinite logit may have a finite BCE, if it is on the right side.
-            if !matches!(loss, Loss::BceWithLogits { .. }) {
-                assert_eq!(flags[2], 1.0, "{loss:?}");
-            }
+        let mut case = Case::new(loss.clone(), 130, 2);
+        let count =
+            |metrics: &[f32]| metrics.iter().skip(3).step_by(4).copied().collect::<Vec<_>>();
+        for [_, metrics] in case.run() {
+            assert_eq!(count(&metrics), [0.0; 3], "{loss:?}");
         }
-        let (_, twin) = case.twin();
-        assert_eq!((twin[0].not_finite, twin[1].not_finite), (0.0, 1.0), "{loss:?}");
-    }
-}
-
-#[test]
-#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn metrics_sum_the_rows_and_nothing_behind_them() {
-    let rig = Rig::get();
-    for rows in [1_usize, 2, 255, 256, 257, 1000] {
-        // More rows than the batch has: what an earlier, fuller batch left.
-        let row_metrics = random(23, (rows + 3) * 4);
-        let step = StepUniform { slot: 2, ..batch_of(rows) };
-        let ring = [0.0; 4 * 4];
-        let runs = rig.run(
-            &METRICS,
-            &[],
-            grid(),
-            &step,
-            &[],
-            &[("row_metrics", Arg::Read(&row_metrics)), ("ring", Arg::Updated(&ring))],
-        );
-        let column = |k: usize| row_metrics[..rows * 4].iter().skip(k).step_by(4);
-        let want: Vec<f64> = (0..16)
-            .map(|i| if i / 4 == 2 { column(i % 4).map(|&x| f64::from(x)).sum() } else { 0.0 })
-            .collect();
-        for run in runs {
-            assert_within(&run[0], &want, |i| {
-                gamma(rows) * column(i % 4).map(|x| f64::from(x.abs())).sum::<f64>()
-            });
+        // Rows 1 and 63 of the first workgroup's, and the last row of all.
+        for at in [2, 127, 258] {
+            case.prediction[at] = f32::NAN;
+        }
+        for [_, metrics] in case.run() {
+            assert_eq!(count(&metrics), [2.0, 0.0, 1.0], "{loss:?}");
+        }
+        let flags: Vec<f64> = case.twin().1.iter().map(|row| row.not_finite).collect();
+        assert_eq!((flags[0], flags[1], flags[63], flags[129]), (0.0, 1.0, 1.0, 1.0), "{loss:?}");
+        // Row 65; an infinite logit may have a finite BCE, if it is on the right side.
+        case.prediction[130..132].fill(f32::INFINITY);
+        for [_, metrics] in case.run() {
+            let least = f32::from(u8::from(!matches!(loss, Loss::BceWithLogits { .. })));
+            assert!((least..=1.0).contains(&count(&metrics)[1]), "{loss:?}");
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Every record agrees with its WGSL.
 
 use naga::front::wgsl;
+use naga::valid::{
+    Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
+};
 
 use crate::engine::kernel::{Access, Kernel};
-use crate::ops::ALL;
+use crate::ops;
 
 type Fields = Vec<(String, usize)>;
 
@@ -14,6 +17,19 @@ type Declared = (u32, String, &'static str, Option<(Fields, u64)>);
 pub(super) fn parse(kernel: &Kernel) -> naga::Module {
     wgsl::parse_str(kernel.wgsl)
         .unwrap_or_else(|e| panic!("{}:\n{}", kernel.name, e.emit_to_string(kernel.wgsl)))
+}
+
+/// What naga finds out of a kernel's module, which must need no capability beyond WebGPU's core; but
+/// the forms that broadcast need subgroups.
+pub(super) fn validate(kernel: &Kernel, module: &naga::Module) -> ModuleInfo {
+    let broadcasts = kernel.name.contains("broadcast");
+    let capabilities = if broadcasts { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if broadcasts {
+        validator.subgroup_stages(ShaderStages::COMPUTE);
+        validator.subgroup_operations(SubgroupOperationSet::BALLOT);
+    }
+    validator.validate(module).unwrap_or_else(|e| panic!("{}: {e:?}", kernel.name))
 }
 
 fn declared(module: &naga::Module) -> Vec<Declared> {
@@ -69,7 +85,7 @@ fn recorded(kernel: &Kernel) -> Vec<Declared> {
 
 #[test]
 fn every_record_agrees_with_its_wgsl() {
-    for kernel in ALL {
+    for kernel in ops::all() {
         let module = parse(kernel);
         let (mut declared, recorded) = (declared(&module), recorded(kernel));
         for (_, name, _, layout) in &mut declared {
@@ -85,7 +101,7 @@ fn every_record_agrees_with_its_wgsl() {
 
 #[test]
 fn every_override_is_given_and_has_no_default() {
-    for kernel in ALL {
+    for kernel in ops::all() {
         let module = parse(kernel);
         let mut declared: Vec<_> = module
             .overrides
@@ -108,20 +124,19 @@ fn every_override_is_given_and_has_no_default() {
 
 #[test]
 fn every_kernel_is_valid_and_opens_with_its_formula() {
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
-    for kernel in ALL {
+    for kernel in ops::all() {
         let module = parse(kernel);
-        // No capability beyond WebGPU's core.
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-        validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e:?}", kernel.name));
-        let headline = format!("// {}:  ", kernel.name);
+        validate(kernel, &module);
+        // A product's form and cells follow its name.
+        let name = kernel.name.split('.').next().unwrap_or_default();
+        let headline = format!("// {name}:  ");
         assert!(kernel.wgsl.contains(&headline), "{} lacks its formula on top", kernel.name);
     }
 }
 
 #[test]
 fn the_comparison_sees_two_swapped_fields() {
-    let kernel = ALL[0];
+    let kernel = ops::all()[0];
     let mut swapped = recorded(kernel);
     if let Some((fields, _)) = &mut swapped[0].3 {
         let (a, b) = (fields[4].1, fields[5].1);

@@ -2,12 +2,12 @@
 
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::ModuleInfo;
 use naga::{Module, ShaderStage};
 
-use super::records::parse;
+use super::records::{parse, validate};
 use crate::engine::kernel::Kernel;
-use crate::ops::ALL;
+use crate::ops;
 
 const ENTRY: &str = "main";
 
@@ -31,9 +31,7 @@ pub(super) struct Variant {
 pub(super) fn variants(kernels: &[&'static Kernel]) -> impl Iterator<Item = Variant> {
     kernels.iter().flat_map(|kernel| {
         let module = parse(kernel);
-        let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
-            .validate(&module)
-            .unwrap_or_else(|e| panic!("{}: {e:?}", kernel.name));
+        let info = validate(kernel, &module);
         kernel.variants().into_iter().map(move |choices| {
             let constants = kernel.constants_for(&choices);
             let constants = constants.into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -69,6 +67,12 @@ impl Variant {
         };
         spv::write_vec(&self.module, &self.info, &options, Some(&pipeline))
             .unwrap_or_else(|e| panic!("{self}: {e}"))
+    }
+
+    /// The value of a choice, if the kernel has it.
+    pub(super) fn choice(&self, name: &str) -> Option<f64> {
+        let at = self.kernel.choices.iter().position(|choice| choice.name == name)?;
+        Some(self.choices[at])
     }
 
     /// Slots of its bindings that the pipeline keeps.
@@ -163,7 +167,7 @@ fn translate<E: std::fmt::Display>(
     translation: impl Fn(&Variant) -> Result<String, E>,
     hallmark: &str,
 ) {
-    for variant in variants(&ALL) {
+    for variant in variants(&ops::all()) {
         let text = translation(&variant).unwrap_or_else(|e| panic!("{variant}: {e}"));
         assert!(text.contains(hallmark), "{variant}: no {hallmark} in\n{text}");
     }

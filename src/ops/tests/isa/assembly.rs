@@ -50,7 +50,8 @@ impl HotLoop {
 /// Of all loops, without those inside them, it is the one with the most multiply-adds. The compiler
 /// unrolls loops of constant length: where that of a tile is gone, it lies in the loop over tiles,
 /// behind the code that fills the tile. So a loop is cut where invocations write workgroup memory or
-/// wait for each other, and the piece with the most multiply-adds counts.
+/// wait for each other, and the piece with the most multiply-adds counts; pieces that read the tile
+/// come before those that don't, such as a loop that applies an activation to the sums.
 pub(super) fn hot_loop(assembly: &str) -> Option<HotLoop> {
     let lines: Vec<Line> = assembly.lines().filter_map(Line::parse).collect();
     let loops = loops(&lines);
@@ -63,7 +64,9 @@ pub(super) fn hot_loop(assembly: &str) -> Option<HotLoop> {
         let pieces = all.split(|&at| inside(at) || lines[at].cuts()).map(count);
         pieces.map(|piece| HotLoop { valu_around: around.valu, ..piece }).collect::<Vec<_>>()
     });
-    pieces.max_by_key(|piece| piece.multiply_adds).filter(|piece| piece.multiply_adds > 0)
+    pieces
+        .filter(|piece| piece.multiply_adds > 0)
+        .max_by_key(|piece| (piece.shared_bytes > 0, piece.multiply_adds))
 }
 
 /// `v_mad` and `v_mac` round twice, at the same rate.
@@ -194,6 +197,16 @@ BB9:
             found,
             Some(HotLoop { valu: 5, multiply_adds: 2, shared_bytes: 24, valu_around: 7 })
         );
+    }
+
+    #[test]
+    fn a_loop_that_reads_workgroup_memory_comes_first() {
+        let product =
+            "BB0:\n\tds_load_b64 v[1:2], v3\n\tv_fmac_f32_e32 v1, v2, v3\n\ts_branch BB0\n";
+        let activation =
+            "BB1:\n\tv_fmac_f32_e32 v1, v2, v3\n\tv_fmac_f32_e32 v1, v2, v3\n\ts_branch BB1";
+        let found = HotLoop { valu: 1, multiply_adds: 1, shared_bytes: 8, valu_around: 1 };
+        assert_eq!(hot_loop(&[product, activation].concat()), Some(found));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::assembly::{HotLoop, hot_loop};
 use super::radv::Executable;
 use crate::engine::kernel::Kernel;
-use crate::ops::TILED_PRODUCTS;
+use crate::ops::tiled_products;
 
 /// A family of GPUs.
 pub(super) struct Family {
@@ -61,7 +61,7 @@ impl Report {
         if self.scratch > 0 {
             findings.push(format!("bytes of an invocation in memory: {}", self.scratch));
         }
-        if TILED_PRODUCTS.iter().any(|product| product.name == kernel.name) {
+        if tiled_products().iter().any(|product| product.name == kernel.name) {
             if let Some(least) = family.min_waves.filter(|&least| self.waves < least) {
                 findings.push(format!("waves on a SIMD: {}, not {least}", self.waves));
             }
@@ -95,7 +95,8 @@ impl std::fmt::Display for Report {
 mod tests {
     use super::*;
     use crate::ops::linear::LINEAR_FORWARD;
-    use crate::ops::metrics::METRICS;
+    use crate::ops::product::Form;
+    use crate::ops::sample::SAMPLE;
 
     const FAMILY: Family = Family { name: "a", members: &[], min_waves: Some(8) };
     const GOOD: Report = Report {
@@ -114,6 +115,10 @@ mod tests {
         }),
     };
 
+    fn tiled() -> &'static Kernel {
+        LINEAR_FORWARD.kernel(Form::Tiled8, true)
+    }
+
     #[test]
     fn every_shortcoming_is_a_finding() {
         let hot = HotLoop { valu: 100, multiply_adds: 79, shared_bytes: 64, valu_around: 120 };
@@ -126,7 +131,7 @@ mod tests {
             (Report { hot_loop: None, ..GOOD }, Some("multiply-adds of the hot loop: 0 %")),
         ];
         for (report, finding) in reports {
-            let found = report.findings(&FAMILY, &LINEAR_FORWARD);
+            let found = report.findings(&FAMILY, tiled());
             assert_eq!(
                 found.iter().map(String::as_str).collect::<Vec<_>>(),
                 Vec::from_iter(finding)
@@ -137,8 +142,8 @@ mod tests {
     #[test]
     fn only_products_need_multiply_adds_and_waves() {
         let report = Report { waves: 1, hot_loop: None, ..GOOD };
-        assert!(report.findings(&FAMILY, &METRICS).is_empty());
+        assert!(report.findings(&FAMILY, &SAMPLE).is_empty());
         let relaxed = Family { min_waves: None, ..FAMILY };
-        assert!(Report { waves: 1, ..GOOD }.findings(&relaxed, &LINEAR_FORWARD).is_empty());
+        assert!(Report { waves: 1, ..GOOD }.findings(&relaxed, tiled()).is_empty());
     }
 }
