@@ -1,11 +1,15 @@
 // Four neighbours of a row of X [batch, in] from `column` on; 0 behind the row's end.
 fn input_run(row: u32, column: u32) -> vec4<f32> {
-    let start = row * shape.in_features + column;
-    let left = shape.in_features - column;
-    var run = vec4<f32>(input[start], 0.0, 0.0, 0.0);
-    if left > 1u { run.y = input[start + 1u]; }
-    if left > 2u { run.z = input[start + 2u]; }
-    if left > 3u { run.w = input[start + 3u]; }
-    return run;
+    let columns = shape.in_features;
+    let start = row * columns;
+    let last = columns - 1u;
+    // What lies behind the end is read from within, and dropped: cheaper than not to read it.
+    let run = vec4<f32>(
+        input[start + column],
+        input[start + min(column + 1u, last)],
+        input[start + min(column + 2u, last)],
+        input[start + min(column + 3u, last)],
+    );
+    return select(vec4<f32>(), run, vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) <= vec4<u32>(last));
 }
 

@@ -45,14 +45,10 @@ fn left_run(row: u32, k: u32) -> vec4<f32> {
 }
 
 fn right_run(k: u32, column: u32) -> vec4<f32> {
-    var run = vec4<f32>();
-    if column < shape.in_features {
-        if GATHERED {
-            run = input_run(rows_of_data[k], column);
-        } else {
-            run = input_run(k, column);
-        }
-    }
+    var row = k;
+    if GATHERED { row = rows_of_data[k]; }
+    let inside = input_run(row, min(column, 4u * ((shape.in_features - 1u) / 4u)));
+    let run = select(inside, vec4<f32>(), column >= shape.in_features);
     let bias = vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(shape.in_features);
     return select(run, vec4<f32>(1.0), bias);
 }
@@ -69,10 +65,6 @@ fn store(start: u32, output: u32, column: u32, sum: f32) {
     if column > shape.in_features { return; }
     var index = start + shape.weight_at + output * shape.in_features + column;
     if column == shape.in_features { index = start + shape.bias_at + output; }
-    if step.accumulate == 0u {
-        gradient[index] = sum;
-    } else {
-        gradient[index] += sum;
-    }
+    gradient[index] = sum + select(gradient[index], 0.0, step.accumulate == 0u);
 }
 

@@ -41,7 +41,8 @@ fn store_inside(row: u32, column: u32, slice: u32, sums: vec4<f32>) {
 }
 
 fn right_vector(k: u32, column: u32, end: u32) -> vec4<f32> {
-    if k >= end || column >= columns() { return vec4<f32>(); }
-    return right_run(k, column);
+    // Behind the end a run from within is read, and dropped.
+    let run = right_run(min(k, end - 1u), min(column, 4u * ((columns() - 1u) / 4u)));
+    return select(run, vec4<f32>(), k >= end || column >= columns());
 }
 

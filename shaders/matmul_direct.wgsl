@@ -1,15 +1,13 @@
 // matmul_direct: the loop of a product without workgroup memory, for adapters to which that is no
 // nearer than any other: software, and small ones. See matmul.wgsl for what the kernel says.
 //
-// A workgroup owns 8·STRIPS rows of C, and each of its invocations four columns of them in registers:
+// Behind strips_1.wgsl or strips_2.wgsl. A workgroup owns 8·STRIPS rows of C, and each of its invocations four columns of them in registers:
 // as many as a software adapter's compiler, whose time grows with more than the square, takes well. For four k at a time an invocation loads its own columns of B; A is the same for all
 // invocations, and comes from lanes_broadcast.wgsl or lanes_alone.wgsl in runs of four:
 //
 //   runs(strip, row, k, end, lane)  the 32 elements of A in rows row to row + 7, k to k + 3
 
 override WORKGROUP: u32;
-
-const STRIPS = 2u;
 
 fn multiply(block: vec3<u32>, local: u32, lane: u32) {
     let row0 = block.y * 8u * STRIPS;
@@ -45,9 +43,10 @@ fn by_depth(r: array<vec4<f32>, 8>) -> array<vec4<f32>, 8> {
 // 4·(i mod 2) to + 3 at k + i/2. `memory_row` is where row i lies.
 fn strip_run(i: u32, memory_row: u32, row: u32, k: u32, end: u32) -> vec4<f32> {
     if LEFT_BY_DEPTH { return left_run(memory_row, k); }
+    // Behind the end a run from within is read, and dropped.
     let at = k + (i >> 1u);
     let first = row + 4u * (i & 1u);
-    if at >= end || first >= rows() { return vec4<f32>(); }
-    return left_run(first, at);
+    let run = left_run(min(first, 4u * ((rows() - 1u) / 4u)), min(at, end - 1u));
+    return select(run, vec4<f32>(), at >= end || first >= rows());
 }
 

@@ -27,16 +27,19 @@ pub(crate) enum Form {
     Direct,
     /// The same; the lanes of a subgroup load what they share once.
     Broadcast,
+    /// As `Broadcast`, 8×4 elements an invocation: slower, but compiled in half the time.
+    BroadcastSmall,
 }
 
 impl Form {
     /// All forms, in the order of [`Family`]'s kernels.
-    pub(crate) const ALL: [Self; 4] = [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast, Self::BroadcastSmall];
 
     /// Whether it needs subgroups of eight lanes or more.
     #[cfg(test)]
     pub(crate) const fn needs_subgroups(self) -> bool {
-        matches!(self, Self::Broadcast)
+        matches!(self, Self::Broadcast | Self::BroadcastSmall)
     }
 
     /// Rows and columns of C that a workgroup owns.
@@ -45,6 +48,7 @@ impl Form {
             Self::Tiled4 => [4 * SIDE, 4 * SIDE],
             Self::Tiled8 => [8 * SIDE, 8 * SIDE],
             Self::Direct | Self::Broadcast => [16, 4 * WORKGROUP],
+            Self::BroadcastSmall => [8, 4 * WORKGROUP],
         }
     }
 
@@ -81,8 +85,9 @@ macro_rules! family {
             kernels: [
                 family!(@form "tiled4", ["panels_1", "matmul_tiled"], TILED; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
                 family!(@form "tiled8", ["panels_2", "matmul_tiled"], TILED; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
-                family!(@form "direct", ["matmul_direct", "lanes_alone"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
-                family!(@form "broadcast", ["matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "direct", ["strips_2", "matmul_direct", "lanes_alone"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "broadcast", ["strips_2", "matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "broadcast_small", ["strips_1", "matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
             ],
         }
     };

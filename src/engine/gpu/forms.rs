@@ -15,6 +15,9 @@ pub(crate) struct Abilities {
 /// Blocks of a product from which the large ones leave no part of a GPU idle.
 const BUSY: u32 = 64;
 
+/// Multiply-adds below which a software adapter's compiler takes longer than it saves.
+const SMALL: u64 = 1 << 24;
+
 impl Abilities {
     pub(crate) fn of(device: &wgpu::Device) -> Self {
         let info = device.adapter_info();
@@ -28,9 +31,11 @@ impl Abilities {
         self.subgroups || !form.needs_subgroups()
     }
 
-    /// The form for a product of so many rows × columns, before anything is measured.
-    pub(crate) fn form(self, rows: u32, columns: u32) -> Form {
+    /// The form for a product of so many rows × columns, summed over `depth`.
+    pub(crate) fn form(self, rows: u32, columns: u32, depth: u32) -> Form {
+        let work = u64::from(rows) * u64::from(columns) * u64::from(depth);
         match (self.software, self.subgroups) {
+            (true, true) if work < SMALL => Form::BroadcastSmall,
             (true, true) => Form::Broadcast,
             (true, false) => Form::Direct,
             (false, _) => {

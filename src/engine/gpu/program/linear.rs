@@ -7,6 +7,7 @@ use crate::ops::gradient_sum::{GRADIENT_SUM, SliceShape};
 use crate::ops::linear::{
     LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
 };
+use crate::ops::product::Form;
 use crate::plan::{StageOp, TENSOR_ALIGN, Tensor};
 
 impl<'a> Builder<'a> {
@@ -22,6 +23,11 @@ impl<'a> Builder<'a> {
         let stage = &self.plan.stages()[index];
         let places = self.tensors(index).each_ref().map(|tensor| tensor.offset);
         LinearShape::new(stage.in_features, stage.out_features, places)
+    }
+
+    /// The form of a product whose rows are those of the batch.
+    fn batch_form(&self, columns: u32, depth: u32) -> Form {
+        self.abilities.form(word(self.plan.options().rows_at_once()), columns, depth)
     }
 
     /// Y of a linear stage. If `gathered`, `input` is a data set, whose rows of the batch it takes
@@ -49,7 +55,7 @@ impl<'a> Builder<'a> {
             ("output", whole(&buffers.activations[index])),
             ("rows_of_data", whole(if gathered { &buffers.rows } else { &nothing })),
         ];
-        let form = self.abilities.form(word(plan.capacity()), shape.out_features);
+        let form = self.batch_form(shape.out_features, shape.in_features);
         let kernel = LINEAR_FORWARD.kernel(form, shape.in_quads());
         let [activation, dropout] = epilogue.choices();
         let choices = [activation, dropout, f64::from(u8::from(gathered))];
@@ -78,7 +84,7 @@ impl<'a> Builder<'a> {
             ("kept", buffers.kept(plan, index - 1)),
             ("gradient_input", whole(gradient_input)),
         ];
-        let form = self.abilities.form(word(plan.capacity()), shape.in_features);
+        let form = self.batch_form(shape.in_features, shape.out_features);
         let kernel = LINEAR_BACKWARD_INPUT.kernel(form, shape.all_quads());
         let place = plan.stages()[index].layer.to_string();
         let grid = shape.backward_input_grid(form);
@@ -97,7 +103,7 @@ impl<'a> Builder<'a> {
         let [weight, bias] = self.tensors(index);
         let shape = self.linear_shape(index);
         let rows = word(plan.options().rows_at_once());
-        let form = self.abilities.form(shape.out_features, shape.in_features + 1);
+        let form = self.abilities.form(shape.out_features, shape.in_features + 1, rows);
         let [x, y, _] = shape.backward_weight_grid(form).workgroups(rows);
         // The sums of slices are added up to a range of the arena.
         let adjacent = bias.offset == weight.range().end.next_multiple_of(TENSOR_ALIGN);
