@@ -13,7 +13,7 @@ pub(crate) struct Abilities {
 }
 
 /// Blocks of a product from which the large ones leave no part of a GPU idle.
-const BUSY: u32 = 64;
+const BUSY: u32 = 256;
 
 /// Multiply-adds below which a software adapter's compiler takes longer than it saves.
 const SMALL: u64 = 1 << 24;
