@@ -187,15 +187,15 @@ fn the_optimizer_stays_one_dispatch() {
         trainer.train().unwrap();
         trainer.engine().stats().dispatches
     };
-    // Sample, three layers, loss, metrics; three weight and two input gradients; and the check of the
-    // last step's parameters: sample, three layers, loss, metrics.
-    let net = 6 + 5 + 6;
+    // Three layers and the loss; three weight and two input gradients; and the check of the last step's
+    // parameters: three layers and the loss.
+    let net = 4 + 5 + 4;
     assert_eq!(dispatches(&|_| {}), net + 1);
     assert_eq!(dispatches(&|o| o.clip = Some(Clip::Value(1.0))), net + 1);
     assert_eq!(dispatches(&|o| o.clip = Some(Clip::Norm(1.0))), net + 2);
     assert_eq!(dispatches(&|o| o.optimizer.rule = Rule::AMSGRAD), net + 1);
     // Four parts: the net four times, the optimizer once; the check takes a whole batch.
-    assert_eq!(dispatches(&|o| o.micro_batch = Some(8)), 4 * 11 + 6 + 1);
+    assert_eq!(dispatches(&|o| o.micro_batch = Some(8)), 4 * 9 + 4 + 1);
     // Insights: one dispatch for all tensors and one for the ReLU.
     assert_eq!(dispatches(&|o| o.insight_every = Some(1)), net + 3);
 }
