@@ -1,6 +1,6 @@
 //! The matrix products of the CPU path, in safe Rust.
 //!
-//! A product is computed tile by tile ([`tile`]); the factors come in the order in which tiles read
+//! A product is computed tile by tile ([`mod@tile`]); the factors come in the order in which tiles read
 //! them ([`panels`]). Every element is one sum in the order of the inner dimension, in blocks of
 //! [`DEPTH`], whatever part of the result is computed with it: so threads may share a product in any
 //! way without changing its bits.

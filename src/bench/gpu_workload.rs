@@ -55,7 +55,7 @@ impl GpuWorkload {
         Ok(Self { workload, trainer, timer: PassTimer::new(device, queue)? })
     }
 
-    /// As [`rate`](super::rate), and what that took of the device.
+    /// As [`rate`](super::rate()), and what that took of the device.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) where the device fails.
