@@ -23,10 +23,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let typed: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, engine, workload, ..] = &typed[..]
-        && first == TIMED
-    {
-        return one_step(engine, workload);
+    match &typed[..] {
+        [first, engine, workload, ..] if first == TIMED => return one_step(engine, workload),
+        _ => {}
     }
     let is_wanted = |name: &str, all: &[&str]| {
         typed.iter().any(|w| w == name) || !typed.iter().any(|w| all.contains(&w.as_str()))
