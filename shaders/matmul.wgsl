@@ -5,7 +5,8 @@
 //   depths(slice)               the columns of A, rows of B, that a slice of the work sums: from, to
 //   LEFT_BY_DEPTH               whether A lies in memory with k running fastest; else rows do
 //   RIGHT_BY_DEPTH              the same for B; else columns do
-//   left_row(row)               where row of A is, if A lies by depth
+//   left_row(row, publish)      where row of A is, if A lies by depth; one invocation of all that ask
+//                               for a row may publish it
 //   left_run(row, k)            four neighbours of A from (row, k) on, in the order of memory
 //   right_run(k, column)        four neighbours of B from (k, column) on, likewise
 //   store_run(row, column, slice, sums)  takes up to four neighbours of a row of C
@@ -35,14 +36,14 @@ fn right_block(k: u32, column: u32, end: u32) -> mat4x4<f32> {
     );
 }
 
-// Four neighbours of C from a column on that is a multiple of four; some may lie outside.
-fn store_inside(row: u32, column: u32, slice: u32, sums: vec4<f32>) {
-    if row < rows() && column < columns() { store_run(row, column, slice, sums); }
-}
-
 fn right_vector(k: u32, column: u32, end: u32) -> vec4<f32> {
     // Behind the end a run from within is read, and dropped.
     let run = right_run(min(k, end - 1u), min(column, 4u * ((columns() - 1u) / 4u)));
     return select(run, vec4<f32>(), k >= end || column >= columns());
+}
+
+// Four neighbours of C from a column on that is a multiple of four; some may lie outside.
+fn store_inside(row: u32, column: u32, slice: u32, sums: vec4<f32>) {
+    if row < rows() && column < columns() { store_run(row, column, slice, sums); }
 }
 

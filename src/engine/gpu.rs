@@ -33,8 +33,9 @@ use scope::in_scope;
 
 /// Trains and evaluates on a wgpu device.
 ///
-/// The device stays the caller's: the engine clones its handles, takes only core features and
-/// WebGPU's default limits, and checks errors in scopes of its own.
+/// The device stays the caller's: the engine clones its handles, needs no features and no more than
+/// WebGPU's default limits, and checks errors in scopes of its own. [`OPTIONAL_FEATURES`] make it
+/// faster on some devices.
 ///
 /// ```no_run
 /// use wgrad::{AdapterChoice, Gpu, GpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions};
