@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::batch_of;
+use super::{batch_of, random};
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::norm::{
@@ -484,5 +484,37 @@ fn a_large_mean_costs_no_digits() {
             &near.output,
             |_| 2e-6,
         );
+    }
+}
+
+#[test]
+fn columns_in_parts_have_the_bits_of_the_whole() {
+    // More rows than are done at once, and parts that end within and at vectors.
+    let (rows, columns) = (70, 150);
+    let norm = Norm { per_row: false, eps: 1e-5, momentum: 0.1, affine: None, running: None };
+    let (input, dz) = (random(40, rows * columns), random(41, rows * columns));
+    let mut whole = vec![Statistics::default(); columns];
+    column_statistics(&norm, columns, &input, 0, &mut whole, [&mut [], &mut []]);
+    let normal = |statistics| NormInput {
+        norm: &norm,
+        columns,
+        input: &input,
+        statistics,
+        affine: Affine::NONE,
+    };
+    let mut whole_sums = vec![[0.0; 2]; columns];
+    normal(&whole).backward_columns(false, &dz, 0, &mut whole_sums, [&mut [], &mut []]);
+    for part in [64, 16, 7] {
+        let mut parts = vec![Statistics::default(); columns];
+        for (index, part_of) in parts.chunks_mut(part).enumerate() {
+            column_statistics(&norm, columns, &input, index * part, part_of, [&mut [], &mut []]);
+        }
+        assert_eq!(whole, parts, "{part} columns at once");
+        let mut sums = vec![[0.0; 2]; columns];
+        for (index, sums) in sums.chunks_mut(part).enumerate() {
+            let none = [&mut [] as &mut [f32], &mut []];
+            normal(&whole).backward_columns(false, &dz, index * part, sums, none);
+        }
+        assert_eq!(whole_sums, sums, "{part} columns at once");
     }
 }
