@@ -1,24 +1,33 @@
-// sample:  batch row b ← data row π(first + row0 + b)
+// sample:  batch row b ← data row π(first + row0 + b), as f32
 //
-//   inputs        [data rows, in]  the data set
-//   batch_inputs  [batch, in]      every element of the batch's rows is written
-//   rows          [batch]          π of each, for the loss to find the targets by
+//   source  [words]           the data set: rows of `columns` numbers in the FORMAT, the first from
+//                             number `offset` on and each `stride` numbers behind the one before
+//   batch   [batch, columns]  every element of the batch's rows is written
+//   rows    [batch]           π of each, for the loss to find the targets by
 //
-// For nets whose first stage is no linear layer: that gathers its rows itself. π is order.wgsl's. A
-// workgroup copies one row.
+// For nets whose first stage is no linear layer, which gathers its rows itself, and for data that
+// doesn't lie as the other kernels read it. π is order.wgsl's. A workgroup copies one row.
 //
 // Host record and CPU twin: src/ops/sample.rs, src/sampler.rs
 
 struct SampleShape {
-    in_features: u32,
+    columns: u32,
+    offset: u32,
+    stride: u32,
 }
 
 @group(0) @binding(1) var<uniform> shape: SampleShape;
-@group(0) @binding(2) var<storage, read> inputs: array<f32>;
-@group(0) @binding(3) var<storage, read_write> batch_inputs: array<f32>;
+@group(0) @binding(2) var<storage, read> source: array<u32>;
+@group(0) @binding(3) var<storage, read_write> batch: array<f32>;
 @group(0) @binding(4) var<storage, read_write> rows: array<u32>;
 
 override WORKGROUP: u32;
+override FORMAT: u32;
+
+const FLOAT16 = 1u;
+const UNORM8 = 2u;
+const UINT8 = 3u;
+const UINT32 = 4u;
 
 var<workgroup> shared_row: u32;
 
@@ -34,8 +43,19 @@ fn main(
         rows[sample] = row;
     }
     workgroupBarrier();
-    let row = shared_row;
-    for (var k = lane; k < shape.in_features; k += WORKGROUP) {
-        batch_inputs[sample * shape.in_features + k] = inputs[row * shape.in_features + k];
+    let start = shape.offset + shared_row * shape.stride;
+    for (var k = lane; k < shape.columns; k += WORKGROUP) {
+        batch[sample * shape.columns + k] = number(start + k);
+    }
+}
+
+// Number `index` of the source.
+fn number(index: u32) -> f32 {
+    switch FORMAT {
+        case FLOAT16: { return unpack2x16float(source[index >> 1u])[index & 1u]; }
+        case UNORM8: { return unpack4x8unorm(source[index >> 2u])[index & 3u]; }
+        case UINT8: { return f32((source[index >> 2u] >> (8u * (index & 3u))) & 0xFFu); }
+        case UINT32: { return f32(source[index]); }
+        default: { return bitcast<f32>(source[index]); }
     }
 }

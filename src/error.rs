@@ -107,6 +107,23 @@ pub enum Error {
         /// wgpu's own message.
         reason: String,
     },
+    /// More was recorded into encoders than the engine keeps scalars for.
+    #[error(
+        "{slots} parts of steps are recorded and not known to be done (submit their encoders and poll \
+         the device, or record fewer for each submission)"
+    )]
+    Pending {
+        /// How many the engine keeps scalars for.
+        slots: u32,
+    },
+    /// A call came too early.
+    #[error("{call} needs {needs} before it")]
+    Sequence {
+        /// The call.
+        call: &'static str,
+        /// What has to come first.
+        needs: &'static str,
+    },
     /// A model file can't be understood.
     #[error("{path}: {problem}")]
     ModelFile {

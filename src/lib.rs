@@ -83,7 +83,8 @@ pub use activation::Activation;
 pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use engine::cpu::{CpuData, CpuEngine};
 pub use engine::gpu::{
-    AdapterChoice, Gpu, GpuData, GpuEngine, GpuStats, OPTIONAL_FEATURES, adapters, is_software,
+    AdapterChoice, Generator, Gpu, GpuData, GpuEngine, GpuOptions, GpuStats, HostRows, Module,
+    OPTIONAL_FEATURES, RowFormat, StepMetrics, adapters, is_software,
 };
 pub use engine::{Engine, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};

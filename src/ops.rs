@@ -5,6 +5,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod epilogue;
+pub(crate) mod generate;
 pub(crate) mod gradient_sum;
 pub(crate) mod insight;
 pub(crate) mod linear;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
     let products = products.into_iter().flat_map(|family| family.kernels.iter().flatten());
     let others = [
         &sample::SAMPLE,
+        &generate::GENERATE,
         &norm::NORM_STATISTICS,
         &norm::NORM_FORWARD,
         &activation::ACTIVATION_FORWARD,

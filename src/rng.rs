@@ -79,6 +79,8 @@ pub enum Purpose {
     Synthetic = 5,
     /// Dropout masks.
     Dropout = 6,
+    /// What a function of the host app makes on the device.
+    Generate = 7,
 }
 
 /// A reproducible stream of random numbers: (seed, purpose, index) names it.

@@ -1,5 +1,6 @@
 //! The training loop: one for all engines.
 
+mod guest;
 mod report;
 mod resident;
 
@@ -41,10 +42,7 @@ pub struct Trainer<E: Engine> {
     engine: E,
     train: Resident<E::Data>,
     validation: Option<Resident<E::Data>>,
-    /// Steps done; the next has this number plus 1.
-    step: u64,
-    /// Epochs done.
-    epoch: u64,
+    at: Place,
     updates: Updates,
     best: Best,
     /// Of the options' plateau; without one its factor stays 1.
@@ -52,6 +50,29 @@ pub struct Trainer<E: Engine> {
     /// Reused by every epoch.
     steps: Vec<Step>,
     reports: Vec<Report>,
+}
+
+/// How far a training has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Steps done; the next has this number plus 1.
+    step: u64,
+    /// Epochs done.
+    epoch: u64,
+    /// Steps done of the epoch under way.
+    position: u64,
+}
+
+impl Place {
+    /// So many steps further, in epochs of `in_epoch` steps.
+    const fn after(self, steps: u64, in_epoch: u64) -> Self {
+        let position = self.position + steps;
+        Self {
+            step: self.step + steps,
+            epoch: self.epoch + position / in_epoch,
+            position: position % in_epoch,
+        }
+    }
 }
 
 impl<E: Engine> Trainer<E> {
@@ -65,6 +86,14 @@ impl<E: Engine> Trainer<E> {
     pub fn new(mut engine: E, train: &Dataset, validation: Option<&Dataset>) -> Result<Self> {
         let train = upload(&mut engine, train)?;
         let validation = validation.map(|data| upload(&mut engine, data)).transpose()?;
+        Self::with_resident(engine, train, validation)
+    }
+
+    fn with_resident(
+        engine: E,
+        train: Resident<E::Data>,
+        validation: Option<Resident<E::Data>>,
+    ) -> Result<Self> {
         if let Some(validation) = &validation {
             engine.plan().check_evaluation(validation.rows as usize)?;
         }
@@ -94,15 +123,12 @@ impl<E: Engine> Trainer<E> {
                 expected: "min without validation rows: max watches their score",
             });
         }
-        // Whatever the engine starts from, perhaps a loaded model, is the first good state.
-        engine.keep(Keep::LastGood);
         Ok(Self {
             updates: engine.plan().updates(),
             engine,
             train,
             validation,
-            step: 0,
-            epoch: 0,
+            at: Place::default(),
             plateau: PlateauState::default(),
             best: Best::default(),
             steps: Vec::new(),
@@ -123,13 +149,13 @@ impl<E: Engine> Trainer<E> {
     /// Epochs done.
     #[must_use]
     pub fn epochs(&self) -> u64 {
-        self.epoch
+        self.at.epoch
     }
 
     /// Steps done.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        self.step
+        self.at.step
     }
 
     /// What the options' plateau has come to; without one its factor stays 1.
@@ -145,7 +171,7 @@ impl<E: Engine> Trainer<E> {
     /// As [`train_epoch`](Self::train_epoch).
     pub fn train(&mut self) -> Result<EpochReport> {
         let mut report = self.train_epoch(|_| ControlFlow::Continue(()))?;
-        while self.epoch < self.engine.plan().options().epochs && !report.stop {
+        while self.at.epoch < self.engine.plan().options().epochs && !report.stop {
             report = self.train_epoch(|_| ControlFlow::Continue(()))?;
         }
         Ok(report)
@@ -167,21 +193,16 @@ impl<E: Engine> Trainer<E> {
     ) -> Result<EpochReport> {
         let start = Instant::now();
         let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
-        let first_step = self.step;
+        let begin = self.at;
         let mut sum = Metrics::default();
         let mut interrupted = false;
-        while self.step < first_step + in_epoch && !interrupted {
-            let left = first_step + in_epoch - self.step;
-            let count = left.min(self.engine.steps_at_once() as u64);
-            self.steps.clear();
-            for number in self.step + 1..=self.step + count {
-                let step = self.make_step(number, number - 1 - first_step);
-                self.steps.push(step);
-            }
+        while self.at.epoch == begin.epoch && !interrupted {
+            let left = in_epoch - self.at.position;
+            self.make_steps(left.min(self.engine.steps_at_once() as u64));
             self.engine.train(&self.train.data, &self.steps)?;
-            self.step += count;
+            self.advance(self.steps.len() as u64);
             self.engine.reports(&mut self.reports)?;
-            interrupted = self.take_training_reports(first_step, &mut sum, &mut observe)?;
+            interrupted = self.take_training_reports(begin, &mut sum, &mut observe)?;
         }
         // Losses are taken before the step that they lead to, so the last step's parameters still
         // have to show theirs: on the validation rows, or else on a batch of the training rows.
@@ -196,25 +217,26 @@ impl<E: Engine> Trainer<E> {
         given?;
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
-        interrupted |= self.take_training_reports(first_step, &mut sum, &mut observe)?;
+        interrupted |= self.take_training_reports(begin, &mut sum, &mut observe)?;
         let shown = take_sum(&mut self.reports);
         if !shown.is_finite() {
-            return Err(self.go_back(first_step, self.step, shown.loss()));
+            return Err(self.go_back(begin, self.at.step, shown.loss()));
         }
         self.engine.keep(Keep::LastGood);
-        self.epoch += 1;
+        // Part of an epoch ends it too.
+        self.at = Place { epoch: begin.epoch + 1, position: 0, ..self.at };
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
-        let lr = self.lr(self.step.max(1) - 1);
+        let lr = self.lr(self.at.step.max(1) - 1);
         // Part of an epoch tells less than the epochs that it would be compared with.
         let plateau = self.engine.plan().options().plateau.filter(|_| !interrupted);
         if let Some(plateau) = plateau {
             self.plateau.observe(&plateau, watched(&plateau, &sum, validation));
         }
         let stop = self.stops(validation);
-        let ends = stop || interrupted || self.epoch == self.engine.plan().options().epochs;
+        let ends = stop || interrupted || self.at.epoch == self.engine.plan().options().epochs;
         Ok(EpochReport {
-            epoch: self.epoch,
-            step: self.step,
+            epoch: self.at.epoch,
+            step: self.at.step,
             lr,
             train: sum,
             validation,
@@ -229,17 +251,11 @@ impl<E: Engine> Trainer<E> {
     /// Trains so many steps, over as many epochs as they take, with nothing in between, and waits for
     /// them: what a measurement of the engine alone times.
     pub(crate) fn run_steps(&mut self, steps: u64) -> Result<()> {
-        let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
-        let end = self.step + steps;
-        while self.step < end {
-            let count = (end - self.step).min(self.engine.steps_at_once() as u64);
-            self.steps.clear();
-            for number in self.step + 1..=self.step + count {
-                let step = self.make_step(number, (number - 1) % in_epoch);
-                self.steps.push(step);
-            }
+        let end = self.at.step + steps;
+        while self.at.step < end {
+            self.make_steps((end - self.at.step).min(self.engine.steps_at_once() as u64));
             self.engine.train(&self.train.data, &self.steps)?;
-            self.step += count;
+            self.advance(self.steps.len() as u64);
             self.engine.reports(&mut self.reports)?;
             self.reports.clear();
         }
@@ -254,7 +270,7 @@ impl<E: Engine> Trainer<E> {
         let options = self.engine.plan().options().early_stopping;
         let (Some(options), Some(validation)) = (options, validation) else { return false };
         let Evaluation { loss, score, .. } = validation;
-        let verdict = self.best.observe(&options, self.epoch, loss, score.value());
+        let verdict = self.best.observe(&options, self.at.epoch, loss, score.value());
         if verdict == Verdict::Improved {
             self.engine.keep(Keep::Best);
         }
@@ -307,16 +323,32 @@ impl<E: Engine> Trainer<E> {
         self.with_average(|engine| engine.predict(inputs))
     }
 
-    /// Step `number`, at `position` of the epoch under way.
+    /// Makes the next `count` steps.
+    fn make_steps(&mut self, count: u64) {
+        self.steps.clear();
+        for ahead in 0..count {
+            let step = self.make_step(ahead);
+            self.steps.push(step);
+        }
+    }
+
+    /// Takes note of so many steps done.
+    fn advance(&mut self, steps: u64) {
+        let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
+        self.at = self.at.after(steps, in_epoch);
+    }
+
+    /// The step that has `ahead` others between it and those done.
     #[expect(clippy::cast_possible_truncation, reason = "both are below the number of rows")]
-    fn make_step(&mut self, number: u64, position: u64) -> Step {
-        let factor = self.factor(number - 1);
+    fn make_step(&mut self, ahead: u64) -> Step {
         let options = self.engine.plan().options();
         let rows = self.train.rows;
-        let first = position * options.batch_size as u64;
+        let at = self.at.after(ahead, options.steps_per_epoch(rows));
+        let number = at.step + 1;
+        let first = at.position * options.batch_size as u64;
         let batch = (u64::from(rows) - first).min(options.batch_size as u64) as u32;
         let first = first as u32;
-        let order = Order::new(options.sampling, options.seed, self.epoch, number);
+        let order = Order::new(self.train.sampling, options.seed, at.epoch, number);
         // What the batch's rows count.
         let count: f64 = match &self.train.row_weights {
             Some(weights) => (0..batch)
@@ -332,7 +364,7 @@ impl<E: Engine> Trainer<E> {
             // Without a row that counts there is nothing to learn: no gradient, instead of 0/0.
             loss_scale: if count > 0.0 { count.recip() } else { 0.0 },
             dropout_key: Step::dropout_key(options.seed, number),
-            update: self.updates.at(number, factor),
+            update: self.updates.at(number, self.factor(at.step)),
             insight: options.insight_every.is_some_and(|every| number.is_multiple_of(every)),
         }
     }
@@ -353,7 +385,7 @@ impl<E: Engine> Trainer<E> {
     /// reports of evaluations. Says whether `observe` broke off.
     fn take_training_reports(
         &mut self,
-        first_step: u64,
+        begin: Place,
         sum: &mut Metrics,
         observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<bool> {
@@ -368,7 +400,7 @@ impl<E: Engine> Trainer<E> {
             }
             *sum += report.metrics;
             broke |= observe(&Progress {
-                epoch: self.epoch + 1,
+                epoch: begin.epoch + 1,
                 step,
                 rows: sum.rows,
                 loss: sum.loss(),
@@ -383,16 +415,16 @@ impl<E: Engine> Trainer<E> {
             self.engine.finish()?;
             self.engine.reports(&mut self.reports)?;
             self.reports.clear();
-            return Err(self.go_back(first_step, step, loss));
+            return Err(self.go_back(begin, step, loss));
         }
         Ok(broke)
     }
 
     /// Goes back to the beginning of the epoch, and says at which step the loss went bad.
-    fn go_back(&mut self, first_step: u64, step: u64, loss: f64) -> Error {
+    fn go_back(&mut self, begin: Place, step: u64, loss: f64) -> Error {
         self.engine.restore(Keep::LastGood);
-        self.step = first_step;
-        Error::Diverged { step, epoch: self.epoch + 1, loss }
+        self.at = begin;
+        Error::Diverged { step, epoch: begin.epoch + 1, loss }
     }
 }
 

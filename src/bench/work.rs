@@ -47,6 +47,7 @@ impl Work {
         let outputs = rows * plan.mlp().out_features();
         let targets = rows * plan.target_width();
         Some(match kernel {
+            "sample" if place == "targets" => Self::of(0, 2 * targets),
             "sample" => Self::of(0, 2 * rows * plan.mlp().in_features()),
             "cross_entropy" | "loss_elementwise" => Self::of(6 * outputs, 2 * outputs + targets),
             "gradient_norm" => Self::of(2 * plan.trained_len(), plan.trained_len()),

@@ -353,6 +353,7 @@ impl<T: Real> Engine for CpuEngine<T> {
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_arena(&self.plan, parameters)?;
         self.parameters = cast(parameters);
+        self.kept[Keep::LastGood as usize][0].copy_from_slice(&self.parameters);
         self.weights_are_current = false;
         Ok(())
     }

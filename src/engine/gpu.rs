@@ -1,19 +1,31 @@
 //! The engine that runs the kernels on a wgpu device.
 
+mod arrival;
 pub(crate) mod buffers;
 mod device;
 mod flights;
 mod forms;
+mod generator;
+mod guest;
+mod host_rows;
+mod luggage;
+mod module;
 pub(crate) mod pipeline;
 mod probe;
 pub(crate) mod program;
 pub(crate) mod readback;
+mod recordings;
 #[cfg(test)]
 pub(crate) mod rig;
 pub(crate) mod scope;
+mod slots;
 pub(crate) mod timer;
 
 pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
+pub use generator::Generator;
+pub use host_rows::{HostRows, RowFormat};
+pub use module::Module;
+pub use recordings::StepMetrics;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,14 +34,16 @@ use super::cpu::evaluation_steps;
 use super::{Engine, Keep, Part, Report, Step, check_arena, check_data, rows_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::ops::step::StepUniform;
 use crate::plan::{Plan, bytes};
-use buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, SLOTS, bytes_of, storage};
-use flights::{Entry, Flights, MAX_PARTS, Measured};
+use buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of, storage, whole};
+use flights::{Flights, MAX_PARTS};
 use forms::Abilities;
+use luggage::{Entry, METRICS_STAGED, Measured};
 use pipeline::{Checks, Pipelines};
-use program::{Builder, Feed, Program, word};
+use program::{Builder, Feed, Program, Rows};
+use recordings::Recordings;
 use scope::in_scope;
+use slots::Slots;
 
 /// Trains and evaluates on a wgpu device.
 ///
@@ -54,16 +68,23 @@ pub struct GpuEngine {
     pipelines: Pipelines,
     abilities: Abilities,
     program: Program,
+    slots: Slots,
     flights: Flights,
-    /// Next slot of the step ring.
-    head: u32,
-    /// Scalars of one submission's steps, on their way to the ring.
-    scratch: Vec<u8>,
+    recordings: Recordings,
     /// Reused by every submission.
     parts: Vec<(Step, Part)>,
     stats: GpuStats,
     /// Marks the data sets that were uploaded to this engine.
     identity: Arc<()>,
+}
+
+/// What a host app may bring along for the engine.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct GpuOptions {
+    /// Where the driver's compiler finds and leaves compiled kernels, on devices with the feature
+    /// `PIPELINE_CACHE`. It stays the host's, who stores its data. Default: none.
+    pub pipeline_cache: Option<wgpu::PipelineCache>,
 }
 
 /// What the engine has asked of the device so far.
@@ -88,45 +109,80 @@ pub struct GpuData {
     rows: usize,
     /// Whether each row's targets are followed by its weight.
     weighted: bool,
+    /// Whether a function of the host app makes the rows.
+    pub(crate) generated: bool,
     /// The engine whose buffers `feed` writes.
     owner: Arc<()>,
 }
 
+impl GpuData {
+    /// Rows of the data set.
+    #[must_use]
+    pub fn row_count(&self) -> u32 {
+        program::word(self.rows)
+    }
+}
+
 impl GpuEngine {
     /// Allocates everything the plan says and initialises the parameters. Kernels are compiled when the
-    /// first data set is uploaded, all at the same time.
+    /// first data set arrives, all at the same time, or before that by [`prepare`](Self::prepare).
     ///
     /// # Errors
     /// [`Error::Limit`] if a buffer or dispatch exceeds the device's limits; [`Error::Device`] if
     /// the driver refuses all the same.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: Plan) -> Result<Self> {
+        Self::with_options(device, queue, plan, &GpuOptions::default())
+    }
+
+    /// As [`new`](Self::new), with what a host app may bring along.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_options(
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        plan: Plan,
+        options: &GpuOptions,
+    ) -> Result<Self> {
         plan.check_limits(&device.limits())?;
         let abilities = Abilities::of(device);
         let during = "preparing the training";
-        let (buffers, pipelines, program, flights) = in_scope(device, during, || {
+        let (buffers, pipelines, program, flights, recordings) = in_scope(device, during, || {
             let buffers = Buffers::new(device, queue, &plan);
             let mut pipelines = Pipelines::new(device, Checks::Off);
+            pipelines.cache = options.pipeline_cache.clone();
             let builder = Builder::new(&plan, &buffers, &mut pipelines, abilities);
             let program = Program::new(builder);
             let insight_bytes = program.insight.as_ref().map(wgpu::Buffer::size);
             let flights = Flights::new(device, &plan, insight_bytes);
-            (buffers, pipelines, program, flights)
+            let recordings = Recordings::new(device, queue, &plan);
+            (buffers, pipelines, program, flights, recordings)
         })?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
+            slots: Slots::new(queue, &buffers.steps),
             plan,
             buffers,
             pipelines,
             abilities,
             program,
             flights,
-            head: 0,
-            scratch: vec![0; MAX_PARTS * SLOT_STRIDE as usize],
+            recordings,
             parts: Vec::with_capacity(MAX_PARTS),
             stats: GpuStats::default(),
             identity: Arc::new(()),
         })
+    }
+
+    /// Compiles the kernels that don't depend on a data set: up to a second for each on software
+    /// adapters, as many at a time as there are threads. The engine can be made and prepared on a
+    /// thread of its own, while the host app draws its first frames.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the driver can't compile one.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.pipelines.compile()
     }
 
     /// Counts of what was asked of the device.
@@ -179,48 +235,46 @@ impl GpuEngine {
                 buffer
             };
             let builder = Builder::new(plan, buffers, pipelines, *abilities);
-            Feed::new(builder, &array("inputs", inputs), &array("targets", targets))
+            let (inputs, targets) = (array("inputs", inputs), array("targets", targets));
+            let dense = |buffer| Rows::Dense(whole(buffer));
+            Feed::new(builder, Vec::new(), &dense(&inputs), &dense(&targets))
         })?;
         pipelines.compile()?;
-        Ok(GpuData { feed, rows, weighted, owner: Arc::clone(&self.identity) })
+        Ok(self.data(feed, rows, weighted))
     }
 
-    /// Writes the scalars of parts of steps to the ring; their slots are those from the returned one
-    /// on.
-    fn write_steps(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> u32 {
-        let count = word(parts.len());
-        if self.head + count > SLOTS {
-            self.head = 0;
-        }
-        let first = self.head;
-        let stride = SLOT_STRIDE as usize;
-        for ((slot, (step, part)), bytes) in
-            (first..).zip(parts).zip(self.scratch.chunks_exact_mut(stride))
-        {
-            let uniform = StepUniform::new(step, *part, word(data.rows), data.weighted, slot);
-            bytes[..size_of::<StepUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
-        }
-        let offset = u64::from(first * SLOT_STRIDE);
-        self.queue.write_buffer(&self.buffers.steps, offset, &self.scratch[..parts.len() * stride]);
-        self.head += count;
-        first
+    fn data(&self, feed: Feed, rows: usize, weighted: bool) -> GpuData {
+        GpuData { feed, rows, weighted, generated: false, owner: Arc::clone(&self.identity) }
     }
 
-    /// Submits at most [`MAX_PARTS`] parts of training steps or of an evaluation, of which the last
-    /// alone may be measured.
-    fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
-        if !Arc::ptr_eq(&data.owner, &self.identity) {
-            return Err(Error::Shape {
-                what: "data set".into(),
-                expected: "one that was uploaded to this engine".into(),
-                got: "one of another engine".into(),
-            });
+    /// Writes the scalars of parts that are submitted next; their slots are those from the returned
+    /// one on.
+    fn write_steps(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<u32> {
+        self.slots.write(parts, data.rows, data.weighted).ok_or(Error::Pending { slots: SLOTS })
+    }
+
+    /// Refuses data sets of other engines.
+    pub(crate) fn check_owner(&self, data: &GpuData) -> Result<()> {
+        if Arc::ptr_eq(&data.owner, &self.identity) {
+            return Ok(());
         }
-        let (mut luggage, waited) = self.flights.take_idle()?;
-        self.stats.throttles += u64::from(waited);
-        let first = self.write_steps(data, parts);
-        let mut encoder = self.encoder("wgrad.steps");
-        let mut pass = compute_pass(&mut encoder);
+        Err(Error::Shape {
+            what: "data set".into(),
+            expected: "one that was uploaded to this engine".into(),
+            got: "one of another engine".into(),
+        })
+    }
+
+    /// Records parts of training steps or of an evaluation, whose scalars are in the slots from `first`
+    /// on, and what their metrics will be of.
+    fn record(
+        &mut self,
+        pass: &mut wgpu::ComputePass<'_>,
+        data: &GpuData,
+        first: u32,
+        parts: &[(Step, Part)],
+        mut entries: Option<&mut Vec<Entry>>,
+    ) {
         for (slot, (step, part)) in (first..).zip(parts) {
             let program = &self.program;
             let update = match (step.is_training() && part.is_last, step.insight) {
@@ -229,28 +283,36 @@ impl GpuEngine {
                 (true, true) => program.measured_update.as_slice(),
             };
             for dispatch in program.of_part(&data.feed, step.is_training(), update) {
-                dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
+                dispatch.record(pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
             }
-            luggage.entries.push(Entry {
-                step: step.reported(),
-                rows: part.rows,
-                groups: data.feed.metrics_groups(part.rows),
-                ends: part.is_last,
-            });
+            if let Some(entries) = &mut entries {
+                entries.push(Entry {
+                    step: step.reported(),
+                    rows: part.rows,
+                    groups: data.feed.metrics_groups(part.rows),
+                    ends: part.is_last,
+                });
+            }
         }
+    }
+
+    /// Submits at most [`MAX_PARTS`] parts of training steps or of an evaluation, of which the last
+    /// alone may be measured.
+    fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
+        self.check_owner(data)?;
+        let (mut luggage, waited) = self.flights.take_idle()?;
+        self.stats.throttles += u64::from(waited);
+        let first = self.write_steps(data, parts)?;
+        let mut encoder = self.encoder("wgrad.steps");
+        let mut pass = compute_pass(&mut encoder);
+        self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
         drop(pass);
-        encoder.copy_buffer_to_buffer(
-            &self.buffers.ring,
-            u64::from(first) * METRICS_BYTES,
-            &luggage.staging,
-            0,
-            parts.len() as u64 * METRICS_BYTES,
-        );
+        luggage.pack(&mut encoder, &self.buffers.ring, first);
         let measured = parts.last().filter(|(step, part)| step.insight && part.is_last);
         if let (Some((step, _)), Some(from)) = (measured, &self.program.insight) {
-            let offset = flights::METRICS_STAGED;
-            encoder.copy_buffer_to_buffer(from, 0, &luggage.staging, offset, from.size());
+            let staging = &luggage.staging;
+            encoder.copy_buffer_to_buffer(from, 0, staging, METRICS_STAGED, from.size());
             luggage.measured = Some(Measured { step: step.number, update: step.update });
         }
         let submission = self.queue.submit([encoder.finish()]);
@@ -271,7 +333,7 @@ impl GpuEngine {
         let parts: Vec<(Step, Part)> = evaluation_steps(&self.plan, rows)
             .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
             .collect();
-        let first_slot = self.write_steps(&data, &parts);
+        let first_slot = self.write_steps(&data, &parts)?;
         let output = &self.buffers.activations[self.buffers.activations.len() - 1];
         let mut encoder = self.encoder("wgrad.predict");
         let mut first = 0;
@@ -401,18 +463,19 @@ impl Engine for GpuEngine {
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_arena(&self.plan, parameters)?;
-        self.queue.write_buffer(&self.buffers.parameters, 0, bytemuck::cast_slice(parameters));
+        let Buffers { parameters: trained, kept, .. } = &self.buffers;
+        for buffer in [trained, &kept[Keep::LastGood as usize].parameters] {
+            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
+        }
         Ok(())
     }
 
     fn swap_average(&mut self) {
-        let Buffers { parameters, averages: Some([averages, swap]), .. } = &self.buffers else {
+        if self.buffers.averages.is_none() {
             return;
-        };
+        }
         let mut encoder = self.encoder("wgrad.swap_average");
-        copy(&mut encoder, parameters, swap);
-        copy(&mut encoder, averages, parameters);
-        copy(&mut encoder, swap, averages);
+        self.encode_swap_average(&mut encoder);
         self.queue.submit([encoder.finish()]);
         self.stats.submissions += 1;
     }

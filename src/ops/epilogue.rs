@@ -51,6 +51,9 @@ impl Epilogue {
     /// The choices of every kernel that has an epilogue; others of its own come behind.
     pub(crate) const CHOICES: &'static [Choice] = &[Self::ACTIVATION, Self::DROPOUT];
 
+    /// Y = Z.
+    pub(crate) const NONE: Self = Self { activation: Activation::Identity, dropout: None };
+
     pub(crate) const fn of(stage: &Stage) -> Self {
         Self { activation: stage.activation, dropout: stage.dropout }
     }

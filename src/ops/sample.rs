@@ -1,8 +1,10 @@
-//! The rows of a batch, gathered from the data set.
+//! The rows of a batch, copied from the data set.
 
 use super::step::StepUniform;
 use super::{WORKGROUP, wgsl};
-use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+use crate::engine::kernel::{
+    Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
+};
 use crate::real::Real;
 use crate::sampler::Order;
 
@@ -12,22 +14,23 @@ pub(crate) const SAMPLE: Kernel = Kernel {
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<SampleShape>("shape"),
-        read("inputs"),
-        read_write("batch_inputs"),
+        read("source"),
+        read_write("batch"),
         read_write("rows"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
-    choices: &[],
+    choices: &[Choice::codes::<5>("FORMAT")],
 };
 
 uniform_struct! {
-    /// Columns of the data set.
-    SampleShape { in_features: u32, } pad 3
+    /// How the rows of the data set lie, in numbers.
+    SampleShape { columns: u32, offset: u32, stride: u32, } pad 1
 }
 
 impl SampleShape {
-    pub(crate) fn new(in_features: u32) -> Self {
-        Self { in_features, ..Self::default() }
+    /// Rows of so many columns, the first from number `offset` on, each `stride` behind the other.
+    pub(crate) fn new(columns: u32, offset: u32, stride: u32) -> Self {
+        Self { columns, offset, stride, ..Self::default() }
     }
 
     /// One workgroup per row.

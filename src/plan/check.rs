@@ -123,15 +123,11 @@ impl Plan {
         })
     }
 
-    /// Refuses a plan whose buffers or dispatches exceed a device's limits.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] names the buffer, what it needs, the limit and the batch size that would
-    /// fit.
-    pub fn check_limits(&self, limits: &wgpu::Limits) -> Result<()> {
+    /// What each large buffer is, its bytes, and for how many rows of a batch, if it depends on them.
+    fn largest_buffers(&self) -> impl Iterator<Item = (String, u64, Option<u64>)> {
         let rows = self.capacity as u64;
         let arena = ("the parameter arena".to_owned(), self.arena_len as u64 * F32, None);
-        let stages = self.stages.iter().map(|s| {
+        let stages = self.stages.iter().map(move |s| {
             let needed = s.activation_len(self.capacity) as u64 * F32;
             (format!("layer {}'s activations for {rows} rows", s.layer), needed, Some(rows))
         });
@@ -144,13 +140,35 @@ impl Plan {
             rows * in_features as u64 * F32,
             Some(rows),
         );
+        std::iter::once(arena).chain(measured).chain(stages).chain([input])
+    }
+
+    /// The limits that a device needs: wgpu's defaults, with larger buffers where the net asks for
+    /// them. A data set that is uploaded, or bound, may need more.
+    #[must_use]
+    pub fn required_limits(&self) -> wgpu::Limits {
+        let largest = self.largest_buffers().map(|(_, needed, _)| needed).fold(0, u64::max);
+        let defaults = wgpu::Limits::default();
+        wgpu::Limits {
+            max_buffer_size: defaults.max_buffer_size.max(largest),
+            max_storage_buffer_binding_size: defaults
+                .max_storage_buffer_binding_size
+                .max(largest.next_multiple_of(4)),
+            ..defaults
+        }
+    }
+
+    /// Refuses a plan whose buffers or dispatches exceed a device's limits.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] names the buffer, what it needs, the limit and the batch size that would
+    /// fit.
+    pub fn check_limits(&self, limits: &wgpu::Limits) -> Result<()> {
         let bindings = [
             ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
             ("max_buffer_size", limits.max_buffer_size),
         ];
-        for (what, needed, rows) in
-            std::iter::once(arena).chain(measured).chain(stages).chain([input])
-        {
+        for (what, needed, rows) in self.largest_buffers() {
             for (limit_name, limit) in bindings {
                 if needed <= limit {
                     continue;
@@ -163,6 +181,7 @@ impl Plan {
                 return Err(Error::Limit { what, needed, limit_name, limit, remedy });
             }
         }
+        let rows = self.capacity as u64;
         let groups = limits.max_compute_workgroups_per_dimension;
         let defaults = || ": open the device with wgpu's default limits".to_owned();
         let counts = [

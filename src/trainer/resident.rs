@@ -5,12 +5,15 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::loss::Loss;
 use crate::plan::Plan;
+use crate::sampler::Sampling;
 
 /// A data set on the engine with what the host needs to know of it.
 #[derive(Debug)]
 pub(super) struct Resident<D> {
     pub data: D,
     pub rows: u32,
+    /// How training walks them.
+    pub sampling: Sampling,
     /// What each row counts in the loss, with its class; `None` if all count 1.
     pub row_weights: Option<Vec<f32>>,
     /// Σ (t − mean t)² over rows and outputs, for R².
@@ -21,10 +24,12 @@ pub(super) struct Resident<D> {
 pub(super) fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
     let width = data.targets().width();
     let row_weights = row_weights(engine.plan(), data);
+    let sampling = engine.plan().options().sampling;
     Ok(Resident {
         row_weights,
         data: engine.upload(data)?,
         rows: data.rows() as u32,
+        sampling,
         target_squares: squares_about_the_mean(&data.targets().to_f32(), width),
     })
 }

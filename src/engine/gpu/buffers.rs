@@ -42,7 +42,7 @@ pub(crate) struct Buffers {
     /// Statistics and sums of each stage that is a norm.
     pub norms: Vec<Option<NormBuffers>>,
     pub errors: [wgpu::Buffer; 2],
-    /// The batch's inputs, where no linear layer gathers them.
+    /// The batch's inputs, where they are copied and not gathered from a data set.
     pub batch_inputs: wgpu::Buffer,
     /// Where in the data set the batch's rows are.
     pub rows: wgpu::Buffer,
@@ -112,9 +112,10 @@ impl Buffers {
             norms: plan.stages().iter().map(norm).collect(),
             errors: ["errors[0]", "errors[1]"]
                 .map(|name| storage(name, rows * plan.widest_output())),
+            // Kernels read whole vectors of four.
             batch_inputs: storage(
                 "batch_inputs",
-                if plan.gathers() { 1 } else { rows * plan.mlp().in_features() },
+                (rows * plan.mlp().in_features()).next_multiple_of(4),
             ),
             rows: storage("rows", rows),
             loss_weights: storage("loss_weights", plan.mlp().out_features()),
@@ -155,6 +156,14 @@ impl Buffers {
     pub(crate) fn filled(&self, name: &str, content: &[f32]) -> wgpu::Buffer {
         let buffer = storage(&self.device, name, content.len());
         self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
+        buffer
+    }
+
+    /// A storage buffer with the numbers from 0 on, as u32.
+    pub(crate) fn numbered(&self, name: &str, count: usize) -> wgpu::Buffer {
+        let buffer = storage(&self.device, name, count);
+        let numbers: Vec<u32> = (0..).take(count).collect();
+        self.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&numbers));
         buffer
     }
 

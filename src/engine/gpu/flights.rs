@@ -4,13 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::buffers::METRICS_BYTES;
+use super::luggage::Luggage;
 use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
-use crate::insight::{assemble, measured_tensors};
-use crate::ops::insight::{TENSOR_WORDS, parse};
-use crate::ops::loss::METRICS_GROUPS;
-use crate::optimizer::Update;
 use crate::plan::Plan;
 
 /// Submissions that may be under way at once: enough that the device never runs dry, few enough
@@ -18,10 +14,6 @@ use crate::plan::Plan;
 const MAX_FLIGHTS: usize = 4;
 /// Most parts of steps in one submission.
 pub(crate) const MAX_PARTS: usize = 64;
-/// Bytes of the metrics in a staging buffer; insights lie behind them.
-pub(crate) const METRICS_STAGED: u64 = MAX_PARTS as u64 * METRICS_BYTES;
-/// The same in words.
-const METRICS_WORDS: usize = MAX_PARTS * METRICS_GROUPS * 4;
 /// Parts of the first submission, before anything is measured.
 const FIRST_PARTS: usize = 4;
 /// How long after a submission's end its metrics may arrive: another thread may be held up on the way
@@ -30,35 +22,6 @@ const LATEST_CALLBACK: Duration = Duration::from_secs(10);
 /// What a submission should take. Desktops reset a GPU after about two seconds and feel sluggish
 /// after a few frames.
 const SUBMISSION_SECONDS: f64 = 0.02;
-
-/// What a submission takes along: where its metrics arrive, and what they are of.
-#[derive(Debug)]
-pub(crate) struct Luggage {
-    /// Room for the metrics of [`MAX_PARTS`] parts, and behind them for the insights of a step.
-    pub staging: wgpu::Buffer,
-    pub entries: Vec<Entry>,
-    /// The step whose insights are there, if any.
-    pub measured: Option<Measured>,
-}
-
-/// A part of a step whose metrics are on their way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    /// Number of the step; `None` in an evaluation.
-    pub step: Option<u64>,
-    pub rows: u32,
-    /// Workgroups that report on them.
-    pub groups: u32,
-    /// Whether it is the last part of its batch.
-    pub ends: bool,
-}
-
-/// A step whose insights are on their way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured {
-    pub step: u64,
-    pub update: Update<f64>,
-}
 
 /// One submission.
 #[derive(Debug)]
@@ -88,15 +51,7 @@ pub(crate) struct Flights {
 impl Flights {
     /// `insight_bytes` is what the insights of a step take, if any are wanted.
     pub(crate) fn new(device: &wgpu::Device, plan: &Plan, insight_bytes: Option<u64>) -> Self {
-        let luggage = |_| {
-            let staging = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("wgrad.metrics_staging"),
-                size: METRICS_STAGED + insight_bytes.unwrap_or(0),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            Luggage { staging, entries: Vec::with_capacity(MAX_PARTS), measured: None }
-        };
+        let luggage = |_| Luggage::new(device, insight_bytes.unwrap_or(0));
         Self {
             device: device.clone(),
             plan: plan.clone(),
@@ -205,13 +160,12 @@ impl Flights {
                     during: "reading the metrics back",
                     reason: format!("{e} (the device may be lost)"),
                 }),
-                _ => self.read(&luggage),
+                _ => luggage.read(&self.plan, &mut self.unfinished, &mut self.reports),
             };
             if read.is_ok() {
                 luggage.staging.unmap();
             }
-            luggage.entries.clear();
-            luggage.measured = None;
+            luggage.clear();
             self.idle.push(luggage);
             read?;
         }
@@ -220,34 +174,6 @@ impl Flights {
             let began = self.last_end.map_or(submitted, |end| end.max(submitted));
             self.adapt(now.duration_since(began).as_secs_f64(), parts);
             self.last_end = Some(now);
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, luggage: &Luggage) -> Result<()> {
-        let view = luggage.staging.get_mapped_range(..).map_err(|e| Error::Device {
-            during: "reading the metrics back",
-            reason: e.to_string(),
-        })?;
-        let words: &[u32] = bytemuck::cast_slice(&view);
-        let (metrics, insights) = words.split_at(METRICS_WORDS);
-        let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
-        for (entry, groups) in luggage.entries.iter().zip(sums.chunks_exact(METRICS_GROUPS)) {
-            let sums = groups[..entry.groups as usize]
-                .iter()
-                .fold([0.0; 4], |sum, group| std::array::from_fn(|i| sum[i] + f64::from(group[i])));
-            self.unfinished += Metrics::new(entry.rows, sums);
-            if entry.ends {
-                let metrics = std::mem::take(&mut self.unfinished);
-                self.reports.push(Report { step: entry.step, metrics, insight: None });
-            }
-        }
-        if let (Some(measured), Some(report)) = (luggage.measured, self.reports.last_mut()) {
-            let tensors = measured_tensors(&self.plan).count();
-            let (tensors, dead) = insights.split_at(tensors * TENSOR_WORDS);
-            let raw: Vec<_> = tensors.chunks_exact(TENSOR_WORDS).map(parse).collect();
-            let Measured { step, update } = measured;
-            report.insight = Some(Box::new(assemble(&self.plan, step, &update, &raw, dead)));
         }
         Ok(())
     }

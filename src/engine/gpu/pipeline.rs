@@ -35,6 +35,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct Pipelines {
     device: wgpu::Device,
     checks: Checks,
+    /// The host app's, if it has one.
+    pub cache: Option<wgpu::PipelineCache>,
     made: HashMap<(&'static str, Vec<u64>), Pipeline>,
     /// What is made but not compiled, with its choices.
     waiting: Vec<(Pipeline, Vec<f64>)>,
@@ -42,7 +44,8 @@ pub(crate) struct Pipelines {
 
 impl Pipelines {
     pub(crate) fn new(device: &wgpu::Device, checks: Checks) -> Self {
-        Self { device: device.clone(), checks, made: HashMap::new(), waiting: Vec::new() }
+        let (made, waiting) = (HashMap::new(), Vec::new());
+        Self { device: device.clone(), checks, cache: None, made, waiting }
     }
 
     /// The pipeline of a kernel for values of its choices, in the record's order. It runs when
@@ -64,12 +67,12 @@ impl Pipelines {
     /// # Panics
     /// If choices aren't those of a variant: a bug in this crate.
     pub(crate) fn compile(&mut self) -> Result<()> {
-        let (device, checks) = (&self.device, self.checks);
+        let (device, checks, cache) = (&self.device, self.checks, self.cache.as_ref());
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_par_iter().try_for_each(|(pipeline, choices)| {
             // Error scopes are a thread's own.
             let compiled = in_scope(device, "compiling a kernel", || {
-                pipeline.compile(device, &choices, checks)
+                pipeline.compile(device, &choices, checks, cache)
             })?;
             // Set here alone.
             let _ = pipeline.compiled.set(compiled);
@@ -78,8 +81,16 @@ impl Pipelines {
     }
 }
 
+/// A kernel's module with a part that the host app wrote.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostModule<'a> {
+    pub wgsl: &'a str,
+    /// Layout of the host's group 1, if it has one.
+    pub group: Option<&'a wgpu::BindGroupLayout>,
+}
+
 impl Pipeline {
-    fn new(device: &wgpu::Device, kernel: &'static Kernel) -> Self {
+    pub(crate) fn new(device: &wgpu::Device, kernel: &'static Kernel) -> Self {
         let label = format!("wgrad.{}", kernel.name);
         let entries: Vec<_> = (0_u32..)
             .zip(kernel.bindings)
@@ -102,25 +113,56 @@ impl Pipeline {
         device: &wgpu::Device,
         choices: &[f64],
         checks: Checks,
+        cache: Option<&wgpu::PipelineCache>,
     ) -> wgpu::ComputePipeline {
         let kernel = self.kernel;
-        let label = format!("wgrad.{}", kernel.name);
+        let module = shader_module(device, kernel, checks);
+        let constants = kernel.constants_for(choices);
+        self.create(device, &[Some(&self.layout)], &module, &constants, checks, cache)
+    }
+
+    /// The pipeline of a module with code of the host app in it: with all checks, unlike our own.
+    pub(crate) fn compile_host_module(
+        &self,
+        device: &wgpu::Device,
+        module: &HostModule<'_>,
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> wgpu::ComputePipeline {
+        let created = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&format!("wgrad.{}", self.kernel.name)),
+            source: wgpu::ShaderSource::Wgsl(module.wgsl.into()),
+        });
+        let both = [Some(&self.layout), module.group];
+        let layouts = if module.group.is_some() { &both[..] } else { &both[..1] };
+        self.create(device, layouts, &created, self.kernel.constants, Checks::On, cache)
+    }
+
+    fn create(
+        &self,
+        device: &wgpu::Device,
+        layouts: &[Option<&wgpu::BindGroupLayout>],
+        module: &wgpu::ShaderModule,
+        constants: &[(&str, f64)],
+        checks: Checks,
+        cache: Option<&wgpu::PipelineCache>,
+    ) -> wgpu::ComputePipeline {
+        let label = format!("wgrad.{}", self.kernel.name);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label),
-            bind_group_layouts: &[Some(&self.layout)],
+            bind_group_layouts: layouts,
             immediate_size: 0,
         });
         device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
-            module: &shader_module(device, kernel, checks),
+            module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &kernel.constants_for(choices),
+                constants,
                 // Every kernel writes its workgroup memory before it reads it.
                 zero_initialize_workgroup_memory: checks == Checks::On,
             },
-            cache: None,
+            cache,
         })
     }
 
@@ -174,7 +216,7 @@ fn binding_type(access: Access) -> wgpu::BindingType {
 
 fn shader_module(device: &wgpu::Device, kernel: &Kernel, checks: Checks) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(kernel.name),
+        label: Some(&format!("wgrad.{}", kernel.name)),
         source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
     };
     match checks {

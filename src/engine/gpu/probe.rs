@@ -33,7 +33,7 @@ impl GpuEngine {
         timer: &PassTimer,
     ) -> Result<f64> {
         let (step, part) = self.rehearsed_step(data);
-        let slot = self.write_steps(data, &[(step, part)]);
+        let slot = self.write_steps(data, &[(step, part)])?;
         timer.seconds(|pass| {
             for dispatch in self.of_step(data).skip(index).take(1) {
                 for _ in 0..times {

@@ -12,7 +12,7 @@ use super::pipeline::{Compiled, Pipeline, Pipelines};
 use crate::engine::kernel::{Grid, Kernel};
 use crate::ops::epilogue::Epilogue;
 use crate::plan::{Plan, Stage, TENSOR_ALIGN};
-pub(crate) use feed::Feed;
+pub(crate) use feed::{Feed, Rows, Source};
 
 /// One dispatch, ready to record. Its bind group has the step's slot as its one dynamic offset.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Dispatch {
     pub place: String,
     pipeline: Compiled,
     bind_group: wgpu::BindGroup,
+    /// Group 1, where the host app brought one.
+    host_group: Option<wgpu::BindGroup>,
     grid: Grid,
 }
 
@@ -38,7 +40,12 @@ impl Dispatch {
         let kernel = pipeline.kernel.name;
         let bind_group = pipeline.bind(device, &format!("wgrad.{kernel}[{place}]"), bindings);
         let pipeline = Compiled::clone(&pipeline.compiled);
-        Self { kernel, place: place.to_owned(), pipeline, bind_group, grid }
+        Self { kernel, place: place.to_owned(), pipeline, bind_group, host_group: None, grid }
+    }
+
+    /// With a bind group of the host app's as group 1.
+    pub(crate) fn with_host_group(self, host_group: Option<wgpu::BindGroup>) -> Self {
+        Self { host_group, ..self }
     }
 
     /// Records the dispatch for a batch of `rows` rows whose scalars are at `slot_offset`.
@@ -47,6 +54,9 @@ impl Dispatch {
         let Some(pipeline) = self.pipeline.get() else { unreachable!("compiled before it is run") };
         pass.set_pipeline(pipeline);
         pass.set_bind_group(0, &self.bind_group, &[slot_offset]);
+        if let Some(group) = &self.host_group {
+            pass.set_bind_group(1, group, &[]);
+        }
         pass.dispatch_workgroups(x, y, z);
     }
 }
@@ -54,6 +64,8 @@ impl Dispatch {
 /// What a step does apart from the data set: see [`Feed`] for the rest.
 #[derive(Debug)]
 pub(crate) struct Program {
+    /// Brings rows that lie in the engine's own batch buffer into the net.
+    pub enter: Vec<Dispatch>,
     /// Activations of all stages that the feed leaves.
     pub forward: Vec<Dispatch>,
     /// Gradients of all parameters that the feed leaves.
@@ -71,8 +83,9 @@ impl Program {
     pub(crate) fn new(mut builder: Builder<'_>) -> Self {
         let (measured_update, insight) = builder.measured_update().unzip();
         Self {
+            enter: builder.enter(),
             forward: builder.forward(),
-            backward: builder.backward(),
+            backward: builder.backward(None),
             update: builder.update(false),
             measured_update: measured_update.unwrap_or_default(),
             insight,

@@ -15,35 +15,63 @@ pub(crate) struct PassTimer {
     clock: Option<Clock>,
 }
 
-/// Two timestamps on their way to the host.
+/// The timestamps of a pass, on their way to the host.
 #[derive(Debug)]
-struct Clock {
+pub(crate) struct Clock {
     queries: wgpu::QuerySet,
-    resolved: wgpu::Buffer,
+    /// The two timestamps, in ticks, as numbers of 64 bits.
+    pub resolved: wgpu::Buffer,
     /// Seconds of a tick.
     tick: f64,
+}
+
+/// Bytes of the two timestamps of a pass.
+pub(crate) const TIMESTAMPS: u64 = 2 * wgpu::QUERY_SIZE as u64;
+
+impl Clock {
+    /// The device's own clock, if it was opened with timestamps.
+    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Option<Self> {
+        device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Self {
+            queries: device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("wgrad.timer"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2,
+            }),
+            resolved: device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("wgrad.timer"),
+                size: TIMESTAMPS,
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            }),
+            tick: 1e-9 * f64::from(queue.get_timestamp_period()),
+        })
+    }
+
+    /// Where a pass leaves its timestamps.
+    pub(crate) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.queries,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        }
+    }
+
+    /// Behind the pass: brings its timestamps to `resolved`.
+    pub(crate) fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
+    }
+
+    /// Seconds between two timestamps; some drivers leave both at 0.
+    #[expect(clippy::cast_precision_loss, reason = "a pass has far fewer than 2⁵² ticks")]
+    pub(crate) fn seconds(&self, [begin, end]: [u64; 2]) -> f64 {
+        end.wrapping_sub(begin) as f64 * self.tick
+    }
 }
 
 impl PassTimer {
     /// Takes the device's timestamps if it was opened with them.
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
-        let has_clock = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        let clock = in_scope(device, "preparing to measure", || {
-            has_clock.then(|| Clock {
-                queries: device.create_query_set(&wgpu::QuerySetDescriptor {
-                    label: Some("wgrad.timer"),
-                    ty: wgpu::QueryType::Timestamp,
-                    count: 2,
-                }),
-                resolved: device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("wgrad.timer"),
-                    size: 2 * wgpu::QUERY_SIZE as u64,
-                    usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                    mapped_at_creation: false,
-                }),
-                tick: 1e-9 * f64::from(queue.get_timestamp_period()),
-            })
-        })?;
+        let clock = in_scope(device, "preparing to measure", || Clock::new(device, queue))?;
         Ok(Self { device: device.clone(), queue: queue.clone(), clock })
     }
 
@@ -52,17 +80,13 @@ impl PassTimer {
     pub(crate) fn seconds(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Result<f64> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("wgrad.timer") };
         let mut encoder = self.device.create_command_encoder(&descriptor);
-        let timestamp_writes = self.clock.as_ref().map(|clock| wgpu::ComputePassTimestampWrites {
-            query_set: &clock.queries,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
-        });
+        let timestamp_writes = self.clock.as_ref().map(Clock::writes);
         record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("wgrad.timer"),
             timestamp_writes,
         }));
         if let Some(clock) = &self.clock {
-            encoder.resolve_query_set(&clock.queries, 0..2, &clock.resolved, 0);
+            clock.resolve(&mut encoder);
         }
         let start = Instant::now();
         let submission = self.queue.submit([encoder.finish()]);
@@ -72,9 +96,8 @@ impl PassTimer {
         let Some(clock) = &self.clock else { return Ok(waited) };
         let words = download(&self.device, &self.queue, &clock.resolved)?;
         let ticks =
-            |at: usize| u64::from(words[at].to_bits()) | u64::from(words[at + 1].to_bits()) << 32;
-        #[expect(clippy::cast_precision_loss, reason = "a pass has far fewer than 2⁵² ticks")]
-        let seconds = ticks(2).wrapping_sub(ticks(0)) as f64 * clock.tick;
+            |at: usize| u64::from(words[at + 1].to_bits()) << 32 | u64::from(words[at].to_bits());
+        let seconds = clock.seconds([ticks(0), ticks(2)]);
         // Some drivers leave timestamps at 0, and no pass takes longer than it was waited for.
         Ok(if seconds > 0.0 && seconds <= waited { seconds } else { waited })
     }

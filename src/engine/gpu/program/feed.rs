@@ -17,21 +17,49 @@ pub(crate) struct Feed {
     pub leave: Vec<Dispatch>,
 }
 
+/// Inputs or targets of a data set.
+#[derive(Debug)]
+pub(crate) enum Rows<'a> {
+    /// f32 (rows × columns) without gaps: found by the row's number.
+    Dense(wgpu::BufferBinding<'a>),
+    /// Those of the batch, which a dispatch before has left in a buffer in the batch's order.
+    Batch(&'a wgpu::Buffer),
+}
+
+/// Rows in a buffer, and how [`SAMPLE`] reads them.
+#[derive(Debug)]
+pub(crate) struct Source<'a> {
+    pub binding: wgpu::BufferBinding<'a>,
+    pub shape: SampleShape,
+    /// The kernel's choice.
+    pub format: u32,
+}
+
 impl Feed {
-    /// Binds the inputs (rows × `in_features`) and targets (rows × the plan's target width, each row
-    /// perhaps followed by its weight) of a data set.
+    /// Binds inputs (rows × `in_features`) and targets (rows × the plan's target width, each row
+    /// perhaps followed by its weight). `fill` is what leaves batches where they are read.
     pub(crate) fn new(
         mut builder: Builder<'_>,
-        inputs: &wgpu::Buffer,
-        targets: &wgpu::Buffer,
+        fill: Vec<Dispatch>,
+        inputs: &Rows<'_>,
+        targets: &Rows<'_>,
     ) -> Self {
         let loss = builder.loss(targets);
-        if !builder.plan.gathers() {
-            return Self { enter: vec![builder.sample(inputs)], loss, leave: Vec::new() };
+        let (mut enter, mut leave) = (fill, Vec::new());
+        if builder.plan.gathers() {
+            let (source, gathered) = match inputs {
+                Rows::Dense(binding) => (binding.clone(), true),
+                Rows::Batch(buffer) => (whole(buffer), false),
+            };
+            enter.push(builder.linear_forward(0, source.clone(), gathered));
+            // Where nothing before it is trained, the first layer's gradient is the last of all.
+            leave = builder.weight_gradient(0, builder.gradient_of(0), source, gathered);
+        } else if let Rows::Dense(binding) = inputs {
+            let columns = word(builder.plan.mlp().in_features());
+            let shape = SampleShape::new(columns, 0, columns);
+            let source = Source { binding: binding.clone(), shape, format: 0 };
+            enter.push(builder.sample(&source, &builder.buffers.batch_inputs, "data"));
         }
-        // Where nothing before it is trained, the first layer's gradient is the last of all.
-        let leave = builder.weight_gradient(0, builder.gradient_of(0), whole(inputs), true);
-        let enter = vec![builder.linear_forward(0, whole(inputs), true)];
         Self { enter, loss, leave }
     }
 
@@ -42,21 +70,42 @@ impl Feed {
 }
 
 impl Builder<'_> {
-    /// Copies the batch's rows.
-    fn sample(&mut self, inputs: &wgpu::Buffer) -> Dispatch {
-        let buffers = self.buffers;
-        let shape = SampleShape::new(word(self.plan.mlp().in_features()));
-        let shape = buffers.uniform(&shape);
-        let bindings = [
-            ("shape", whole(&shape)),
-            ("inputs", whole(inputs)),
-            ("batch_inputs", whole(&buffers.batch_inputs)),
-            ("rows", whole(&buffers.rows)),
-        ];
-        self.dispatch(&SAMPLE, &[], "data", SampleShape::grid(), &bindings)
+    /// Brings rows that lie in the batch's own buffer into the net, where it doesn't begin there.
+    pub(super) fn enter(&mut self) -> Vec<Dispatch> {
+        let gathers = self.plan.gathers();
+        let inputs = whole(&self.buffers.batch_inputs);
+        // The kernel that every data set's first layer needs: it finds the rows in their order.
+        gathers.then(|| self.linear_forward(0, inputs, true)).into_iter().collect()
     }
 
-    fn loss(&mut self, targets: &wgpu::Buffer) -> Dispatch {
+    /// The gradient of the first layer's weight for rows that [`enter`](Self::enter) brought in.
+    pub(crate) fn leave(&mut self) -> Vec<Dispatch> {
+        if !self.plan.gathers() {
+            return Vec::new();
+        }
+        self.weight_gradient(0, self.gradient_of(0), whole(&self.buffers.batch_inputs), true)
+    }
+
+    /// Copies the batch's rows to the beginning of a buffer, as f32.
+    pub(crate) fn sample(
+        &mut self,
+        source: &Source<'_>,
+        batch: &wgpu::Buffer,
+        place: &str,
+    ) -> Dispatch {
+        let buffers = self.buffers;
+        let shape = buffers.uniform(&source.shape);
+        let bindings = [
+            ("shape", whole(&shape)),
+            ("source", source.binding.clone()),
+            ("batch", whole(batch)),
+            ("rows", whole(&buffers.rows)),
+        ];
+        let format = f64::from(source.format);
+        self.dispatch(&SAMPLE, &[format], place, SampleShape::grid(), &bindings)
+    }
+
+    fn loss(&mut self, targets: &Rows<'_>) -> Dispatch {
         let (plan, buffers) = (self.plan, self.buffers);
         let loss = &plan.options().loss;
         let (kernel, choices) = loss::kernel(loss);
@@ -64,11 +113,19 @@ impl Builder<'_> {
         let (outputs, width) = (word(plan.mlp().out_features()), word(plan.target_width()));
         let shape = LossShape::new(outputs, width, loss);
         let shape = buffers.uniform(&shape);
+        let in_order;
+        let (values, rows) = match targets {
+            Rows::Dense(binding) => (binding.clone(), &buffers.rows),
+            Rows::Batch(buffer) => {
+                in_order = buffers.numbered("batch_rows", plan.capacity());
+                (whole(buffer), &in_order)
+            }
+        };
         let bindings = [
             ("shape", whole(&shape)),
             ("prediction", buffers.input_of(stages)),
-            ("target_values", whole(targets)),
-            ("rows", whole(&buffers.rows)),
+            ("target_values", values),
+            ("rows", whole(rows)),
             ("weight", whole(&buffers.loss_weights)),
             ("gradient", whole(&buffers.errors[0])),
             ("metrics", whole(&buffers.ring)),

@@ -63,7 +63,7 @@ impl<'a> Builder<'a> {
         self.dispatch(kernel, &choices, &place, shape.forward_grid(form), &bindings)
     }
 
-    /// dZ of the stage before a linear one, from its own.
+    /// dZ of the stage before a linear one, from its own; for the first stage dL/dX of the net.
     pub(super) fn input_gradient(
         &mut self,
         index: usize,
@@ -74,14 +74,14 @@ impl<'a> Builder<'a> {
         let [weight, _] = self.tensors(index);
         let shape = self.linear_shape(index);
         let uniform = buffers.uniform(&shape);
-        let below = Epilogue::of(&plan.stages()[index - 1]);
+        let (below, kept) = self.below(index);
         let below_uniform = self.epilogue(&below, None);
         let bindings = [
             ("shape", whole(&uniform)),
             ("epilogue", whole(&below_uniform)),
             ("gradient_output", whole(gradient_output)),
             ("weight", buffers.parameter(weight)),
-            ("kept", buffers.kept(plan, index - 1)),
+            ("kept", kept),
             ("gradient_input", whole(gradient_input)),
         ];
         let form = self.batch_form(shape.in_features, shape.out_features);

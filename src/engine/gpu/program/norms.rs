@@ -99,14 +99,14 @@ impl<'a> Builder<'a> {
             let (kernel, grid) = (&NORM_BACKWARD_ROWS, shape.groups_grid(true));
             dispatches.push(self.dispatch(kernel, &choices, &place, grid, &rows));
         }
-        let below = Epilogue::of(&plan.stages()[index - 1]);
+        let (below, kept) = self.below(index);
         let below_uniform = self.epilogue(&below, None);
         let mut elements = common.to_vec();
         elements.extend([
             ("epilogue", whole(&below_uniform)),
             ("sums", whole(&norm_buffers.sums)),
             ("weight", weight),
-            ("kept", buffers.kept(plan, index - 1)),
+            ("kept", kept),
             ("gradient_input", whole(gradient_input)),
         ]);
         let ([activation, dropout], [per_row, affine]) = (below.choices(), choices);

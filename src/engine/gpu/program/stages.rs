@@ -41,14 +41,15 @@ impl<'a> Builder<'a> {
 
     /// Where dL/dZ of a stage arrives. The two gradient buffers take turns: one holds that of the
     /// stage at hand, the other gets that of the stage before; only passing on leaves it in place.
-    pub(super) fn gradient_of(&self, index: usize) -> &'a wgpu::Buffer {
+    pub(crate) fn gradient_of(&self, index: usize) -> &'a wgpu::Buffer {
         let behind = &self.plan.stages()[index + 1..];
         let turns = behind.iter().filter(|stage| !matches!(stage.op, StageOp::Pass)).count();
         &self.buffers.errors[turns % 2]
     }
 
-    /// Gradients of all parameters but those of the layer that gathers the batch's rows.
-    pub(super) fn backward(&mut self) -> Vec<Dispatch> {
+    /// Gradients of all parameters but those of the layer that gathers the batch's rows; with
+    /// `input_gradient` also dL/dX of the net, which arrives there.
+    pub(crate) fn backward(&mut self, input_gradient: Option<&wgpu::Buffer>) -> Vec<Dispatch> {
         let (plan, buffers) = (self.plan, self.buffers);
         let mut dispatches = Vec::new();
         let stages = plan.stages();
@@ -56,10 +57,11 @@ impl<'a> Builder<'a> {
             let last = stages.len() - 1;
             dispatches.push(self.epilogue_backward(last, self.gradient_of(last)));
         }
-        let first = plan.first_trained();
+        let first = if input_gradient.is_some() { 0 } else { plan.first_trained() };
         for (index, stage) in stages.iter().enumerate().skip(first).rev() {
             let gradient = self.gradient_of(index);
-            let below = (index > first).then(|| self.gradient_of(index - 1));
+            let below =
+                if index > first { Some(self.gradient_of(index - 1)) } else { input_gradient };
             match &stage.op {
                 StageOp::Linear { .. } => {
                     if index > 0 || !plan.gathers() {
@@ -82,6 +84,18 @@ impl<'a> Builder<'a> {
             }
         }
         dispatches
+    }
+
+    /// The epilogue that made a stage's input, which its gradient has to pass, and what the derivative is
+    /// computed from; for the first stage nothing, and anything as large as the input.
+    pub(super) fn below(&self, index: usize) -> (Epilogue, wgpu::BufferBinding<'a>) {
+        match index.checked_sub(1) {
+            None => (Epilogue::NONE, whole(&self.buffers.batch_inputs)),
+            Some(below) => {
+                let stage = &self.plan.stages()[below];
+                (Epilogue::of(stage), self.buffers.kept(self.plan, below))
+            }
+        }
     }
 
     /// Turns dL/dY of a stage into dL/dZ, in place.

@@ -1,0 +1,242 @@
+//! What the engine records into the host app's encoders. Nothing here submits, polls or waits.
+
+use std::time::Duration;
+
+use super::arrival::{Arrival, Outcome};
+use super::buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of};
+use super::flights::MAX_PARTS;
+use super::recordings::StepMetrics;
+use super::{GpuData, GpuEngine, compute_pass, copy};
+use crate::engine::cpu::evaluation_steps;
+use crate::engine::{Part, Step};
+use crate::error::{Error, Result};
+
+impl GpuEngine {
+    /// Records training steps, and says how many: fewer than given if too much is recorded that isn't
+    /// known to be done.
+    pub(crate) fn encode_steps(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        data: &GpuData,
+        steps: &[Step],
+    ) -> Result<usize> {
+        self.check_owner(data)?;
+        self.recordings.land()?;
+        let micro_batch = self.plan.options().rows_at_once();
+        let mut parts = std::mem::take(&mut self.parts);
+        let mut recorded = 0;
+        let mut result = Ok(());
+        while recorded < steps.len() {
+            parts.clear();
+            // Whole steps, so that each recording's metrics stand alone.
+            let mut count = 0;
+            for step in &steps[recorded..] {
+                let before = parts.len();
+                parts.extend(step.parts(micro_batch).map(|part| (*step, part)));
+                if parts.len() > MAX_PARTS {
+                    parts.truncate(before);
+                    break;
+                }
+                count += 1;
+            }
+            if count == 0 {
+                result = Err(self.too_many_parts());
+                break;
+            }
+            if !self.encode_parts(encoder, data, &parts) {
+                break;
+            }
+            recorded += count;
+        }
+        self.parts = parts;
+        result.map(|()| recorded)
+    }
+
+    fn too_many_parts(&self) -> Error {
+        let options = self.plan.options();
+        let (batch, micro) = (options.batch_size, options.rows_at_once());
+        Error::Limit {
+            what: format!("a batch of {batch} rows in parts of {micro}"),
+            needed: format!("{} parts", batch.div_ceil(micro)),
+            limit_name: "parts of a recorded step",
+            limit: MAX_PARTS.to_string(),
+            remedy: format!(": a micro_batch of {} would fit", batch.div_ceil(MAX_PARTS)),
+        }
+    }
+
+    /// Records at most [`MAX_PARTS`] parts of whole steps; false if there are no slots for them.
+    fn encode_parts(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        data: &GpuData,
+        parts: &[(Step, Part)],
+    ) -> bool {
+        let Some(first) = self.slots.write(parts, data.rows, data.weighted) else { return false };
+        let (arrival, ticket) = Arrival::new();
+        self.slots.hold(first, parts.len(), &arrival);
+        let mut baggage = self.recordings.take_idle();
+        encoder.push_debug_group("wgrad.steps");
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("wgrad.steps"),
+            timestamp_writes: baggage.as_ref().and_then(|baggage| baggage.timestamp_writes()),
+        });
+        let entries = baggage.as_mut().map(|baggage| &mut baggage.luggage.entries);
+        self.record(&mut pass, data, first, parts, entries);
+        drop(pass);
+        match baggage {
+            Some(baggage) => {
+                baggage.luggage.pack(encoder, &self.buffers.ring, first);
+                self.recordings.send(baggage, encoder, (arrival, ticket));
+            }
+            None => encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done)),
+        }
+        encoder.pop_debug_group();
+        true
+    }
+
+    /// How many steps of `parts` parts a budget pays for.
+    pub(crate) fn affordable(&mut self, budget: Duration, parts: usize) -> Result<u64> {
+        self.recordings.land()?;
+        Ok(self.recordings.affordable(budget, parts))
+    }
+
+    /// Takes note of what a step of `parts` parts took.
+    pub(crate) fn observe_step(&mut self, time: Duration, parts: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+        self.recordings.observe(time.as_secs_f64() / parts as f64);
+    }
+
+    /// What a step of `parts` parts takes, as far as is known.
+    pub(crate) fn step_time(&self, parts: usize) -> Option<Duration> {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+        let parts = parts as f64;
+        self.recordings.part_seconds().map(|seconds| Duration::from_secs_f64(seconds * parts))
+    }
+
+    /// Metrics of the recorded steps that came back since the last call, if any did.
+    pub(crate) fn step_metrics(&mut self) -> Result<Option<StepMetrics>> {
+        self.recordings.land()?;
+        Ok(self.recordings.take_news())
+    }
+
+    /// Records the net's outputs for rows in the host's buffers, with the parameters as they are at
+    /// that point of the encoder. Both slices hold f32, row-major and without gaps: `input` rows ×
+    /// `in_features`, `output` rows × `out_features`; how many rows follows from their lengths.
+    /// Evaluation mode: nothing is dropped, batch norms take their running statistics.
+    ///
+    /// Allocates nothing, and never submits, polls or waits. `input` needs the usage `COPY_SRC`,
+    /// `output` `COPY_DST`, as the rows pass through buffers of the engine.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the slices are no whole rows, don't have the same number of them, or lack
+    /// a usage; [`Error::Model`] for a single row and a batch norm without running statistics;
+    /// [`Error::Pending`] if too much is recorded that isn't known to be done.
+    pub fn encode_inference(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        input: wgpu::BufferSlice<'_>,
+        output: wgpu::BufferSlice<'_>,
+    ) -> Result<()> {
+        let mlp = self.plan.mlp();
+        let (in_features, out_features) = (mlp.in_features(), mlp.out_features());
+        let rows = rows_in("input", &input, in_features, wgpu::BufferUsages::COPY_SRC)?;
+        let out_rows = rows_in("output", &output, out_features, wgpu::BufferUsages::COPY_DST)?;
+        if rows != out_rows {
+            return Err(Error::Shape {
+                what: "output of an inference".into(),
+                expected: format!("{rows} rows, as the input"),
+                got: out_rows.to_string(),
+            });
+        }
+        self.plan.check_evaluation(rows)?;
+        // All chunks are of one size but for the last, and each lies at the start of its buffer.
+        let mut chunks = evaluation_steps(&self.plan, rows).map(|step| step.batch);
+        let Some(most) = chunks.next() else { return Ok(()) };
+        let parts = [most, chunks.last().unwrap_or(most)].map(|rows| {
+            (Step::evaluation(0, rows), Part { row0: 0, rows, is_first: true, is_last: true })
+        });
+        let first = self.slots.write(&parts, most as usize, false);
+        let first = first.ok_or(Error::Pending { slots: SLOTS })?;
+        let (arrival, ticket) = Arrival::new();
+        self.slots.hold(first, parts.len(), &arrival);
+        let Self { buffers, program, .. } = self;
+        let result = &buffers.activations[buffers.activations.len() - 1];
+        encoder.push_debug_group("wgrad.inference");
+        let most = most as usize;
+        for start in (0..rows).step_by(most) {
+            let now = most.min(rows - start);
+            let slot = first + u32::from(now != most);
+            let (from, to) = (bytes_of(start * in_features), bytes_of(start * out_features));
+            encoder.copy_buffer_to_buffer(
+                input.buffer(),
+                input.offset() + from,
+                &buffers.batch_inputs,
+                0,
+                bytes_of(now * in_features),
+            );
+            let mut pass = compute_pass(encoder);
+            for dispatch in program.enter.iter().chain(&program.forward) {
+                dispatch.record(
+                    &mut pass,
+                    slot * SLOT_STRIDE,
+                    parts[usize::from(now != most)].1.rows,
+                );
+                self.stats.dispatches += 1;
+            }
+            drop(pass);
+            encoder.copy_buffer_to_buffer(
+                result,
+                0,
+                output.buffer(),
+                output.offset() + to,
+                bytes_of(now * out_features),
+            );
+        }
+        encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done));
+        encoder.pop_debug_group();
+        Ok(())
+    }
+
+    /// Records the exchange of the trained parameters with their average, where one is kept: a second
+    /// one undoes it.
+    pub(crate) fn encode_swap_average(&self, encoder: &mut wgpu::CommandEncoder) {
+        if let Buffers { parameters, averages: Some([averages, swap]), .. } = &self.buffers {
+            copy(encoder, parameters, swap);
+            copy(encoder, averages, parameters);
+            copy(encoder, swap, averages);
+        }
+    }
+
+    /// The parameter arena on the device, as it is and will be: every training step changes it. Laid out
+    /// as the plan says ([`Plan::tensors`](crate::Plan::tensors)), f32, running statistics included.
+    ///
+    /// For the host's own shaders to read (`STORAGE`), or to copy from and to.
+    #[must_use]
+    pub fn parameter_buffer(&self) -> &wgpu::Buffer {
+        &self.buffers.parameters
+    }
+}
+
+/// How many rows of `columns` f32 a slice holds, if its buffer can be used so.
+pub(super) fn rows_in(
+    name: &str,
+    slice: &wgpu::BufferSlice<'_>,
+    columns: usize,
+    usage: wgpu::BufferUsages,
+) -> Result<usize> {
+    let refuse = |expected: String, got: String| {
+        Err(Error::Shape { what: format!("{name} buffer"), expected, got })
+    };
+    let (bytes, row) = (slice.size(), bytes_of(columns));
+    if bytes % row != 0 || !slice.offset().is_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT) {
+        return refuse(
+            format!("rows of {columns} f32 ({row} bytes), from a multiple of 4 bytes on"),
+            format!("{bytes} bytes from {} on", slice.offset()),
+        );
+    }
+    let has = slice.buffer().usage();
+    if !has.contains(usage) {
+        return refuse(format!("one with the usage {usage:?}"), format!("{has:?}"));
+    }
+    usize::try_from(bytes / row).or_else(|_| refuse("fewer rows".into(), bytes.to_string()))
+}

@@ -1,0 +1,196 @@
+//! What was recorded into the host app's encoders: its metrics and its time come back once the host
+//! has submitted it, through the host's own polling.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::arrival::{Arrival, Outcome, Ticket};
+use super::luggage::{Luggage, METRICS_STAGED};
+use super::timer::{Clock, TIMESTAMPS};
+use crate::engine::{Metrics, Report};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// Recordings that report at the same time: as many as a host has frames in flight, and one more.
+/// Those beyond them are done like any other, but report nothing.
+const MAX_RECORDINGS: usize = 4;
+
+/// How much the newest measurement counts in the time of a part.
+const NEWEST: f64 = 0.25;
+
+/// What the training steps that came back since the last look at them were like.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct StepMetrics {
+    /// Number of the newest of them, counted from 1.
+    pub step: u64,
+    /// How many they are.
+    pub steps: u64,
+    /// Their sum: [`loss`](Metrics::loss) is their mean loss, [`is_finite`](Metrics::is_finite)
+    /// whether all went well.
+    pub metrics: Metrics,
+}
+
+/// What a recording takes along.
+#[derive(Debug)]
+pub(crate) struct Baggage {
+    pub luggage: Luggage,
+    clock: Option<Clock>,
+}
+
+/// The recordings that haven't come back, oldest first.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    plan: Plan,
+    under_way: VecDeque<(Baggage, Arrival)>,
+    idle: Vec<Baggage>,
+    /// Reused by every landing.
+    reports: Vec<Report>,
+    news: StepMetrics,
+    /// Seconds that a part of a step takes on the device, once that is known.
+    part_seconds: Option<f64>,
+    /// Seconds of earlier budgets that were too short for a step.
+    saved: f64,
+}
+
+impl Recordings {
+    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: &Plan) -> Self {
+        let baggage = |_| Baggage {
+            luggage: Luggage::new(device, TIMESTAMPS),
+            clock: Clock::new(device, queue),
+        };
+        Self {
+            plan: plan.clone(),
+            under_way: VecDeque::with_capacity(MAX_RECORDINGS),
+            idle: (0..MAX_RECORDINGS).map(baggage).collect(),
+            reports: Vec::new(),
+            news: StepMetrics::default(),
+            part_seconds: None,
+            saved: 0.0,
+        }
+    }
+
+    /// Baggage for the next recording, if there is any left.
+    pub(crate) fn take_idle(&mut self) -> Option<Baggage> {
+        self.idle.pop()
+    }
+
+    /// Lets a recording's baggage travel: behind its pass, in the same encoder.
+    pub(crate) fn send(
+        &mut self,
+        baggage: Baggage,
+        encoder: &mut wgpu::CommandEncoder,
+        (arrival, ticket): (Arrival, Ticket),
+    ) {
+        let staging = &baggage.luggage.staging;
+        if let Some(clock) = &baggage.clock {
+            clock.resolve(encoder);
+            let to = METRICS_STAGED;
+            encoder.copy_buffer_to_buffer(&clock.resolved, 0, staging, to, TIMESTAMPS);
+        }
+        encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, .., move |mapped| {
+            ticket.arrive(if mapped.is_ok() { Outcome::Done } else { Outcome::Failed });
+        });
+        self.under_way.push_back((baggage, arrival));
+    }
+
+    /// Takes in what has come back, without polling.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device failed on a recording.
+    pub(crate) fn land(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        // In any order: the host may submit its encoders in another than it began them.
+        for _ in 0..self.under_way.len() {
+            let Some((mut baggage, arrival)) = self.under_way.pop_front() else { break };
+            match arrival.outcome() {
+                None => {
+                    self.under_way.push_back((baggage, arrival));
+                    continue;
+                }
+                Some(Outcome::Done) => {
+                    let read = self.read(&baggage);
+                    baggage.luggage.staging.unmap();
+                    result = result.and(read);
+                }
+                Some(Outcome::Failed) => {
+                    result = Err(Error::Device {
+                        during: "waiting for recorded steps",
+                        reason: "their metrics can't be read (the device may be lost)".into(),
+                    });
+                }
+                Some(Outcome::Dropped) => {}
+            }
+            baggage.luggage.clear();
+            self.idle.push(baggage);
+        }
+        result
+    }
+
+    fn read(&mut self, Baggage { luggage, clock }: &Baggage) -> Result<()> {
+        // Recordings hold whole steps, so nothing stays unfinished.
+        luggage.read(&self.plan, &mut Metrics::default(), &mut self.reports)?;
+        let parts = luggage.entries.len();
+        if let Some(clock) = clock {
+            #[expect(clippy::cast_precision_loss, reason = "at most MAX_PARTS")]
+            self.observe(clock.seconds(luggage.pair_behind()?) / parts as f64);
+        }
+        for report in self.reports.drain(..) {
+            self.news.step = self.news.step.max(report.step.unwrap_or(0));
+            self.news.steps += 1;
+            self.news.metrics += report.metrics;
+        }
+        Ok(())
+    }
+
+    /// What has come back since the last call.
+    pub(crate) fn take_news(&mut self) -> Option<StepMetrics> {
+        let news = std::mem::take(&mut self.news);
+        (news.steps > 0).then_some(news)
+    }
+
+    /// Takes note of how long a part of a step took.
+    pub(crate) fn observe(&mut self, seconds: f64) {
+        // Some drivers leave timestamps at 0.
+        if seconds > 0.0 && seconds.is_finite() {
+            let before = self.part_seconds.unwrap_or(seconds);
+            self.part_seconds = Some(before + NEWEST * (seconds - before));
+        }
+    }
+
+    /// Seconds that a part of a step takes on the device, as far as is known.
+    pub(crate) fn part_seconds(&self) -> Option<f64> {
+        self.part_seconds
+    }
+
+    /// How many steps of `parts` parts the budget pays for. A step that is longer than the budget comes
+    /// when as many budgets are saved as it takes. One step while it isn't known what that takes.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a frame has few steps"
+    )]
+    pub(crate) fn affordable(&mut self, budget: Duration, parts: usize) -> u64 {
+        let Some(part_seconds) = self.part_seconds else { return 1 };
+        let step = part_seconds * parts as f64;
+        let budget = budget.as_secs_f64();
+        if step <= budget {
+            self.saved = 0.0;
+            return (budget / step) as u64;
+        }
+        self.saved += budget;
+        if self.saved < step {
+            return 0;
+        }
+        self.saved -= step;
+        1
+    }
+}
+
+impl Baggage {
+    /// Where the pass leaves its timestamps, if the device has any.
+    pub(crate) fn timestamp_writes(&self) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        self.clock.as_ref().map(Clock::writes)
+    }
+}

@@ -1,0 +1,176 @@
+//! Training inside a host app's frames: recorded into its encoders, submitted and polled by it.
+
+use std::time::{Duration, Instant};
+
+use super::Trainer;
+use super::resident::Resident;
+use crate::engine::Engine as _;
+use crate::engine::gpu::{GpuData, GpuEngine, StepMetrics};
+use crate::error::Result;
+use crate::model::Mlp;
+use crate::options::TrainOptions;
+use crate::plan::Plan;
+use crate::sampler::Sampling;
+use crate::{Loss, Optimizer};
+
+/// What a host app calls in its frames.
+///
+/// Nothing here submits, polls or waits but [`measure_steps`](Trainer::measure_steps), and nothing is
+/// allocated on the device. Steps are those that [`train_epoch`](Trainer::train_epoch) would do next,
+/// with the same bits; what happens at the end of an epoch there (validation, plateau, early stopping,
+/// going back when the loss isn't finite) is left to the host, and insights aren't measured.
+///
+/// ```no_run
+/// # fn frame(device: &wgrad::wgpu::Device, queue: &wgrad::wgpu::Queue,
+/// #     trainer: &mut wgrad::Trainer<wgrad::GpuEngine>) -> wgrad::Result<()> {
+/// use std::time::Duration;
+/// let mut encoder = device.create_command_encoder(&Default::default());
+/// trainer.encode_steps_within(&mut encoder, Duration::from_millis(4))?;
+/// // … the app's own passes …
+/// queue.submit([encoder.finish()]);
+/// if let Some(news) = trainer.latest_metrics()? {
+///     println!("step {}: loss {:.4}", news.step, news.metrics.loss());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+impl Trainer<GpuEngine> {
+    /// The limits that a device needs for training `mlp` with batches of `batch_size` rows: wgpu's
+    /// defaults, with larger buffers where the net asks for them. [`OPTIONAL_FEATURES`] tells which
+    /// features make it faster; none is needed.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    ///
+    /// [`OPTIONAL_FEATURES`]: crate::OPTIONAL_FEATURES
+    pub fn required_limits(mlp: &Mlp, batch_size: usize) -> Result<wgpu::Limits> {
+        // Sizes don't depend on the loss, and Adam has as many buffers as any usual rule.
+        let options = TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3));
+        Ok(Plan::new(mlp, &TrainOptions { batch_size, ..options })?.required_limits())
+    }
+
+    /// [`OPTIONAL_FEATURES`](crate::OPTIONAL_FEATURES).
+    #[must_use]
+    pub const fn optional_features() -> wgpu::Features {
+        crate::OPTIONAL_FEATURES
+    }
+
+    /// Trains on data that are on the device already: rows in the host's buffers
+    /// ([`GpuEngine::bind`]) or made by the host's function ([`GpuEngine::generate`]).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but for what depends on the values.
+    pub fn on_device(engine: GpuEngine, data: GpuData) -> Result<Self> {
+        engine.check_owner(&data)?;
+        let options = engine.plan().options();
+        // A generator gets the step's random word, as draws do.
+        let sampling = if data.generated { Sampling::Replacement } else { options.sampling };
+        let rows = data.row_count();
+        let train = Resident { data, rows, sampling, row_weights: None, target_squares: 0.0 };
+        Self::with_resident(engine, train, None)
+    }
+
+    /// Records the next `steps` training steps, and says how many: fewer if too much is recorded that
+    /// isn't known to be done, as the engine keeps the scalars of 256 parts of steps (a step is one part
+    /// but for [`micro_batch`](TrainOptions::micro_batch)). That is so when the encoder is submitted and
+    /// the device has been polled, which submitting does too. An encoder that is dropped instead takes
+    /// its steps along: they never happen.
+    ///
+    /// The steps run where they stand in the encoder; passes of the host before and behind them see the
+    /// parameters before and after.
+    ///
+    /// # Errors
+    /// [`Error::Limit`](crate::Error::Limit) if a batch has more than 64 parts;
+    /// [`Error::Device`](crate::Error::Device) if the device failed on earlier steps.
+    pub fn encode_steps(&mut self, encoder: &mut wgpu::CommandEncoder, steps: u64) -> Result<u64> {
+        /// Steps to make at once.
+        const AT_ONCE: u64 = 64;
+        let mut recorded = 0;
+        while recorded < steps {
+            let wanted = (steps - recorded).min(AT_ONCE);
+            self.make_steps(wanted);
+            self.steps.iter_mut().for_each(|step| step.insight = false);
+            let count = self.engine.encode_steps(encoder, &self.train.data, &self.steps)? as u64;
+            self.advance(count);
+            recorded += count;
+            if count < wanted {
+                break;
+            }
+        }
+        Ok(recorded)
+    }
+
+    /// Records as many steps as the device does in `budget`, by the time that earlier ones took, and says
+    /// how many. A step that takes longer than the budget is recorded once so many calls have saved up
+    /// for it, so `budget` holds on average.
+    ///
+    /// The device's timestamps tell the time where it was opened with the feature `TIMESTAMP_QUERY`;
+    /// else the newest [`measure_steps`](Self::measure_steps) does. Until one of them has, it is one step
+    /// a call.
+    ///
+    /// # Errors
+    /// As [`encode_steps`](Self::encode_steps).
+    pub fn encode_steps_within(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        budget: Duration,
+    ) -> Result<u64> {
+        let options = self.engine.plan().options();
+        let parts = options.batch_size.div_ceil(options.rows_at_once());
+        let steps = self.engine.affordable(budget, parts)?;
+        self.encode_steps(encoder, steps)
+    }
+
+    /// Trains so many steps in submissions of its own, waits for them, and returns what one takes by the
+    /// clock on the wall, for [`encode_steps_within`](Self::encode_steps_within) on devices without
+    /// timestamps.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    pub fn measure_steps(&mut self, steps: u64) -> Result<Duration> {
+        let steps = steps.max(1);
+        let start = Instant::now();
+        self.run_steps(steps)?;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
+        let each = start.elapsed().div_f64(steps as f64);
+        let options = self.engine.plan().options();
+        let parts = options.batch_size.div_ceil(options.rows_at_once());
+        self.engine.observe_step(each, parts);
+        Ok(each)
+    }
+
+    /// What a step takes on the device, as far as that is known: see
+    /// [`encode_steps_within`](Self::encode_steps_within).
+    #[must_use]
+    pub fn step_time(&self) -> Option<Duration> {
+        let options = self.engine.plan().options();
+        self.engine.step_time(options.batch_size.div_ceil(options.rows_at_once()))
+    }
+
+    /// Metrics of the recorded steps that came back since the last call; `None` if none did. They come
+    /// when the host has submitted the steps and polled its device. Of more than four encoders that are
+    /// under way at the same time, those beyond report nothing.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device failed.
+    pub fn latest_metrics(&mut self) -> Result<Option<StepMetrics>> {
+        self.engine.step_metrics()
+    }
+
+    /// Records the net's outputs for rows in the host's buffers, as [`GpuEngine::encode_inference`], but
+    /// with the averaged weights where an average is kept ([`TrainOptions::ema`]).
+    ///
+    /// # Errors
+    /// As [`GpuEngine::encode_inference`].
+    pub fn encode_inference(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        input: wgpu::BufferSlice<'_>,
+        output: wgpu::BufferSlice<'_>,
+    ) -> Result<()> {
+        self.engine.encode_swap_average(encoder);
+        let result = self.engine.encode_inference(encoder, input, output);
+        self.engine.encode_swap_average(encoder);
+        result
+    }
+}
