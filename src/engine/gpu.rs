@@ -305,7 +305,7 @@ impl GpuEngine {
         self.stats.throttles += u64::from(waited);
         let first = self.write_steps(data, parts)?;
         let mut encoder = self.encoder("wgrad.steps");
-        let mut pass = compute_pass(&mut encoder);
+        let mut pass = compute_pass(&mut encoder, "wgrad.steps");
         self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
         drop(pass);
         luggage.pack(&mut encoder, &self.buffers.ring, first);
@@ -338,7 +338,7 @@ impl GpuEngine {
         let mut encoder = self.encoder("wgrad.predict");
         let mut first = 0;
         for (slot, (_, part)) in (first_slot..).zip(&parts) {
-            let mut pass = compute_pass(&mut encoder);
+            let mut pass = compute_pass(&mut encoder, "wgrad.predict");
             for dispatch in data.feed.enter.iter().chain(&self.program.forward) {
                 dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
@@ -511,9 +511,10 @@ fn copy(encoder: &mut wgpu::CommandEncoder, from: &wgpu::Buffer, to: &wgpu::Buff
     encoder.copy_buffer_to_buffer(from, 0, to, 0, from.size().min(to.size()));
 }
 
-fn compute_pass(encoder: &mut wgpu::CommandEncoder) -> wgpu::ComputePass<'_> {
+/// Begins a pass under a label, which debuggers show as a group.
+fn compute_pass<'a>(encoder: &'a mut wgpu::CommandEncoder, label: &str) -> wgpu::ComputePass<'a> {
     encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-        label: Some("wgrad"),
+        label: Some(label),
         timestamp_writes: None,
     })
 }

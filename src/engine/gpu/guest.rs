@@ -75,7 +75,6 @@ impl GpuEngine {
         let (arrival, ticket) = Arrival::new();
         self.slots.hold(first, parts.len(), &arrival);
         let mut baggage = self.recordings.take_idle();
-        encoder.push_debug_group("wgrad.steps");
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("wgrad.steps"),
             timestamp_writes: baggage.as_ref().and_then(|baggage| baggage.timestamp_writes()),
@@ -90,7 +89,6 @@ impl GpuEngine {
             }
             None => encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done)),
         }
-        encoder.pop_debug_group();
         true
     }
 
@@ -161,7 +159,6 @@ impl GpuEngine {
         self.slots.hold(first, parts.len(), &arrival);
         let Self { buffers, program, .. } = self;
         let result = &buffers.activations[buffers.activations.len() - 1];
-        encoder.push_debug_group("wgrad.inference");
         let most = most as usize;
         for start in (0..rows).step_by(most) {
             let now = most.min(rows - start);
@@ -174,7 +171,7 @@ impl GpuEngine {
                 0,
                 bytes_of(now * in_features),
             );
-            let mut pass = compute_pass(encoder);
+            let mut pass = compute_pass(encoder, "wgrad.inference");
             for dispatch in program.enter.iter().chain(&program.forward) {
                 dispatch.record(
                     &mut pass,
@@ -193,7 +190,6 @@ impl GpuEngine {
             );
         }
         encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done));
-        encoder.pop_debug_group();
         Ok(())
     }
 

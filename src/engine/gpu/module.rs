@@ -139,7 +139,6 @@ impl Module {
         };
         let slot = self.write(encoder, &step, true)?;
         let GpuEngine { buffers, program, stats, .. } = &mut self.engine;
-        encoder.push_debug_group("wgrad.forward");
         let size = bytes_of(rows * in_features);
         encoder.copy_buffer_to_buffer(
             input.buffer(),
@@ -148,7 +147,7 @@ impl Module {
             0,
             size,
         );
-        let mut pass = compute_pass(encoder);
+        let mut pass = compute_pass(encoder, "wgrad.forward");
         for dispatch in program.enter.iter().chain(&program.forward) {
             dispatch.record(&mut pass, slot * SLOT_STRIDE, word(rows));
             stats.dispatches += 1;
@@ -157,7 +156,6 @@ impl Module {
         let result = &buffers.activations[buffers.activations.len() - 1];
         let size = bytes_of(rows * out_features);
         encoder.copy_buffer_to_buffer(result, 0, output.buffer(), output.offset(), size);
-        encoder.pop_debug_group();
         self.forwards += 1;
         self.forward = Some(step);
         Ok(())
@@ -192,11 +190,10 @@ impl Module {
         }
         let slot = self.write(encoder, &step, !self.has_gradients)?;
         let GpuEngine { buffers, stats, .. } = &mut self.engine;
-        encoder.push_debug_group("wgrad.backward");
         let (from, size) = (output_gradient.offset(), bytes_of(rows * out_features));
         let error = &buffers.errors[0];
         encoder.copy_buffer_to_buffer(output_gradient.buffer(), from, error, 0, size);
-        let mut pass = compute_pass(encoder);
+        let mut pass = compute_pass(encoder, "wgrad.backward");
         for dispatch in &self.backward {
             dispatch.record(&mut pass, slot * SLOT_STRIDE, step.batch);
             stats.dispatches += 1;
@@ -206,7 +203,6 @@ impl Module {
             let (to, size) = (slice.offset(), bytes_of(rows * in_features));
             encoder.copy_buffer_to_buffer(&self.input_gradient, 0, slice.buffer(), to, size);
         }
-        encoder.pop_debug_group();
         self.has_gradients = true;
         Ok(())
     }
@@ -227,14 +223,12 @@ impl Module {
         let update = self.updates.at(number, factor);
         let step = Step { number, update, ..Step::evaluation(0, 1) };
         let slot = self.write(encoder, &step, true)?;
-        encoder.push_debug_group("wgrad.update");
-        let mut pass = compute_pass(encoder);
+        let mut pass = compute_pass(encoder, "wgrad.update");
         for dispatch in &self.engine.program.update {
             dispatch.record(&mut pass, slot * SLOT_STRIDE, 1);
             self.engine.stats.dispatches += 1;
         }
         drop(pass);
-        encoder.pop_debug_group();
         self.steps = number;
         self.has_gradients = false;
         // Its activations were of other parameters.

@@ -23,7 +23,9 @@ pub(super) fn parse(kernel: &Kernel) -> naga::Module {
 /// the forms that broadcast need subgroups.
 pub(super) fn validate(kernel: &Kernel, module: &naga::Module) -> ModuleInfo {
     let broadcasts = kernel.name.contains("broadcast");
-    let capabilities = if broadcasts { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    // unpack2x16float is in WebGPU's core, but naga asks.
+    let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let capabilities = if broadcasts { core | Capabilities::SUBGROUP } else { core };
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if broadcasts {
         validator.subgroup_stages(ShaderStages::COMPUTE);

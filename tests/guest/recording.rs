@@ -1,0 +1,268 @@
+//! Recorded steps and inferences are those of the engine's own submissions.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use wgrad::data::Dataset;
+use wgrad::{
+    Activation, Engine as _, Error, GpuEngine, GpuOptions, Loss, Mlp, Optimizer, Plan,
+    TrainOptions, Trainer, wgpu,
+};
+
+use super::common::learnable;
+use super::{Host, bits};
+
+fn mlp() -> Mlp {
+    Mlp::new(3).linear(17).batch_norm().activation(Activation::Relu).dropout(0.25).linear(2)
+}
+
+fn options() -> TrainOptions {
+    TrainOptions {
+        batch_size: 16,
+        epochs: 4,
+        schedule: wgrad::Schedule::Cosine { floor: 0.1 },
+        ema: Some(0.9),
+        seed: 5,
+        ..TrainOptions::new(Loss::Mse, Optimizer::adamw(1e-2))
+    }
+}
+
+/// 61 rows in batches of 16: four steps an epoch, the last with 13 rows.
+fn rows() -> Dataset {
+    learnable(61, 3, 2, &Loss::Mse, 8)
+}
+
+fn trainer(host: &Host, options: &TrainOptions) -> Trainer<GpuEngine> {
+    Trainer::new(host.engine(&mlp(), options), &rows(), None).unwrap()
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn recorded_steps_have_the_bits_of_epochs() {
+    let host = Host::new();
+    for options in [options(), TrainOptions { micro_batch: Some(7), ..options() }] {
+        let mut epochs = trainer(&host, &options);
+        for _ in 0..3 {
+            epochs.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        }
+        // Twelve steps, over the ends of epochs, in several encoders of two submissions.
+        let mut recorded = trainer(&host, &options);
+        let mut encoders = [host.encoder(), host.encoder()];
+        for encoder in &mut encoders {
+            assert_eq!(recorded.encode_steps(encoder, 3).unwrap(), 3);
+        }
+        host.queue.submit(encoders.map(wgpu::CommandEncoder::finish));
+        let mut encoder = host.encoder();
+        for _ in 0..6 {
+            assert_eq!(recorded.encode_steps(&mut encoder, 1).unwrap(), 1);
+        }
+        host.submit(encoder);
+        assert_eq!((recorded.steps(), recorded.epochs()), (12, 3));
+        assert_eq!(bits(&recorded.parameters().unwrap()), bits(&epochs.parameters().unwrap()));
+        // From where the recording ended, epochs go on.
+        let mut encoder = host.encoder();
+        recorded.encode_steps(&mut encoder, 2).unwrap();
+        host.submit(encoder);
+        recorded.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        epochs.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        assert_eq!((recorded.steps(), recorded.epochs()), (16, 4));
+        assert_eq!(bits(&recorded.parameters().unwrap()), bits(&epochs.parameters().unwrap()));
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_hundred_steps_go_in_one_submission() {
+    let host = Host::new();
+    let options = TrainOptions { epochs: 25, ..options() };
+    let mut recorded = trainer(&host, &options);
+    let mut encoder = host.encoder();
+    for _ in 0..100 {
+        assert_eq!(recorded.encode_steps(&mut encoder, 1).unwrap(), 1);
+    }
+    host.submit(encoder);
+    host.wait();
+    // The first four encodings of them report; all have happened.
+    assert_eq!(recorded.latest_metrics().unwrap().unwrap().steps, 4);
+    let mut epochs = trainer(&host, &options);
+    epochs.train().unwrap();
+    assert_eq!(bits(&recorded.parameters().unwrap()), bits(&epochs.parameters().unwrap()));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn more_steps_than_there_are_slots_are_left_out() {
+    let host = Host::new();
+    let mut trainer = trainer(&host, &TrainOptions { epochs: 1000, ..options() });
+    let mut encoder = host.encoder();
+    assert_eq!(trainer.encode_steps(&mut encoder, 1000).unwrap(), 256);
+    assert_eq!(trainer.encode_steps(&mut encoder, 1).unwrap(), 0);
+    let (input, output) = (host.empty(12), host.empty(8));
+    let error = trainer.encode_inference(&mut encoder, input.slice(..), output.slice(..));
+    assert!(matches!(error, Err(Error::Pending { slots: 256 })), "{error:?}");
+    host.submit(encoder);
+    host.wait();
+    let mut encoder = host.encoder();
+    assert_eq!(trainer.encode_steps(&mut encoder, 5).unwrap(), 5);
+    assert_eq!(trainer.steps(), 261);
+    let news = trainer.latest_metrics().unwrap().unwrap();
+    assert_eq!((news.step, news.steps), (256, 256));
+}
+
+/// An encoder that is never submitted takes its steps along, and gives back what it held.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn dropped_encoders_hold_nothing() {
+    let host = Host::new();
+    let mut trainer = trainer(&host, &TrainOptions { epochs: 1000, ..options() });
+    let before = trainer.parameters().unwrap();
+    for _ in 0..10 {
+        let mut encoder = host.encoder();
+        assert_eq!(trainer.encode_steps(&mut encoder, 200).unwrap(), 200);
+        drop(encoder);
+    }
+    assert_eq!(trainer.latest_metrics().unwrap(), None);
+    assert_eq!(trainer.parameters().unwrap(), before);
+    let mut encoder = host.encoder();
+    assert_eq!(trainer.encode_steps(&mut encoder, 1).unwrap(), 1);
+    host.submit(encoder);
+    host.wait();
+    assert_eq!(trainer.latest_metrics().unwrap().unwrap().step, 2001);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn recorded_inference_is_the_prediction() {
+    let host = Host::new();
+    let mut trainer = trainer(&host, &options());
+    trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    let capacity = trainer.engine().plan().capacity();
+    for rows in [1, capacity - 1, capacity, capacity + 1, 2 * capacity + 3] {
+        let inputs = learnable(rows, 3, 2, &Loss::Mse, 9).inputs().to_vec();
+        let (input, output) = (host.floats(&inputs), host.empty(8 * rows as u64 + 16));
+        let mut encoder = host.encoder();
+        let into = output.slice(8..8 * rows as u64 + 8);
+        trainer.encode_inference(&mut encoder, input.slice(..), into).unwrap();
+        host.submit(encoder);
+        let got = host.read(&output);
+        let (front, rest) = got.split_at(2);
+        let (got, behind) = rest.split_at(2 * rows);
+        assert_eq!((front, behind), (&[0.0; 2][..], &[0.0; 2][..]));
+        assert_eq!(bits(got), bits(&trainer.predict(&inputs).unwrap()), "{rows} rows");
+    }
+    // In an encoder behind steps, with the parameters that they leave.
+    let inputs = rows().inputs().to_vec();
+    let (input, output) = (host.floats(&inputs), host.empty(8 * 61));
+    let mut encoder = host.encoder();
+    trainer.encode_steps(&mut encoder, 3).unwrap();
+    trainer.encode_inference(&mut encoder, input.slice(..), output.slice(..)).unwrap();
+    host.submit(encoder);
+    assert_eq!(bits(&host.read(&output)), bits(&trainer.predict(&inputs).unwrap()));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn slices_that_do_not_fit_are_refused() {
+    let host = Host::new();
+    let mut engine = host.engine(&mlp(), &options());
+    let (input, output) = (host.empty(24), host.empty(16));
+    let mut encoder = host.encoder();
+    let mut refused = |input: wgpu::BufferSlice<'_>, output: wgpu::BufferSlice<'_>| {
+        engine.encode_inference(&mut encoder, input, output).unwrap_err().to_string()
+    };
+    let error = refused(input.slice(..20), output.slice(..));
+    assert!(error.contains("rows of 3 f32 (12 bytes)") && error.contains("20 bytes"), "{error}");
+    let error = refused(input.slice(..), output.slice(..8));
+    assert!(error.contains("expected 2 rows"), "{error}");
+    let staging = host.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: 24,
+        usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+        mapped_at_creation: false,
+    });
+    let error = refused(staging.slice(..), output.slice(..));
+    assert!(error.contains("COPY_SRC"), "{error}");
+}
+
+/// By the device's own clock where it has one, else by a measurement.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_budget_chooses_the_steps() {
+    let adapters = wgrad::adapters();
+    let timestamps = adapters[0].features() & wgpu::Features::TIMESTAMP_QUERY;
+    for features in [wgpu::Features::empty(), timestamps] {
+        let host = Host::with_features(features);
+        let mut trainer = trainer(&host, &TrainOptions { epochs: 1000, ..options() });
+        assert_eq!(trainer.step_time(), None);
+        let mut encoder = host.encoder();
+        let budget = Duration::from_millis(5);
+        assert_eq!(trainer.encode_steps_within(&mut encoder, budget).unwrap(), 1);
+        host.submit(encoder);
+        host.wait();
+        assert_eq!(trainer.latest_metrics().unwrap().unwrap().steps, 1);
+        if features.is_empty() {
+            assert_eq!(trainer.step_time(), None);
+            trainer.measure_steps(4).unwrap();
+        }
+        let step = trainer.step_time().expect("measured");
+        assert!(step > Duration::ZERO && step < Duration::from_secs(10), "{step:?}");
+        // Ten and a half steps' time pays for ten; a third of a step's for every third call.
+        let mut encoder = host.encoder();
+        assert_eq!(trainer.encode_steps_within(&mut encoder, step.mul_f64(10.5)).unwrap(), 10);
+        let third = step.mul_f64(0.334);
+        let mut counts = [0; 6];
+        for count in &mut counts {
+            *count = trainer.encode_steps_within(&mut encoder, third).unwrap();
+        }
+        assert_eq!(counts, [0, 0, 1, 0, 0, 1]);
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn limits_can_be_asked_for_before_there_is_a_device() {
+    let small = Trainer::required_limits(&mlp(), 64).unwrap();
+    assert_eq!(small, wgpu::Limits::default());
+    // 20 million weights take 80 MB, a batch of 50,000 rows × 20,000 columns 4 GB.
+    let wide = Mlp::new(20_000).linear(1_000);
+    let limits = Trainer::required_limits(&wide, 50_000).unwrap();
+    assert_eq!(limits.max_storage_buffer_binding_size, 4_000_000_000);
+    assert!(limits.max_buffer_size >= 4_000_000_000);
+    let options =
+        TrainOptions { batch_size: 50_000, ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3)) };
+    Plan::new(&wide, &options).unwrap().check_limits(&limits).unwrap();
+    assert!(Trainer::optional_features().contains(wgpu::Features::SUBGROUP));
+}
+
+/// Kernels are compiled with the host's cache, on a thread of their own.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_host_brings_its_pipeline_cache() {
+    let offered = wgrad::adapters()[0].features();
+    if !offered.contains(wgpu::Features::PIPELINE_CACHE) {
+        // Vulkan has it; elsewhere there is nothing to test.
+        assert_ne!(wgrad::adapters()[0].get_info().backend, wgpu::Backend::Vulkan);
+        return;
+    }
+    let host = Host::with_features(wgpu::Features::PIPELINE_CACHE);
+    let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: None, fallback: true };
+    #[allow(unsafe_code, reason = "wgpu asks callers to vouch for the data; there is none")]
+    // SAFETY: no data is given.
+    let cache = unsafe { host.device.create_pipeline_cache(&descriptor) };
+    let mut gpu_options = GpuOptions::default();
+    gpu_options.pipeline_cache = Some(cache.clone());
+    let plan = Plan::new(&mlp(), &options()).unwrap();
+    let (device, queue) = (host.device.clone(), host.queue.clone());
+    let engine = std::thread::spawn(move || {
+        let mut engine = GpuEngine::with_options(&device, &queue, plan, &gpu_options)?;
+        engine.prepare()?;
+        Ok::<_, Error>(engine)
+    });
+    let engine = engine.join().unwrap().unwrap();
+    // lavapipe leaves nothing in it, so there is no more to see than that it is taken.
+    assert!(cache.get_data().is_some());
+    Trainer::new(engine, &rows(), None)
+        .unwrap()
+        .train_epoch(|_| ControlFlow::Continue(()))
+        .unwrap();
+}
