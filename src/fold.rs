@@ -129,7 +129,7 @@ fn pair(tensors: &mut [Vec<f64>]) -> [&mut Vec<f64>; 2] {
 mod tests {
     use super::*;
     use crate::testing::assert_within;
-    use crate::{Activation, CpuEngine, Engine, Loss, Optimizer};
+    use crate::{Activation, CpuEngine, Encoding, Engine, Loss, Optimizer};
 
     /// A plan with parameters and running statistics unlike their initial ones.
     fn trained(mlp: &Mlp) -> (Plan, Vec<f32>) {
@@ -164,6 +164,7 @@ mod tests {
             (Mlp::new(3).linear(4).layer_norm().linear(2).dropout(0.5), "3-4-ln-2"),
             (Mlp::new(3).linear(4).layer(untracked).linear(2), "3-4-bn-2"),
             (Mlp::new(3).linear(2).batch_norm().batch_norm(), "3-2"),
+            (Mlp::new(3).encoding(Encoding::frequency(2)).batch_norm().linear(2), "3-freq2-2"),
         ];
         let inputs: Vec<f32> = (0..30_u8).map(|i| f32::from(i % 11) / 5.0 - 1.0).collect();
         for (mlp, name) in nets {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
+use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::init::Init;
 
@@ -21,6 +22,8 @@ pub enum Layer {
     LayerNorm(LayerNorm),
     /// Elements dropped at random while training.
     Dropout(Dropout),
+    /// The net's inputs, each widened to several values. Only as the first layer.
+    Encoding(Encoding),
 }
 
 /// A fully connected layer Y = X·Wᵀ + b with W (out × in, row-major) and b (out): `nn.Linear`.
@@ -204,12 +207,22 @@ impl Layer {
                 (0.0..1.0).contains(&rate),
                 format!("dropout is {rate}, but must be at least 0 and below 1"),
             ),
+            Self::Encoding(encoding) => {
+                encoding.validate(index)?;
+                check(
+                    index == 0,
+                    format!(
+                        "{encoding} encodes the net's inputs and must be its first layer (call \
+                         Mlp::encoding right behind Mlp::new)"
+                    ),
+                )
+            }
         }
     }
 }
 
 impl std::fmt::Display for Layer {
-    /// Short, as in the description of a net: `128`, `relu`, `bn`, `ln`, `drop0.5`.
+    /// Short, as in the description of a net: `128`, `relu`, `bn`, `ln`, `drop0.5`, `freq8`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Linear(linear) => write!(f, "{}", linear.out_features),
@@ -217,6 +230,7 @@ impl std::fmt::Display for Layer {
             Self::BatchNorm(_) => f.write_str("bn"),
             Self::LayerNorm(_) => f.write_str("ln"),
             Self::Dropout(dropout) => write!(f, "drop{}", dropout.rate),
+            Self::Encoding(encoding) => write!(f, "{encoding}"),
         }
     }
 }

@@ -56,6 +56,7 @@ pub mod bench;
 mod blocks;
 pub mod data;
 mod early_stopping;
+mod encoding;
 mod engine;
 mod error;
 mod fold;
@@ -81,6 +82,7 @@ mod trainer;
 
 pub use activation::Activation;
 pub use early_stopping::{EarlyStopping, WatchedMetric};
+pub use encoding::Encoding;
 pub use engine::cpu::{CpuData, CpuEngine};
 pub use engine::gpu::{
     AdapterChoice, Generator, Gpu, GpuData, GpuEngine, GpuOptions, GpuStats, HostRows, Module,

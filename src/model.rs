@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::activation::Activation;
+use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::layer::{BatchNorm, Dropout, Layer, LayerNorm, Linear};
 
 /// A multi-layer perceptron: a sequence of layers, as PyTorch's `nn.Sequential`.
 ///
-/// Layers are counted from 0 and may come in any order; activations, norms and dropout are layers of
-/// their own.
+/// Layers are counted from 0 and may come in any order, but an encoding comes first; activations, norms
+/// and dropout are layers of their own.
 ///
 /// ```
 /// use wgrad::{Activation, Mlp};
@@ -53,6 +54,12 @@ impl Mlp {
             .iter()
             .fold(Self::new(in_features), |mlp, &width| mlp.linear(width).activation(activation))
             .linear(out_features)
+    }
+
+    /// Appends an encoding of the net's inputs, which must be the first layer.
+    #[must_use]
+    pub fn encoding(self, encoding: Encoding) -> Self {
+        self.layer(Layer::Encoding(encoding))
     }
 
     /// Appends a linear layer with PyTorch's initial values.
@@ -118,8 +125,8 @@ impl Mlp {
     /// behind it. What stands elsewhere gets a block of its own.
     ///
     /// # Errors
-    /// [`Error::Model`] if there is no linear layer, a size is 0 or a parameter lies outside its
-    /// range.
+    /// [`Error::Model`] if there is no linear layer, an encoding isn't the first, a size is 0 or a
+    /// parameter lies outside its range; [`Error::Limit`] if an encoding has too many columns.
     pub(crate) fn blocks(&self) -> Result<Vec<Block>> {
         let refuse = |problem: &str| Err(Error::Model { layer: 0, problem: problem.into() });
         if self.in_features == 0 {
@@ -149,6 +156,10 @@ impl Mlp {
                 }
                 Layer::BatchNorm(norm) => block.op = BlockOp::BatchNorm(norm),
                 Layer::LayerNorm(norm) => block.op = BlockOp::LayerNorm(norm),
+                Layer::Encoding(encoding) => {
+                    block.op = BlockOp::Encoding(encoding);
+                    block.out_features = encoded_columns(encoding, columns)?;
+                }
                 Layer::Activation(activation) => match last {
                     Some(last) if last.activation == Activation::Identity => {
                         last.activation = activation;
@@ -171,6 +182,19 @@ impl Mlp {
     }
 }
 
+/// Columns of an encoding's output.
+fn encoded_columns(encoding: Encoding, inputs: usize) -> Result<usize> {
+    let most = u32::MAX as usize;
+    let columns = inputs.checked_mul(encoding.values()).filter(|&columns| columns <= most);
+    columns.ok_or_else(|| Error::Limit {
+        what: format!("layer 0 ({encoding} of {inputs} inputs)"),
+        needed: format!("{} columns an input", encoding.values()),
+        limit_name: "32-bit element index",
+        limit: format!("{most} columns in all"),
+        remedy: ": encode fewer inputs".into(),
+    })
+}
+
 /// A layer with the activation and the dropout behind it: what a stage of the plan computes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
@@ -190,6 +214,7 @@ pub(crate) enum BlockOp {
     Linear,
     BatchNorm(BatchNorm),
     LayerNorm(LayerNorm),
+    Encoding(Encoding),
     /// Nothing.
     Pass,
 }
@@ -255,9 +280,43 @@ mod tests {
     }
 
     #[test]
+    fn an_encoding_is_the_first_layer() {
+        let (relu, freq) = (Activation::Relu, Encoding::frequency(4));
+        let mlp = Mlp::new(3).encoding(freq).activation(relu).dropout(0.5).linear(2);
+        assert_eq!(mlp.to_string(), "3-freq4-relu-drop0.5-2");
+        let blocks = mlp.blocks().unwrap();
+        assert_eq!(blocks.len(), 2);
+        let dropout = Some((2, Dropout::new(0.5)));
+        assert_eq!((blocks[0].out_features, blocks[0].activation), (24, relu));
+        assert_eq!((blocks[0].dropout, blocks[1].in_features), (dropout, 24));
+
+        let refused = |mlp: Mlp| mlp.linear(1).blocks().unwrap_err().to_string();
+        let late = refused(Mlp::new(1).linear(2).encoding(freq));
+        assert!(late.starts_with("layer 1: freq4 encodes the net's inputs"), "{late}");
+        assert!(refused(Mlp::new(1).encoding(freq).encoding(freq)).starts_with("layer 1: freq4"));
+        for (encoding, problem) in [
+            (Encoding::frequency(0), "freq's octaves are 0, but must lie in 1..=24"),
+            (Encoding::frequency(25), "freq's octaves are 25"),
+            (Encoding::triangle_wave(u32::MAX), "tri's octaves are 4294967295"),
+            (Encoding::one_blob(0), "blob's bins are 0, but must lie in 1..=4096"),
+        ] {
+            let refused = refused(Mlp::new(1).encoding(encoding));
+            assert!(refused.starts_with(&format!("layer 0: {problem}")), "{refused}");
+        }
+        for inputs in [u32::MAX as usize / 8 + 1, usize::MAX] {
+            let wide = refused(Mlp::new(inputs).encoding(freq));
+            assert!(wide.contains("inputs) needs 8 columns an input"), "{wide}");
+        }
+    }
+
+    #[test]
     fn a_description_survives_json() {
         let mlp = Mlp::with_hidden(2, &[3], Activation::SINE, 1).batch_norm().dropout(0.5);
         let json = serde_json::to_string(&mlp).unwrap();
         assert_eq!(serde_json::from_str::<Mlp>(&json).unwrap(), mlp);
+        let json = r#"{"in_features":2,"layers":[{"encoding":{"one_blob":{"bins":16}}}]}"#;
+        let mlp = Mlp::new(2).encoding(Encoding::one_blob(16));
+        assert_eq!(serde_json::to_string(&mlp).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Mlp>(json).unwrap(), mlp);
     }
 }

@@ -25,7 +25,8 @@ const VERSION: u32 = 2;
 ///
 /// The file is safetensors. Tensors are named as in the `state_dict` of the same `nn.Sequential`,
 /// so `torch.nn.Module.load_state_dict(safetensors.torch.load_file(path))` takes them as they are;
-/// the rest is JSON under the metadata key `wgrad`.
+/// the rest is JSON under the metadata key `wgrad`. PyTorch has no encodings: a module of one's own
+/// takes the place of one in the `nn.Sequential`, so that layers are counted alike.
 ///
 /// ```
 /// use wgrad::{Loss, Mlp, ModelFile, Optimizer, Plan, TrainOptions};
@@ -250,7 +251,7 @@ struct Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Loss, Optimizer};
+    use crate::{Activation, Encoding, Loss, Optimizer};
 
     fn file() -> ModelFile {
         let mlp = Mlp::with_hidden(3, &[5], Activation::Tanh, 2);
@@ -312,6 +313,19 @@ mod tests {
         assert_eq!(names[..2], ["0.bias", "0.weight"]);
         assert_eq!(names[2..6], norm);
         assert_eq!(loaded.folded().unwrap().mlp().to_string(), "3-5-2");
+    }
+
+    #[test]
+    fn an_encoding_has_no_tensors_but_counts_as_a_layer() {
+        let mlp = Mlp::new(2).encoding(Encoding::triangle_wave(4)).linear(3);
+        let plan = Plan::new(&mlp, &TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3))).unwrap();
+        let saved = ModelFile::new(&plan, plan.initial_parameters(), None).unwrap();
+        let loaded = load(&saved.to_bytes(Path::new("m")).unwrap()).unwrap();
+        assert_eq!(loaded.mlp(), &mlp);
+        let (plan, parameters) = loaded.plan().unwrap();
+        assert_eq!(parameters, saved.parameters);
+        let tensors: Vec<_> = plan.tensors().map(|t| (t.name.as_str(), &t.shape[..])).collect();
+        assert_eq!(tensors, [("1.weight", &[3, 8][..]), ("1.bias", &[3])]);
     }
 
     #[test]

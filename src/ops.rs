@@ -4,6 +4,7 @@
 //! file of the same name in `shaders/`.
 
 pub(crate) mod activation;
+pub(crate) mod encoding;
 pub(crate) mod epilogue;
 pub(crate) mod generate;
 pub(crate) mod gradient_sum;
@@ -39,6 +40,7 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
     let others = [
         &sample::SAMPLE,
         &generate::GENERATE,
+        &encoding::ENCODING_FORWARD,
         &norm::NORM_STATISTICS,
         &norm::NORM_FORWARD,
         &activation::ACTIVATION_FORWARD,
@@ -48,6 +50,7 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
         &norm::NORM_BACKWARD_COLUMNS,
         &norm::NORM_BACKWARD_ROWS,
         &norm::NORM_BACKWARD_INPUT,
+        &encoding::ENCODING_BACKWARD,
         &gradient_sum::GRADIENT_SUM,
         &optimizer::GRADIENT_NORM,
         &optimizer::OPTIMIZER,

@@ -347,6 +347,7 @@ fn stage(block: &Block) -> Stage {
         },
         BlockOp::BatchNorm(b) => norm(false, b.eps, b.momentum, b.affine, b.track_running_stats),
         BlockOp::LayerNorm(l) => norm(true, l.eps, 0.0, l.affine, false),
+        BlockOp::Encoding(encoding) => StageOp::Encoding(encoding),
         BlockOp::Pass => StageOp::Pass,
     };
     Stage {

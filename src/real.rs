@@ -71,9 +71,15 @@ pub trait Real:
     /// Cosine of radians.
     #[must_use]
     fn cos(self) -> Self;
+    /// sin πx for x in [−½, ½].
+    #[must_use]
+    fn sin_pi(self) -> Self;
     /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
     #[must_use]
     fn erf(self) -> Self;
+    /// The nearest integer, of two the even one.
+    #[must_use]
+    fn round_ties_even(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
 }
@@ -151,8 +157,16 @@ macro_rules! impl_real {
                 self.cos()
             }
             #[inline(always)]
+            fn sin_pi(self) -> Self {
+                $functions::sin_pi(self)
+            }
+            #[inline(always)]
             fn erf(self) -> Self {
                 $functions::erf(self)
+            }
+            #[inline(always)]
+            fn round_ties_even(self) -> Self {
+                self.round_ties_even()
             }
             #[inline(always)]
             fn is_finite(self) -> bool {
@@ -182,5 +196,9 @@ mod precise {
 
     pub(super) fn tanh(x: f64) -> f64 {
         x.tanh()
+    }
+
+    pub(super) fn sin_pi(x: f64) -> f64 {
+        (std::f64::consts::PI * x).sin()
     }
 }

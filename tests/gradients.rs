@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use common::{assert_close, learnable};
 use wgrad::{
-    Activation, BatchNorm, CpuEngine, Dropout, Engine, Init, Layer, LayerNorm, Linear, Loss, Mlp,
-    Optimizer, Plan, Sampling, TrainOptions, Trainer,
+    Activation, BatchNorm, CpuEngine, Dropout, Encoding, Engine, Init, Layer, LayerNorm, Linear,
+    Loss, Mlp, Optimizer, Plan, Sampling, TrainOptions, Trainer,
 };
 
 const ROWS: usize = 5;
@@ -143,6 +143,25 @@ fn every_combination_of_layers_agrees_with_central_differences() {
         let mlp = if index % 5 == 4 { mlp.layer(alphabet[1 + index % 7]) } else { mlp };
         let loss = if index % 2 == 0 { Loss::Mse } else { Loss::CROSS_ENTROPY };
         check_training(&mlp, &loss, index % 3 == 2);
+    }
+}
+
+/// Every encoding in front, alone and with an activation or a norm of its own.
+#[test]
+fn nets_with_encodings_agree_with_central_differences() {
+    let encodings = [Encoding::frequency(3), Encoding::one_blob(5), Encoding::triangle_wave(4)];
+    for encoding in encodings {
+        let encoded = || Mlp::new(3).encoding(encoding);
+        let nets = [
+            encoded().linear(4).activation(Activation::Tanh).linear(3),
+            encoded().activation(Activation::Gelu).dropout(0.2).linear(3),
+            encoded().batch_norm().linear(4).activation(Activation::Tanh).linear(3),
+        ];
+        for (index, mlp) in nets.iter().enumerate() {
+            for loss in [Loss::Mse, Loss::CROSS_ENTROPY] {
+                check_training(mlp, &loss, index == 0);
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use common::{assert_close, compare_engines, distance, gpu_engine, largest, learnable, run, widen};
 use wgrad::data::{Dataset, Targets};
 use wgrad::{
-    Activation, BatchNorm, Clip, CpuEngine, Decay, EarlyStopping, Engine, Insight, Layer, Loss,
-    Mlp, Optimizer, ParameterGroup, Parameters, Plan, Rule, Sampling, TrainOptions, Trainer,
+    Activation, BatchNorm, Clip, CpuEngine, Decay, EarlyStopping, Encoding, Engine, Insight, Layer,
+    Loss, Mlp, Optimizer, ParameterGroup, Parameters, Plan, Rule, Sampling, TrainOptions, Trainer,
     WatchedMetric,
 };
 
@@ -20,7 +20,7 @@ fn options(loss: Loss, optimizer: Optimizer) -> TrainOptions {
 /// 24 steps of nets with every layer, the dropout masks being the same on all engines.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn norms_and_dropout_agree_on_all_engines() {
+fn encodings_norms_and_dropout_agree_on_all_engines() {
     let untracked = Layer::BatchNorm(BatchNorm::default().track_running_stats(false));
     let nets = [
         Mlp::new(5).linear(24).batch_norm().activation(Activation::Tanh).linear(3),
@@ -36,6 +36,17 @@ fn norms_and_dropout_agree_on_all_engines() {
             .dropout(0.5)
             .linear(3)
             .dropout(0.1),
+        Mlp::new(5)
+            .encoding(Encoding::frequency(4))
+            .linear(24)
+            .activation(Activation::Tanh)
+            .linear(3),
+        Mlp::new(5)
+            .encoding(Encoding::one_blob(7))
+            .activation(Activation::Gelu)
+            .dropout(0.2)
+            .linear(3),
+        Mlp::new(5).encoding(Encoding::triangle_wave(5)).layer_norm().linear(3),
     ];
     for mlp in nets {
         for loss in [Loss::Mse, Loss::CROSS_ENTROPY] {

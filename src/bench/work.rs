@@ -78,6 +78,9 @@ impl Work {
             }
             // The stage before tells the derivative of its activation.
             "linear_backward_input" => Self::of(product, elements + weights + 2 * input),
+            // A sine takes a dozen, an exponential and its argument six.
+            "encoding_forward" => Self::of(12 * elements, input + written),
+            "encoding_backward" => Self::of(14 * elements, elements + 2 * input),
             "activation_forward" => Self::of(elements, elements + written),
             "activation_backward" => Self::of(2 * elements, 3 * elements),
             // Shifted by a first guess, summed and squared.
@@ -110,6 +113,7 @@ mod tests {
     use super::*;
     use crate::bench::Workload;
     use crate::plan::StageOp;
+    use crate::{Encoding, Mlp};
 
     fn plan(workload: Workload) -> Plan {
         Plan::new(&workload.mlp(), &workload.options()).unwrap()
@@ -147,6 +151,11 @@ mod tests {
         // g, w and two moments.
         assert_eq!(work("optimizer", "arena").bytes, 4 * 7 * plan.trained_len() as u64);
         assert!(Work::of_dispatch(&plan, "linear_forward", "9", 64).is_none());
+        let mlp = Mlp::new(3).encoding(Encoding::one_blob(16)).linear(2);
+        let plan = Plan::new(&mlp, plan.options()).unwrap();
+        let work = |kernel| Work::of_dispatch(&plan, kernel, "0", 64).unwrap();
+        assert_eq!(work("encoding_forward").bytes, 4 * 64 * (3 + 48));
+        assert_eq!(work("encoding_backward").bytes, 4 * 64 * (48 + 3 + 3));
         assert!(Work::of_dispatch(&plan, "unheard_of", "0", 64).is_none());
     }
 }

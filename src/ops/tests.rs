@@ -7,6 +7,7 @@
 
 mod activations;
 mod dropout;
+mod encodings;
 mod isa;
 mod losses;
 mod norms;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::TENSOR_ALIGN;
 use crate::activation::Activation;
+use crate::encoding::Encoding;
 use crate::layer::Dropout;
 
 /// A parameter tensor: its name in the model file, shape and place in the arenas.
@@ -97,6 +98,8 @@ pub enum StageOp {
     },
     /// Z = γ·(X − μ)/√(σ² + ε) + β.
     Norm(Norm),
+    /// Each element of X widened to several of Z. Only in the first stage.
+    Encoding(Encoding),
     /// Z = X.
     Pass,
 }
@@ -166,7 +169,7 @@ impl Stage {
                 affine.as_ref().map_or(&[], |tensors| tensors.as_slice()),
                 running.as_ref().map_or(&[], |tensors| tensors.as_slice()),
             ),
-            StageOp::Pass => (&[], &[]),
+            StageOp::Encoding(_) | StageOp::Pass => (&[], &[]),
         };
         trained.iter().chain(running)
     }
@@ -178,7 +181,7 @@ impl Stage {
                 affine.as_mut().map_or(&mut [], |tensors| tensors.as_mut_slice()),
                 running.as_mut().map_or(&mut [], |tensors| tensors.as_mut_slice()),
             ),
-            StageOp::Pass => (&mut [], &mut []),
+            StageOp::Encoding(_) | StageOp::Pass => (&mut [], &mut []),
         };
         trained.iter_mut().chain(running)
     }

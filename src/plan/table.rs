@@ -6,12 +6,13 @@ use super::{Plan, Stage, StageOp, Tensor};
 use crate::activation::Activation;
 
 impl Stage {
-    /// What it does, short: sizes of a linear layer, or the norm's name.
+    /// What it does, short: sizes of a linear layer, or the name of a norm or an encoding.
     fn kind(&self) -> String {
         match &self.op {
             StageOp::Linear { .. } => format!("{} → {}", self.in_features, self.out_features),
             StageOp::Norm(norm) if norm.per_row => "layer norm".into(),
             StageOp::Norm(_) => "batch norm".into(),
+            StageOp::Encoding(encoding) => encoding.to_string(),
             StageOp::Pass => String::new(),
         }
     }

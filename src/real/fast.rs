@@ -90,6 +90,15 @@ pub(super) fn ln_1p(x: f32) -> f32 {
     }
 }
 
+/// sin πx for x in [−½, ½]; `shaders/encoding.wgsl` has the same.
+#[inline(always)]
+pub(super) fn sin_pi(x: f32) -> f32 {
+    // sin πx / x of x².
+    let s = x * x;
+    let tail = -5.167_720_8 + s * (2.550_269_8 + s * (-0.599_437_36 + s * 0.079_835_77));
+    x * (std::f32::consts::PI + s * tail)
+}
+
 /// 2/√π ∫₀ˣ exp(−t²) dt.
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
@@ -161,6 +170,21 @@ mod tests {
         check("tanh", 3.0, super::tanh, f64::tanh);
         check("ln_1p", 2.0, super::ln_1p, f64::ln_1p);
         check("erf", 2.0, super::erf, libm::erf);
+    }
+
+    /// Of every 7th number in its range.
+    #[test]
+    fn sin_pi_is_within_its_bound() {
+        let largest = 0.5_f32.to_bits();
+        for bits in (0..=largest).rev().step_by(7) {
+            let x = f32::from_bits(bits);
+            let want = (std::f64::consts::PI * f64::from(x)).sin();
+            let error = (f64::from(super::sin_pi(x)) - want).abs();
+            // The largest subnormal numbers' squares are rounded away.
+            assert!(error <= 3.5 * ulp(want), "sin_pi({x}) is {} ULP off", error / ulp(want));
+            assert_eq!(super::sin_pi(-x), -super::sin_pi(x));
+        }
+        assert!(super::sin_pi(f32::NAN).is_nan());
     }
 
     #[test]

@@ -194,7 +194,13 @@ impl Real for Tracked {
     fn cos(self) -> Self {
         unreachable!("not tracked")
     }
+    fn sin_pi(self) -> Self {
+        unreachable!("not tracked")
+    }
     fn erf(self) -> Self {
+        unreachable!("not tracked")
+    }
+    fn round_ties_even(self) -> Self {
         unreachable!("not tracked")
     }
     fn is_finite(self) -> bool {

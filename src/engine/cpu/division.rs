@@ -33,7 +33,7 @@ impl Division {
         let one = Self { lanes: 1, rows: plan.capacity() };
         let whole_batch = |stage: &Stage| match &stage.op {
             StageOp::Norm(norm) => !norm.per_row,
-            StageOp::Linear { .. } | StageOp::Pass => false,
+            StageOp::Linear { .. } | StageOp::Encoding(_) | StageOp::Pass => false,
         };
         let rows = plan.options().rows_at_once();
         let lanes = (rows / MIN_LANE_ROWS).min(MAX_LANES);

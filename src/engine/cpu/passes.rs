@@ -4,6 +4,7 @@ use super::lane::{Lane, Net};
 use crate::blocks::{Rows, RowsMut, in_blocks};
 use crate::engine::{Part, Step};
 use crate::matmul::{Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS, pack_panel};
+use crate::ops::encoding::encoding_forward;
 use crate::ops::epilogue::{Draw, Epilogue};
 use crate::ops::linear::{self, LinearWeight, WeightGradient};
 use crate::ops::norm::{self, Affine, NormInput, Statistics};
@@ -43,7 +44,7 @@ impl<T: Real> Lane<T> {
             }
             let products = match &stage.op {
                 StageOp::Linear { .. } => inputs,
-                StageOp::Norm(_) | StageOp::Pass => 0,
+                StageOp::Norm(_) | StageOp::Encoding(_) | StageOp::Pass => 0,
             };
             let block = net.block(rows, outputs * (products + EPILOGUE));
             let work = (
@@ -68,6 +69,10 @@ impl<T: Real> Lane<T> {
                         let affine = affine(norm, net.parameters);
                         NormInput { norm, columns: inputs, input, statistics, affine }
                             .forward(&epilogue, draw, output, kept);
+                    }
+                    (StageOp::Encoding(encoding), _) => {
+                        encoding_forward(*encoding, input, output);
+                        epilogue.forward(draw, outputs, output, kept);
                     }
                     _ => {
                         output.copy_from_slice(input);
@@ -154,7 +159,7 @@ impl<T: Real> Lane<T> {
                         normal.backward_rows(gradient_output, &mut sums[..groups]);
                     }
                 }
-                StageOp::Pass => {}
+                StageOp::Encoding(_) | StageOp::Pass => {}
             }
             if index == first {
                 break;
@@ -163,7 +168,7 @@ impl<T: Real> Lane<T> {
             let epilogue = Epilogue::of(&stages[index - 1]);
             let products = match &stage.op {
                 StageOp::Linear { .. } => outputs,
-                StageOp::Norm(_) | StageOp::Pass => 0,
+                StageOp::Norm(_) | StageOp::Encoding(_) | StageOp::Pass => 0,
             };
             let block = net.block(rows, inputs * (products + EPILOGUE));
             let work = (
@@ -310,7 +315,7 @@ pub(super) fn linear_weights<T: Real>(plan: &crate::plan::Plan) -> Vec<Option<Li
             StageOp::Linear { .. } => {
                 Some(LinearWeight::new(stage.in_features, stage.out_features, index > first))
             }
-            StageOp::Norm(_) | StageOp::Pass => None,
+            StageOp::Norm(_) | StageOp::Encoding(_) | StageOp::Pass => None,
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! The dispatches of a step, with their pipelines and bind groups, made once for a plan.
 
+mod encoding;
 mod feed;
 mod linear;
 mod norms;

@@ -19,6 +19,9 @@ impl<'a> Builder<'a> {
                     dispatches.push(self.linear_forward(index, input, false));
                 }
                 StageOp::Norm(norm) => dispatches.extend(self.norm_forward(index, norm)),
+                StageOp::Encoding(encoding) => {
+                    dispatches.push(self.encoding_forward(index, *encoding, input));
+                }
                 StageOp::Pass => {
                     let shape = ActivationShape::new(word(stage.out_features));
                     let uniform = buffers.uniform(&shape);
@@ -75,6 +78,8 @@ impl<'a> Builder<'a> {
                 StageOp::Norm(norm) => {
                     dispatches.extend(self.norm_backward(index, norm, gradient, below));
                 }
+                // The net's inputs lie before it, and their gradient is no part of training.
+                StageOp::Encoding(_) => {}
                 StageOp::Pass => {
                     // dX is dZ: it stays where it is, and passes the epilogue that made X.
                     if index > first && stages[index - 1].has_epilogue() {
