@@ -156,7 +156,7 @@ impl Plan {
     /// Whether the first stage is a linear layer, which gathers the batch's rows from the data set
     /// while it computes.
     pub(crate) fn gathers(&self) -> bool {
-        matches!(self.stages[0].op, StageOp::Linear { .. })
+        is_linear(&self.stages[0])
     }
 
     /// What makes the scalars of the optimizer's steps.
@@ -229,7 +229,7 @@ impl Plan {
                 fan_in: stage.in_features,
                 fan_out: stage.out_features,
                 gain: self.activation_behind(position).gain(),
-                first: position == 0,
+                first: !self.stages[..position].iter().any(is_linear),
             };
             let tensors = [(linear.weight_init, weight), (linear.bias_init, bias)];
             for ((init, tensor), mut stream) in tensors.into_iter().zip(&mut streams) {
@@ -241,9 +241,7 @@ impl Plan {
 
     /// The first activation behind a stage's linear layer, norms in between passed over.
     fn activation_behind(&self, position: usize) -> Activation {
-        let until_next = self.stages[position + 1..]
-            .iter()
-            .take_while(|stage| !matches!(stage.op, StageOp::Linear { .. }));
+        let until_next = self.stages[position + 1..].iter().take_while(|stage| !is_linear(stage));
         std::iter::once(&self.stages[position])
             .chain(until_next)
             .map(|stage| stage.activation)
@@ -309,6 +307,10 @@ impl Plan {
     pub fn total_bytes(&self) -> u64 {
         self.state_bytes() + self.activation_bytes()
     }
+}
+
+fn is_linear(stage: &Stage) -> bool {
+    matches!(stage.op, StageOp::Linear { .. })
 }
 
 /// A block with its tensors, not placed yet.
@@ -409,6 +411,23 @@ mod tests {
         assert_eq!(plan.parameters(), 3 * 65 + 65 + 65 * 7 + 7 + 7 + 1);
         let names: Vec<_> = plan.tensors().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"]);
+    }
+
+    #[test]
+    fn the_first_linear_layer_need_not_be_the_first_layer() {
+        use crate::{Encoding, Linear};
+        let siren = Linear::new(8).weight_init(crate::Init::Siren { omega0: 1.0 });
+        let linear = Layer::Linear(siren);
+        let mlp = Mlp::new(2).encoding(Encoding::frequency(5)).layer(linear).layer(linear);
+        let plan = plan(&mlp, 16).unwrap();
+        let initial = plan.initial_parameters();
+        let largest = |name: &str| {
+            let tensor = plan.tensors().find(|tensor| tensor.name == name).unwrap();
+            initial[tensor.range()].iter().fold(0.0_f32, |m, w| m.max(w.abs()))
+        };
+        // 1/20, and √(6/8).
+        assert!((0.04..=0.05).contains(&largest("1.weight")), "{}", largest("1.weight"));
+        assert!((0.7..=0.87).contains(&largest("2.weight")), "{}", largest("2.weight"));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::learnable;
-use wgrad::{Activation, Clip, CpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer};
+use wgrad::{
+    Activation, Clip, CpuEngine, Encoding, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer,
+};
 
 struct Counting;
 
@@ -44,8 +46,15 @@ fn a_step_allocates_nothing() {
     let lanes = Mlp::with_hidden(2, &[32, 32], Activation::Tanh, 3);
     let shared = Mlp::with_hidden(64, &[192, 128], Activation::Relu, 3);
     let normed = Mlp::new(32).linear(200).batch_norm().activation(Activation::Gelu).dropout(0.1);
+    let encoded = Mlp::new(2).encoding(Encoding::frequency(6)).linear(32);
     let tiny = Mlp::new(2).linear(3);
-    let nets = [(lanes, 1024), (shared, 100), (normed.linear(3), 200), (tiny, 4)];
+    let nets = [
+        (lanes, 1024),
+        (shared, 100),
+        (normed.linear(3), 200),
+        (encoded.linear(3), 1024),
+        (tiny, 4),
+    ];
     // On a thread of the pool: coming in from outside costs the pool an allocation now and then.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     for (mlp, batch_size) in nets {

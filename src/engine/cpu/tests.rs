@@ -10,7 +10,7 @@ use crate::rng::{Purpose, Stream};
 use crate::sampler::Order;
 use crate::testing::assert_within_f64;
 use crate::trainer::Trainer;
-use crate::{Activation, data::Targets};
+use crate::{Activation, Encoding, data::Targets};
 
 fn data(plan: &Plan, rows: usize) -> Dataset {
     let mut stream = Stream::new(3, Purpose::Synthetic, 0);
@@ -22,8 +22,8 @@ fn data(plan: &Plan, rows: usize) -> Dataset {
     Dataset::new(numbers(inputs), inputs, targets).unwrap()
 }
 
-/// Small with lanes, wide with shared products, and with batch norms.
-fn plans() -> [(usize, Plan); 3] {
+/// Small with lanes, wide with shared products, with batch norms, and encoded in either way.
+fn plans() -> [(usize, Plan); 5] {
     let options = |batch_size, micro_batch| TrainOptions {
         batch_size,
         micro_batch,
@@ -37,7 +37,13 @@ fn plans() -> [(usize, Plan); 3] {
     let wide = Mlp::with_hidden(70, &[200, 150], Activation::Relu, 10);
     let normed = Mlp::new(32).linear(256).batch_norm().activation(Activation::Silu);
     let normed = normed.dropout(0.1).linear(96).batch_norm().linear(1);
+    let encoded = |width: usize| {
+        let mlp = Mlp::new(3).encoding(Encoding::frequency(6)).activation(Activation::Gelu);
+        mlp.linear(width).activation(Activation::Relu).linear(2)
+    };
     [
+        (2, Plan::new(&encoded(40), &options(600, None)).unwrap()),
+        (1, Plan::new(&encoded(1000), &options(600, None)).unwrap()),
         // Parts of 700, 700 and 130 rows: the last leaves a lane without rows.
         (2, Plan::new(&small, &options(1530, Some(700))).unwrap()),
         (1, Plan::new(&wide, &options(131, None)).unwrap()),
@@ -147,7 +153,7 @@ fn lanes_come_to_the_gradients_of_the_whole_batch() {
 
 #[test]
 fn predictions_do_not_depend_on_the_rows_beside_them() {
-    let plan = &plans()[0].1;
+    let plan = &plans()[2].1;
     let mut engine = CpuEngine::<f32>::new(plan.clone());
     let data = data(plan, 1000);
     let all = engine.predict(data.inputs()).unwrap();
