@@ -164,6 +164,7 @@ fn absurd_flags_are_refused() {
         ("--weight-decay inf", &["--weight-decay", "'inf'", "at least 0"]),
         ("--seed -1", &["--seed", "'-1'", "from 0"]),
         ("--layers 0", &["--layers", "'0'", "from 1"]),
+        ("--encoding freq99", &["--encoding", "freq99", "give one of freq1 to freq24"]),
         ("--layers 10000000", &["--layers", "10000000", "1 to 65536"]),
         ("--layers 9999999999999", &["--layers", "9999999999999", "1 to 65536"]),
         ("--batch-size 99999 --drop-last", &["99999", "--drop-last"]),

@@ -65,6 +65,8 @@ fn layers_and_options_reach_the_run_and_its_config() {
         place.done(&format!("{without} --name {name}"));
         assert_ne!(model(&name).unwrap(), model("a").unwrap(), "{flag} changes nothing");
     }
+    place.done(&format!("{flags} --encoding freq2 --name encoded"));
+    assert_ne!(model("encoded").unwrap(), model("a").unwrap());
     place.done(&format!("{} --clip-value 0.001 --name value", flags.replace("--clip-norm 1", "")));
     assert_ne!(model("value").unwrap(), model("clipnorm1").unwrap());
 }

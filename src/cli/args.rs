@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use wgrad::{Activation, Plateau, Schedule};
+use wgrad::{Activation, Encoding, Plateau, Schedule};
 
 use super::choices::{
     ActivationParser, DecayChoice, DeviceChoice, Header, InitChoice, LossChoice, MissingCells,
@@ -16,8 +16,8 @@ use super::choices::{
 };
 use super::recipe;
 use super::values::{
-    ClassWeights, Delimiter, Widths, at_least_one, below_one, not_negative, plateau, positive,
-    probability, rows_fraction, schedule, seed,
+    ClassWeights, Delimiter, Widths, at_least_one, below_one, encoding, not_negative, plateau,
+    positive, probability, rows_fraction, schedule, seed,
 };
 
 const LECTURE_EXAMPLES: &str = "\
@@ -198,6 +198,10 @@ pub(crate) struct ColumnArgs {
 /// The net.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct NetArgs {
+    /// What encodes the inputs in front of the net: freqN or triN of N octaves, blobN of N bins; suits
+    /// few inputs, for blobN with --scaling min-max
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<Encoding>,
     /// Widths of the hidden layers, as in 64,64; `none` for a linear model
     #[arg(long, value_name = "WIDTHS", default_value = recipe::HIDDEN, allow_hyphen_values = true)]
     pub layers: Widths,

@@ -9,8 +9,8 @@ use wgrad::data::{
 };
 use wgrad::schedule::Run;
 use wgrad::{
-    Activation, Clip, EarlyStopping, Layer, Linear, Mlp, Optimizer, ParameterGroup, Plateau,
-    Schedule, TrainOptions, WatchedMetric,
+    Activation, Clip, EarlyStopping, Encoding, Layer, Linear, Mlp, Optimizer, ParameterGroup,
+    Plateau, Schedule, TrainOptions, WatchedMetric,
 };
 
 use super::args::TrainArgs;
@@ -63,6 +63,9 @@ pub(crate) struct DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct NetConfig {
+    /// `None` for inputs as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
+    pub encoding: Option<Encoding>,
     /// Widths of the hidden layers.
     pub layers: Vec<usize>,
     #[serde(with = "text")]
@@ -169,6 +172,7 @@ impl Config {
                 test: columns.test,
             },
             net: NetConfig {
+                encoding: net.encoding,
                 layers: net.layers.0.clone(),
                 activation: net.activation,
                 init: net.init,
@@ -299,9 +303,11 @@ impl Config {
         };
         let weights = net.init.before(net.activation).unwrap_or_default();
         let linear = |width| Layer::Linear(Linear::new(width).weight_init(weights));
+        let mlp = Mlp::new(schema.in_features());
+        let mlp = net.encoding.into_iter().fold(mlp, Mlp::encoding);
         net.layers
             .iter()
-            .fold(Mlp::new(schema.in_features()), |mlp, &width| {
+            .fold(mlp, |mlp, &width| {
                 let mlp = mlp.layer(linear(width));
                 let mlp = match net.norm {
                     NormChoice::None => mlp,
@@ -512,6 +518,7 @@ mod tests {
             &["t.csv", "--delimiter", "tab", "--activation", "leaky_relu(0.2)", "--loss", "mae"],
             &["--schedule", "warmup:5e+cosine:floor=0.01", "--plateau", "patience=3,floor=1e-3"],
             &["--optimizer", "nesterov", "--momentum", "0.8", "--seed", "9223372036854775807"],
+            &["spirals", "--encoding", "blob16", "--scaling", "min-max"],
             &["--device", "llvm", "--layers", "none", "--target", "a,b", "--validation", "0.15"],
         ] {
             let config = config(flags).unwrap();

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use wgrad::{Error, Plateau, Schedule};
+use wgrad::{Encoding, Error, Plateau, Schedule};
 
 fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
     // NaN and infinities parse, but fit nowhere.
@@ -55,6 +55,13 @@ pub(crate) fn schedule(text: &str) -> Result<Schedule, String> {
 
 pub(crate) fn plateau(text: &str) -> Result<Plateau, String> {
     text.parse().map_err(within)
+}
+
+pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {
+    text.parse().map_err(|error| match error {
+        Error::Option { expected, .. } => format!("give {expected}"),
+        error => error.to_string(),
+    })
 }
 
 /// What is wrong with a text that clap repeats itself.
