@@ -109,10 +109,7 @@ pub(crate) fn encoding_forward<T: Real>(encoding: Encoding, input: &[T], output:
 /// Twin of `shaders/encoding_backward.wgsl`: dX from dZ.
 #[cfg_attr(
     not(test),
-    expect(
-        dead_code,
-        reason = "training needs no gradient of the data; nets within a pipeline do"
-    )
+    expect(dead_code, reason = "only a `Module` takes the gradient of its inputs, on the GPU")
 )]
 pub(crate) fn encoding_backward<T: Real>(
     encoding: Encoding,

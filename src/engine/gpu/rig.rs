@@ -50,11 +50,6 @@ impl Rig {
         })
     }
 
-    /// Its device.
-    pub(crate) fn gpu(&self) -> &Gpu {
-        &self.gpu
-    }
-
     /// What its device can do.
     pub(crate) fn abilities(&self) -> Abilities {
         Abilities::of(&self.gpu.device)

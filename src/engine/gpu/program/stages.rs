@@ -78,8 +78,14 @@ impl<'a> Builder<'a> {
                 StageOp::Norm(norm) => {
                     dispatches.extend(self.norm_backward(index, norm, gradient, below));
                 }
-                // The net's inputs lie before it, and their gradient is no part of training.
-                StageOp::Encoding(_) => {}
+                StageOp::Encoding(encoding) => {
+                    if let Some(below) = below {
+                        let (input, below) = (buffers.input_of(index), whole(below));
+                        let backward =
+                            self.encoding_backward(index, *encoding, gradient, input, below);
+                        dispatches.push(backward);
+                    }
+                }
                 StageOp::Pass => {
                     // dX is dZ: it stays where it is, and passes the epilogue that made X.
                     if index > first && stages[index - 1].has_epilogue() {
