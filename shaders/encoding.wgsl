@@ -97,7 +97,7 @@ fn is_negative(quarters: u32) -> bool {
 // src/real/fast.rs.
 fn sin_pi(x: f32) -> f32 {
     let s = x * x;
-    let tail = -5.1677208 + s * (2.5502698 + s * (-0.59943736 + s * 0.07983577));
+    let tail = -5.167721 + s * (2.5502698 + s * (-0.59943736 + s * 0.07983577));
     return x * (PI + s * tail);
 }
 

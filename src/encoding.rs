@@ -88,12 +88,11 @@ impl Encoding {
     /// Encoded values of an input.
     #[must_use]
     pub const fn values(self) -> usize {
-        let values = match self {
-            Self::Frequency { octaves } => 2 * octaves as u64,
-            Self::OneBlob { bins } => bins as u64,
-            Self::TriangleWave { octaves } => octaves as u64,
-        };
-        values as usize
+        match self {
+            Self::Frequency { octaves } => 2 * octaves as usize,
+            Self::OneBlob { bins } => bins as usize,
+            Self::TriangleWave { octaves } => octaves as usize,
+        }
     }
 
     /// Value number `value`, below [`values`](Self::values), of an input.
@@ -203,7 +202,7 @@ impl std::str::FromStr for Encoding {
 /// cosine: three for a sine.
 #[inline(always)]
 const fn wave(value: u32) -> (u32, u32) {
-    (value / 2, if value % 2 == 0 { 3 } else { 0 })
+    (value / 2, if value % 2 == 1 { 0 } else { 3 })
 }
 
 /// 2ᵏ for k ≤ 127.
@@ -232,23 +231,22 @@ fn place<T: Real>(x: T, octave: u32) -> T {
 #[inline(always)]
 fn angle<T: Real>(r: T, quarters: u32) -> T {
     let half = T::from_f64(0.5);
-    let a = if quarters % 2 == 0 {
-        half - r.abs()
-    } else if r > half {
+    let folded = if r > half {
         T::ONE - r
     } else if r < -half {
         -T::ONE - r
     } else {
         r
     };
+    let a = if quarters % 2 == 1 { folded } else { half - r.abs() };
     if is_negative(quarters) { -a } else { a }
 }
 
-/// dA/dr of A = 2·[`angle`](angle), to the right of a kink: 2 or −2.
+/// dA/dr of A = 2·[`angle`], to the right of a kink: 2 or −2.
 #[inline(always)]
 fn slope<T: Real>(r: T, quarters: u32) -> T {
     let half = T::from_f64(0.5);
-    let rises = if quarters % 2 == 0 { r < T::ZERO || r >= T::ONE } else { -half <= r && r < half };
+    let rises = if quarters % 2 == 1 { -half <= r && r < half } else { r < T::ZERO || r >= T::ONE };
     T::from_f64(if rises == is_negative(quarters) { -2.0 } else { 2.0 })
 }
 
@@ -374,7 +372,7 @@ mod tests {
     fn derivatives_agree_with_central_differences() {
         for encoding in ALL {
             for x in [-1.372, -0.61, 0.013, 0.21, 0.437, 0.77, 1.9] {
-                for value in 0..encoding.values() as u32 {
+                for value in 0..u32::try_from(encoding.values()).unwrap() {
                     // Of a wave, in its periods: 2ᵏh.
                     let scale = match encoding {
                         Encoding::Frequency { .. } => f64::powf(2.0, f64::from(value / 2)),

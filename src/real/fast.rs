@@ -95,7 +95,7 @@ pub(super) fn ln_1p(x: f32) -> f32 {
 pub(super) fn sin_pi(x: f32) -> f32 {
     // sin πx / x of x².
     let s = x * x;
-    let tail = -5.167_720_8 + s * (2.550_269_8 + s * (-0.599_437_36 + s * 0.079_835_77));
+    let tail = -5.167_721 + s * (2.550_269_8 + s * (-0.599_437_36 + s * 0.079_835_77));
     x * (std::f32::consts::PI + s * tail)
 }
 
