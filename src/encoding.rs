@@ -21,8 +21,8 @@ use crate::real::Real;
 /// assert_eq!(mlp.to_string(), "2-freq6-64-relu-3");
 /// assert_eq!(Encoding::frequency(6).values(), 12);
 /// assert_eq!("blob16".parse::<Encoding>()?, Encoding::one_blob(16));
-/// // sin(2π/8) and cos(4π/8).
-/// assert_eq!(Encoding::frequency(6).apply(0.125_f64, 2), 0.5_f64.sqrt());
+/// // sin(4π/8) and cos(4π/8).
+/// assert_eq!(Encoding::frequency(6).apply(0.125_f64, 4), 1.0);
 /// assert_eq!(Encoding::frequency(6).apply(0.125_f64, 5), 0.0);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
