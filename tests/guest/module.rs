@@ -2,7 +2,8 @@
 
 use wgrad::data::{Dataset, Targets};
 use wgrad::{
-    Activation, Engine as _, Error, Loss, Mlp, Module, Optimizer, Plan, TrainOptions, Trainer,
+    Activation, Encoding, Engine as _, Error, Loss, Mlp, Module, Optimizer, Plan, TrainOptions,
+    Trainer,
 };
 
 use super::common::{learnable, widen};
@@ -66,10 +67,35 @@ fn forward(plan: &Plan, parameters: &[f64], mut rows: Vec<Vec<f64>>) -> Vec<Vec<
                     }
                 }
             }
+            Layer::Encoding(encoding) => {
+                for row in &mut rows {
+                    *row = row.iter().flat_map(|&x| encoded(*encoding, x)).collect();
+                }
+            }
             other => panic!("no formula for {other}"),
         }
     }
     rows
+}
+
+/// The values of one input, as the documentation says.
+fn encoded(encoding: Encoding, x: f64) -> Vec<f64> {
+    use std::f64::consts::PI;
+    match encoding {
+        Encoding::Frequency { octaves } => (0..octaves)
+            .flat_map(|k| [(f64::from(1 << k) * PI * x).sin(), (f64::from(1 << k) * PI * x).cos()])
+            .collect(),
+        Encoding::OneBlob { bins } => (0..bins)
+            .map(|j| (-(f64::from(j) + 0.5 - f64::from(bins) * x).powi(2) / 2.0).exp())
+            .collect(),
+        Encoding::TriangleWave { octaves } => (0..octaves)
+            .map(|k| {
+                let t = f64::from(1 << k) * x / 2.0 + f64::from(k) / 4.0;
+                4.0 * (t - t.floor() - 0.5).abs() - 1.0
+            })
+            .collect(),
+        other => panic!("no formula for {other}"),
+    }
 }
 
 fn normalise<'a>(numbers: impl Iterator<Item = &'a mut f64>, eps: f64) {
@@ -93,6 +119,9 @@ fn gradients_agree_with_finite_differences() {
         Mlp::new(3).layer_norm().linear(5).batch_norm().activation(silu).linear(2),
         Mlp::new(3).batch_norm().linear(2),
         Mlp::new(3).activation(tanh).linear(2),
+        Mlp::new(3).encoding(Encoding::frequency(2)).linear(4).activation(tanh).linear(2),
+        Mlp::new(3).encoding(Encoding::one_blob(3)).linear(2),
+        Mlp::new(3).encoding(Encoding::triangle_wave(2)).layer_norm().linear(2),
     ];
     let rows = 6;
     let inputs = learnable(rows, 3, 1, &Loss::Mse, 4).inputs().to_vec();
