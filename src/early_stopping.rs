@@ -58,7 +58,8 @@ impl EarlyStopping {
 }
 
 /// The best epoch so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Best {
     /// Epoch and what is watched, larger is better.
     best: Option<(u64, f64)>,

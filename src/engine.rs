@@ -3,6 +3,9 @@
 pub(crate) mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod kernel;
+pub(crate) mod state;
+
+use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
 use crate::error::Result;
@@ -11,6 +14,7 @@ use crate::optimizer::Update;
 use crate::plan::Plan;
 use crate::rng::{Purpose, philox4x32, words};
 use crate::sampler::Order;
+pub use state::EngineState;
 
 /// One training step: which rows, and the optimizer's scalars. Made by the
 /// [`Trainer`](crate::Trainer).
@@ -109,7 +113,8 @@ pub enum Keep {
 }
 
 /// Sums over the rows of one or more batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// Rows.
     pub rows: u64,
@@ -233,6 +238,19 @@ pub trait Engine: sealed::Sealed {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+
+    /// All that the training depends on, bit for bit. Waits for it. Not to be called while the average
+    /// is exchanged ([`swap_average`](Self::swap_average)).
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    fn state(&mut self) -> Result<EngineState>;
+
+    /// Goes on from a state: one of an engine with the same plan, perhaps on another device.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if it is of another plan.
+    fn set_state(&mut self, state: &EngineState) -> Result<()>;
 
     /// Exchanges the trained parameters with their average, for an evaluation with it; a second call
     /// undoes it. Nothing happens where no average is kept ([`TrainOptions::ema`]).

@@ -54,6 +54,7 @@
 mod activation;
 pub mod bench;
 mod blocks;
+mod checkpoint;
 pub mod data;
 mod early_stopping;
 mod encoding;
@@ -79,8 +80,10 @@ mod simd;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod whole_file;
 
 pub use activation::Activation;
+pub use checkpoint::Checkpoint;
 pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use encoding::Encoding;
 pub use engine::cpu::{CpuData, CpuEngine};
@@ -88,7 +91,7 @@ pub use engine::gpu::{
     AdapterChoice, Generator, Gpu, GpuData, GpuEngine, GpuOptions, GpuStats, HostRows, Module,
     OPTIONAL_FEATURES, RowFormat, StepMetrics, adapters, is_software,
 };
-pub use engine::{Engine, Keep, Metrics, Report, Step};
+pub use engine::{Engine, EngineState, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};
 pub use init::Init;
 pub use insight::{Insight, Spread, TensorInsight};

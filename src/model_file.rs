@@ -1,7 +1,6 @@
 //! A trained net on disk: safetensors with PyTorch's names, and everything needed to use it.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use safetensors::SafeTensors;
@@ -14,6 +13,7 @@ use crate::fold::fold;
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
+use crate::whole_file::write_whole;
 
 /// Key of the metadata entry that holds the description. It is the only entry: the order of
 /// several would differ from file to file.
@@ -106,25 +106,13 @@ impl ModelFile {
         Self::new(&plan, parameters, self.schema().cloned())
     }
 
-    /// Writes the file in one piece: to a temporary file beside it, synced, then renamed. Whatever
-    /// happens, `path` holds either the old file or the new one.
+    /// Writes the file in one piece: to a temporary file beside it, synced, then renamed, and the
+    /// folder synced. Whatever happens, `path` holds either the old file or the new one.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder can't be written, [`Error::ModelFile`] if a parameter isn't finite.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = self.to_bytes(path)?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        // As any new file: for all to read, less what the umask takes; not for the owner alone.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder).map_err(Error::io(folder))?;
-        file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::io(path))?;
-        file.persist(path).map_err(|e| Error::io(path)(e.error))?;
-        Ok(())
+        write_whole(path, &self.to_bytes(path)?)
     }
 
     /// The content that [`save`](Self::save) writes; `name` stands for the file in errors.

@@ -7,6 +7,9 @@ mod resident;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::TrainerState;
 use crate::data::Dataset;
 use crate::early_stopping::{Best, Verdict};
 use crate::engine::{Engine, Keep, Metrics, Report, Step};
@@ -43,6 +46,11 @@ pub struct Trainer<E: Engine> {
     train: Resident<E::Data>,
     validation: Option<Resident<E::Data>>,
     at: Place,
+    /// Where the epoch under way began.
+    begin: Place,
+    /// Of the epoch under way: its reports so far, and the time that they took.
+    sum: Metrics,
+    seconds: f64,
     updates: Updates,
     best: Best,
     /// Of the options' plateau; without one its factor stays 1.
@@ -53,14 +61,15 @@ pub struct Trainer<E: Engine> {
 }
 
 /// How far a training has come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Place {
     /// Steps done; the next has this number plus 1.
-    step: u64,
+    pub step: u64,
     /// Epochs done.
-    epoch: u64,
+    pub epoch: u64,
     /// Steps done of the epoch under way.
-    position: u64,
+    pub position: u64,
 }
 
 impl Place {
@@ -129,6 +138,9 @@ impl<E: Engine> Trainer<E> {
             train,
             validation,
             at: Place::default(),
+            begin: Place::default(),
+            sum: Metrics::default(),
+            seconds: 0.0,
             plateau: PlateauState::default(),
             best: Best::default(),
             steps: Vec::new(),
@@ -156,6 +168,25 @@ impl<E: Engine> Trainer<E> {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.at.step
+    }
+
+    /// Rows that are trained on.
+    pub(crate) fn rows(&self) -> u32 {
+        self.train.rows
+    }
+
+    /// What the trainer itself remembers, between two steps.
+    pub(crate) fn progress(&self) -> TrainerState {
+        let Self { at, begin, sum, seconds, plateau, best, .. } = *self;
+        TrainerState { at, begin, sum, seconds, plateau, best }
+    }
+
+    /// Goes on from there.
+    pub(crate) fn set_progress(&mut self, progress: &TrainerState) {
+        let TrainerState { at, begin, sum, seconds, plateau, best } = *progress;
+        (self.at, self.begin, self.sum, self.seconds) = (at, begin, sum, seconds);
+        (self.plateau, self.best) = (plateau, best);
+        self.reports.clear();
     }
 
     /// What the options' plateau has come to; without one its factor stays 1.
@@ -192,18 +223,70 @@ impl<E: Engine> Trainer<E> {
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
         let start = Instant::now();
+        let broke = self.give_steps(u64::MAX, &mut observe)?;
+        self.end_epoch_from(start, broke, &mut observe)
+    }
+
+    /// Trains up to `most` steps, but not beyond the end of the epoch under way, and waits for them.
+    /// Returns the epoch's report if that ended; else the epoch goes on with the next call, of this or
+    /// of [`train_epoch`](Self::train_epoch), with the same bits as if it hadn't paused. In between is
+    /// where a [`checkpoint`](Self::checkpoint) can be taken.
+    ///
+    /// `observe` is as in [`train_epoch`](Self::train_epoch); if it breaks, the epoch pauses too.
+    ///
+    /// # Errors
+    /// As [`train_epoch`](Self::train_epoch).
+    pub fn train_steps(
+        &mut self,
+        most: u64,
+        mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<EpochReport>> {
+        let start = Instant::now();
+        self.give_steps(most, &mut observe)?;
+        if self.at.epoch > self.begin.epoch {
+            return self.end_epoch_from(start, false, &mut observe).map(Some);
+        }
+        self.engine.finish()?;
+        self.engine.reports(&mut self.reports)?;
+        self.take_training_reports(&mut observe)?;
+        self.seconds += start.elapsed().as_secs_f64();
+        Ok(None)
+    }
+
+    /// Ends the epoch under way where it is, as [`train_epoch`](Self::train_epoch) does when it is
+    /// interrupted: with a look at the validation rows.
+    ///
+    /// # Errors
+    /// As [`train_epoch`](Self::train_epoch).
+    pub fn end_epoch(&mut self) -> Result<EpochReport> {
+        self.end_epoch_from(Instant::now(), true, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Gives the engine up to `most` steps of the epoch under way. Says whether `observe` broke off.
+    fn give_steps(
+        &mut self,
+        most: u64,
+        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<bool> {
         let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
-        let begin = self.at;
-        let mut sum = Metrics::default();
-        let mut interrupted = false;
-        while self.at.epoch == begin.epoch && !interrupted {
-            let left = in_epoch - self.at.position;
-            self.make_steps(left.min(self.engine.steps_at_once() as u64));
+        let end = self.at.step.saturating_add(most).min(self.begin.step + in_epoch);
+        let mut broke = false;
+        while self.at.step < end && !broke {
+            self.make_steps((end - self.at.step).min(self.engine.steps_at_once() as u64));
             self.engine.train(&self.train.data, &self.steps)?;
             self.advance(self.steps.len() as u64);
             self.engine.reports(&mut self.reports)?;
-            interrupted = self.take_training_reports(begin, &mut sum, &mut observe)?;
+            broke = self.take_training_reports(observe)?;
         }
+        Ok(broke)
+    }
+
+    fn end_epoch_from(
+        &mut self,
+        start: Instant,
+        mut interrupted: bool,
+        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<EpochReport> {
         // Losses are taken before the step that they lead to, so the last step's parameters still
         // have to show theirs: on the validation rows, or else on a batch of the training rows.
         let validation = self.validation.as_ref().filter(|_| !interrupted);
@@ -217,14 +300,17 @@ impl<E: Engine> Trainer<E> {
         given?;
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
-        interrupted |= self.take_training_reports(begin, &mut sum, &mut observe)?;
+        interrupted |= self.take_training_reports(observe)?;
         let shown = take_sum(&mut self.reports);
         if !shown.is_finite() {
-            return Err(self.go_back(begin, self.at.step, shown.loss()));
+            return Err(self.go_back(self.at.step, shown.loss()));
         }
         self.engine.keep(Keep::LastGood);
         // Part of an epoch ends it too.
-        self.at = Place { epoch: begin.epoch + 1, position: 0, ..self.at };
+        self.at = Place { epoch: self.begin.epoch + 1, position: 0, ..self.at };
+        self.begin = self.at;
+        let sum = std::mem::take(&mut self.sum);
+        let seconds = std::mem::take(&mut self.seconds) + start.elapsed().as_secs_f64();
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
         let lr = self.lr(self.at.step.max(1) - 1);
         // Part of an epoch tells less than the epochs that it would be compared with.
@@ -240,7 +326,7 @@ impl<E: Engine> Trainer<E> {
             lr,
             train: sum,
             validation,
-            seconds: start.elapsed().as_secs_f64(),
+            seconds,
             interrupted,
             best_epoch: self.best.epoch(),
             stop,
@@ -262,6 +348,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
         self.reports.clear();
+        self.settle();
         Ok(())
     }
 
@@ -338,6 +425,15 @@ impl<E: Engine> Trainer<E> {
         self.at = self.at.after(steps, in_epoch);
     }
 
+    /// Takes it that the epochs before the one under way have ended, whoever trained them.
+    fn settle(&mut self) {
+        if self.at.epoch > self.begin.epoch {
+            let Place { step, epoch, position } = self.at;
+            self.begin = Place { step: step - position, epoch, position: 0 };
+            (self.sum, self.seconds) = (Metrics::default(), 0.0);
+        }
+    }
+
     /// The step that has `ahead` others between it and those done.
     #[expect(clippy::cast_possible_truncation, reason = "both are below the number of rows")]
     fn make_step(&mut self, ahead: u64) -> Step {
@@ -381,12 +477,10 @@ impl<E: Engine> Trainer<E> {
         options.schedule.factor(done, &run) * self.plateau.factor()
     }
 
-    /// Adds the training reports that have arrived to `sum`, tells `observe` of each, and leaves the
+    /// Adds the training reports that have arrived to the epoch's sum, tells `observe` of each, and leaves the
     /// reports of evaluations. Says whether `observe` broke off.
     fn take_training_reports(
         &mut self,
-        begin: Place,
-        sum: &mut Metrics,
         observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<bool> {
         let mut broke = false;
@@ -398,12 +492,12 @@ impl<E: Engine> Trainer<E> {
                 diverged = Some((step, step_loss));
                 break;
             }
-            *sum += report.metrics;
+            self.sum += report.metrics;
             broke |= observe(&Progress {
-                epoch: begin.epoch + 1,
+                epoch: self.begin.epoch + 1,
                 step,
-                rows: sum.rows,
-                loss: sum.loss(),
+                rows: self.sum.rows,
+                loss: self.sum.loss(),
                 step_loss,
                 lr: self.lr(step - 1),
                 insight: report.insight.as_deref(),
@@ -415,16 +509,17 @@ impl<E: Engine> Trainer<E> {
             self.engine.finish()?;
             self.engine.reports(&mut self.reports)?;
             self.reports.clear();
-            return Err(self.go_back(begin, step, loss));
+            return Err(self.go_back(step, loss));
         }
         Ok(broke)
     }
 
     /// Goes back to the beginning of the epoch, and says at which step the loss went bad.
-    fn go_back(&mut self, begin: Place, step: u64, loss: f64) -> Error {
+    fn go_back(&mut self, step: u64, loss: f64) -> Error {
         self.engine.restore(Keep::LastGood);
-        self.at = begin;
-        Error::Diverged { step, epoch: begin.epoch + 1, loss }
+        self.at = self.begin;
+        (self.sum, self.seconds) = (Metrics::default(), 0.0);
+        Error::Diverged { step, epoch: self.begin.epoch + 1, loss }
     }
 }
 

@@ -10,6 +10,7 @@ mod update;
 use self::division::Division;
 use self::lane::{Lane, Net};
 use self::passes::linear_weights;
+use super::state::{Arena, EngineState, Numbers};
 use super::{Engine, Keep, Metrics, Part, Report, Step, check_arena, check_data, rows_of};
 use crate::blocks::{RowsMut, in_blocks};
 use crate::data::Dataset;
@@ -95,6 +96,17 @@ impl<T: Real> CpuEngine<T> {
             reports: Vec::new(),
             division,
             plan,
+        }
+    }
+
+    /// The numbers of an arena that the plan has.
+    fn arena(&mut self, arena: Arena) -> &mut Vec<T> {
+        match arena {
+            Arena::Parameters => &mut self.parameters,
+            Arena::Moment(index) => &mut self.moments[index],
+            Arena::Average => &mut self.averages,
+            Arena::KeptParameters(which) => &mut self.kept[which as usize][0],
+            Arena::KeptAverage(which) => &mut self.kept[which as usize][1],
         }
     }
 
@@ -354,6 +366,21 @@ impl<T: Real> Engine for CpuEngine<T> {
         check_arena(&self.plan, parameters)?;
         self.parameters = cast(parameters);
         self.kept[Keep::LastGood as usize][0].copy_from_slice(&self.parameters);
+        self.weights_are_current = false;
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<EngineState> {
+        let arenas = Arena::all(&self.plan).into_iter();
+        let arenas = arenas.map(|arena| Numbers::of(self.arena(arena))).collect();
+        Ok(EngineState { arenas })
+    }
+
+    fn set_state(&mut self, state: &EngineState) -> Result<()> {
+        let plan = self.plan.clone();
+        for (arena, numbers) in state.of_plan(&plan)? {
+            numbers.copy_to(self.arena(arena));
+        }
         self.weights_are_current = false;
         Ok(())
     }

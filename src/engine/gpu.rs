@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cpu::evaluation_steps;
+use super::state::{Arena, EngineState, Numbers};
 use super::{Engine, Keep, Part, Report, Step, check_arena, check_data, rows_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -466,6 +467,25 @@ impl Engine for GpuEngine {
         let Buffers { parameters: trained, kept, .. } = &self.buffers;
         for buffer in [trained, &kept[Keep::LastGood as usize].parameters] {
             self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<EngineState> {
+        let mut arenas = Vec::new();
+        for arena in Arena::all(&self.plan) {
+            self.stats.waits += 1;
+            let buffer = self.buffers.arena(arena);
+            arenas.push(Numbers::F32(readback::download(&self.device, &self.queue, buffer)?));
+        }
+        Ok(EngineState { arenas })
+    }
+
+    fn set_state(&mut self, state: &EngineState) -> Result<()> {
+        for (arena, numbers) in state.of_plan(&self.plan)? {
+            let mut content = vec![0.0_f32; numbers.len()];
+            numbers.copy_to(&mut content);
+            self.queue.write_buffer(self.buffers.arena(arena), 0, bytemuck::cast_slice(&content));
         }
         Ok(())
     }

@@ -97,6 +97,7 @@ impl Trainer<GpuEngine> {
                 break;
             }
         }
+        self.settle();
         Ok(recorded)
     }
 

@@ -4,7 +4,7 @@ use crate::engine::Metrics;
 use crate::insight::Insight;
 
 /// How far an epoch is, told for every step as its report comes in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Progress<'a> {
     /// Epoch, counted from 1.
@@ -24,7 +24,7 @@ pub struct Progress<'a> {
 }
 
 /// What an epoch came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochReport {
     /// Epoch, counted from 1.
     pub epoch: u64,

@@ -1,6 +1,7 @@
 //! Every buffer of a plan on the device.
 
 use crate::engine::kernel::Uniform;
+use crate::engine::state::Arena;
 use crate::ops::loss::METRICS_GROUPS;
 use crate::ops::optimizer::PARTIAL_SUMS;
 use crate::plan::{Plan, Stage, Tensor};
@@ -138,6 +139,22 @@ impl Buffers {
             }
         }
         buffers
+    }
+
+    /// The buffer of an arena that the plan has.
+    pub(crate) fn arena(&self, arena: Arena) -> &wgpu::Buffer {
+        let found = match arena {
+            Arena::Parameters => Some(&self.parameters),
+            Arena::Moment(index) => self.moments.get(index),
+            Arena::Average => self.averages.as_ref().map(|[averages, _]| averages),
+            Arena::KeptParameters(which) => {
+                self.kept.get(which as usize).map(|kept| &kept.parameters)
+            }
+            Arena::KeptAverage(which) => {
+                self.kept.get(which as usize).and_then(|kept| kept.averages.as_ref())
+            }
+        };
+        found.unwrap_or_else(|| unreachable!("{arena:?} isn't in the plan"))
     }
 
     /// A uniform buffer with this content.

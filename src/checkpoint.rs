@@ -1,0 +1,257 @@
+//! A training between two steps, on disk.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::early_stopping::Best;
+use crate::engine::state::{Arena, EngineState, Numbers};
+use crate::engine::{Engine, Metrics};
+use crate::error::{Error, Result};
+use crate::model::Mlp;
+use crate::options::TrainOptions;
+use crate::plan::Plan;
+use crate::schedule::PlateauState;
+use crate::trainer::{Place, Trainer};
+use crate::whole_file::write_whole;
+
+/// Key of the one metadata entry, which holds the description.
+const METADATA_KEY: &str = "wgrad_checkpoint";
+/// Version of that description.
+const VERSION: u32 = 1;
+
+/// All that a training depends on, between two steps: [`Trainer::checkpoint`] takes it, and a trainer
+/// with the same net, options and rows that [`Trainer::resume`]s it goes on with the same bits as if it
+/// hadn't been stopped, on the same kind of engine and device.
+///
+/// The file is safetensors: the arenas of parameters, moments and averages, the last good ones and the
+/// best, and under the metadata key `wgrad_checkpoint` a JSON with the net, the options and how far the
+/// training has come. All randomness follows from the seed and the step, so there is no more to keep.
+///
+/// ```
+/// use wgrad::data::{Dataset, Targets};
+/// use wgrad::{Checkpoint, CpuEngine, Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer};
+/// # use std::ops::ControlFlow;
+/// let data = Dataset::new(vec![-1.0, 0.0, 1.0], 1, Targets::Values { values: vec![-2.0, 0.0, 2.0], width: 1 })?;
+/// let plan = Plan::new(&Mlp::new(1).linear(1), &TrainOptions::new(Loss::Mse, Optimizer::adam(0.1)))?;
+/// let trainer = || Trainer::new(CpuEngine::<f32>::new(plan.clone()), &data, None);
+///
+/// let mut first = trainer()?;
+/// first.train_steps(3, |_| ControlFlow::Continue(()))?;
+/// # let folder = tempfile::tempdir().map_err(|e| wgrad::Error::Io { path: "".into(), source: e })?;
+/// # let path = folder.path().join("checkpoint.safetensors");
+/// first.checkpoint()?.save(&path)?;
+///
+/// let mut second = trainer()?;
+/// second.resume(&Checkpoint::load(&path)?)?;
+/// assert_eq!(second.train()?.train, first.train()?.train);
+/// assert_eq!(second.parameters()?, first.parameters()?);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    description: Description,
+    state: EngineState,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    mlp: Mlp,
+    options: TrainOptions,
+    /// Training rows.
+    rows: u32,
+    progress: TrainerState,
+}
+
+/// What the trainer itself remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrainerState {
+    pub at: Place,
+    pub begin: Place,
+    /// Reports of the epoch under way.
+    pub sum: Metrics,
+    pub seconds: f64,
+    pub plateau: PlateauState,
+    pub best: Best,
+}
+
+impl Checkpoint {
+    /// Steps done.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.description.progress.at.step
+    }
+
+    /// Epochs done.
+    #[must_use]
+    pub fn epochs(&self) -> u64 {
+        self.description.progress.at.epoch
+    }
+
+    /// The net.
+    #[must_use]
+    pub fn mlp(&self) -> &Mlp {
+        &self.description.mlp
+    }
+
+    /// How it is trained.
+    #[must_use]
+    pub fn options(&self) -> &TrainOptions {
+        &self.description.options
+    }
+
+    /// Writes the file in one piece: to a temporary file beside it, synced, then renamed, and the folder
+    /// synced. Whatever happens, `path` holds either the old file or the new one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_whole(path, &self.to_bytes(path)?)
+    }
+
+    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+        let plan = Plan::new(self.mlp(), self.options())?;
+        let tensors: Vec<_> = self
+            .state
+            .of_plan(&plan)?
+            .map(|(arena, numbers)| (arena.name(), numbers, numbers.to_bytes()))
+            .collect();
+        let views = tensors
+            .iter()
+            .map(|(name, numbers, bytes)| {
+                let view = TensorView::new(dtype(numbers), vec![numbers.len()], bytes);
+                view.map(|view| (name.as_str(), view))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| failed(e.to_string()))?;
+        let json = serde_json::to_string(&self.description).map_err(|e| failed(e.to_string()))?;
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file can't be read, [`Error::ModelFile`] if it isn't a whole checkpoint.
+    pub fn load(path: &Path) -> Result<Self> {
+        Self::from_bytes(&std::fs::read(path).map_err(Error::io(path))?, path)
+    }
+
+    fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
+            failed(format!("not a whole safetensors file ({e}); it may have been cut short"))
+        })?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
+        let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
+        let json = json.ok_or_else(|| failed("not a checkpoint of wgrad".into()))?;
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let version: Version = serde_json::from_str(json).map_err(|e| failed(e.to_string()))?;
+        if version.version != VERSION {
+            return Err(failed(format!(
+                "written in format {}, but this wgrad reads format {VERSION}",
+                version.version
+            )));
+        }
+        let description: Description =
+            serde_json::from_str(json).map_err(|e| failed(format!("its description: {e}")))?;
+        let plan = Plan::new(&description.mlp, &description.options)
+            .map_err(|e| failed(format!("its description: {e}")))?;
+        let arenas = Arena::all(&plan)
+            .into_iter()
+            .map(|arena| {
+                let name = arena.name();
+                let missing = || failed(format!("{name} is missing"));
+                let view = tensors.tensor(&name).map_err(|_| missing())?;
+                // Checked before memory is taken for it.
+                if view.shape() != [arena.len(&plan)] {
+                    let (has, needs) = (view.shape(), arena.len(&plan));
+                    return Err(failed(format!("{name} has {has:?} elements, not {needs}")));
+                }
+                Numbers::from_bytes(view.dtype(), view.data())
+                    .ok_or_else(|| failed(format!("{name} is {:?}, not F32 or F64", view.dtype())))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { description, state: EngineState { arenas } })
+    }
+}
+
+const fn dtype(numbers: &Numbers) -> Dtype {
+    match numbers {
+        Numbers::F32(_) => Dtype::F32,
+        Numbers::F64(_) => Dtype::F64,
+    }
+}
+
+impl Numbers {
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::F32(numbers) => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F64(numbers) => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+
+    fn from_bytes(dtype: Dtype, bytes: &[u8]) -> Option<Self> {
+        let single = |b: &[u8]| f32::from_bits(u32::from_le(bytemuck::pod_read_unaligned(b)));
+        let double = |b: &[u8]| f64::from_bits(u64::from_le(bytemuck::pod_read_unaligned(b)));
+        match dtype {
+            Dtype::F32 => Some(Self::F32(bytes.chunks_exact(4).map(single).collect())),
+            Dtype::F64 => Some(Self::F64(bytes.chunks_exact(8).map(double).collect())),
+            _ => None,
+        }
+    }
+}
+
+impl<E: Engine> Trainer<E> {
+    /// The training as it is, between two steps. Waits for it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let state = self.engine_mut().state()?;
+        let plan = self.engine().plan();
+        let description = Description {
+            version: VERSION,
+            mlp: plan.mlp().clone(),
+            options: plan.options().clone(),
+            rows: self.rows(),
+            progress: self.progress(),
+        };
+        Ok(Checkpoint { description, state })
+    }
+
+    /// Goes on where a checkpoint was taken, of a training with the same net, options and rows.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] names what differs.
+    pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let Checkpoint { description, state } = checkpoint;
+        let plan = self.engine().plan();
+        let refuse = |what: &str, expected: String, got: String| {
+            Err(Error::Shape { what: format!("checkpoint's {what}"), expected, got })
+        };
+        if description.mlp != *plan.mlp() {
+            return refuse("net", plan.mlp().to_string(), description.mlp.to_string());
+        }
+        if description.options != *plan.options() {
+            let text = |options: &TrainOptions| serde_json::to_string(options).unwrap_or_default();
+            return refuse("options", text(plan.options()), text(&description.options));
+        }
+        if description.rows != self.rows() {
+            let (rows, its) = (self.rows(), description.rows);
+            return refuse("training rows", rows.to_string(), its.to_string());
+        }
+        self.engine_mut().set_state(state)?;
+        self.set_progress(&description.progress);
+        Ok(())
+    }
+}
