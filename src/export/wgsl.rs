@@ -61,7 +61,11 @@ impl<'a> Snippet<'a> {
     }
 
     /// One that carries the parameters of an arena.
-    pub(super) fn baked(plan: &'a Plan, arena: &'a [f32], options: &'a WgslOptions) -> Result<Self> {
+    pub(super) fn baked(
+        plan: &'a Plan,
+        arena: &'a [f32],
+        options: &'a WgslOptions,
+    ) -> Result<Self> {
         check_constants(plan, arena)?;
         Self::new(plan, options, Source::Text(arena))
     }
@@ -174,7 +178,8 @@ impl<'a> Snippet<'a> {
             let var = if declared.insert(stage.out_features) { "var " } else { "" };
             let name = self.layer_name(layer);
             let arguments: String = arguments.iter().map(|at| format!(", {at}u")).collect();
-            body += &format!("    {var}x{} = {name}(&x{columns}{arguments});\n", stage.out_features);
+            body +=
+                &format!("    {var}x{} = {name}(&x{columns}{arguments});\n", stage.out_features);
             columns = stage.out_features;
         }
         body += &leave(outputs);
@@ -214,9 +219,7 @@ impl<'a> Snippet<'a> {
 
 /// Refuses batch norms that have no statistics but a batch's.
 fn check_norms(plan: &Plan) -> Result<()> {
-    let by_batch = |stage: &&Stage| {
-        matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row && norm.running.is_none())
-    };
+    let by_batch = |stage: &&Stage| matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row && norm.running.is_none());
     match plan.stages().iter().find(by_batch) {
         None => Ok(()),
         Some(stage) => Err(Error::Model {
@@ -345,6 +348,7 @@ fn leave(columns: usize) -> String {
 
 /// Shifts and factors of up to four columns; 0 behind the last.
 fn lanes_of(columns: &[Affine]) -> [String; 2] {
-    let vector_of = |part: fn(&Affine) -> f32| vector(&columns.iter().map(part).collect::<Vec<_>>());
+    let vector_of =
+        |part: fn(&Affine) -> f32| vector(&columns.iter().map(part).collect::<Vec<_>>());
     [vector_of(|affine| affine.shift), vector_of(|affine| affine.scale)]
 }

@@ -116,18 +116,18 @@ impl Host {
             source: wgpu::ShaderSource::Wgsl(function.module().into()),
         });
         let kind = match caller {
-            Caller::Compute => Kind::Compute(device.create_compute_pipeline(
-                &wgpu::ComputePipelineDescriptor {
+            Caller::Compute => {
+                Kind::Compute(device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                     label: Some(function.name),
                     layout: None,
                     module: &module,
                     entry_point: Some("compute"),
                     compilation_options: wgpu::PipelineCompilationOptions::default(),
                     cache: None,
-                },
-            )),
-            Caller::Fragment => Kind::Fragment(device.create_render_pipeline(
-                &wgpu::RenderPipelineDescriptor {
+                }))
+            }
+            Caller::Fragment => {
+                Kind::Fragment(device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
                     label: Some(function.name),
                     layout: None,
                     vertex: wgpu::VertexState {
@@ -147,8 +147,8 @@ impl Host {
                     }),
                     multiview_mask: None,
                     cache: None,
-                },
-            )),
+                }))
+            }
         };
         Pipeline { kind, inputs: function.inputs, outputs: function.outputs }
     }
@@ -162,7 +162,8 @@ impl Host {
     ) -> Vec<f32> {
         let rows = inputs.len() / pipeline.inputs;
         let data = self.buffer(inputs);
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let entries = |buffers: &[&wgpu::Buffer]| -> Vec<_> {
             let entry = |(binding, buffer): (u32, &&wgpu::Buffer)| (binding, (*buffer).clone());
             (0..).zip(buffers).map(entry).collect()
@@ -189,9 +190,17 @@ impl Host {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 pass.set_pipeline(compute);
                 if let Some(parameters) = parameters {
-                    pass.set_bind_group(0, &bind(0, compute.get_bind_group_layout(0), &[parameters]), &[]);
+                    pass.set_bind_group(
+                        0,
+                        &bind(0, compute.get_bind_group_layout(0), &[parameters]),
+                        &[],
+                    );
                 }
-                pass.set_bind_group(1, &bind(1, compute.get_bind_group_layout(1), &[&data, &written]), &[]);
+                pass.set_bind_group(
+                    1,
+                    &bind(1, compute.get_bind_group_layout(1), &[&data, &written]),
+                    &[],
+                );
                 pass.dispatch_workgroups(word(rows.div_ceil(8)), 1, 1);
                 drop(pass);
                 self.read(encoder, &written)
@@ -221,7 +230,12 @@ impl Host {
                         depth_slice: None,
                         resolve_target: None,
                         ops: wgpu::Operations {
-                            load: wgpu::LoadOp::Clear(wgpu::Color { r: f64::NAN, g: f64::NAN, b: f64::NAN, a: f64::NAN }),
+                            load: wgpu::LoadOp::Clear(wgpu::Color {
+                                r: f64::NAN,
+                                g: f64::NAN,
+                                b: f64::NAN,
+                                a: f64::NAN,
+                            }),
                             store: wgpu::StoreOp::Store,
                         },
                     })],
@@ -229,7 +243,11 @@ impl Host {
                 });
                 pass.set_pipeline(render);
                 if let Some(parameters) = parameters {
-                    pass.set_bind_group(0, &bind(0, render.get_bind_group_layout(0), &[parameters]), &[]);
+                    pass.set_bind_group(
+                        0,
+                        &bind(0, render.get_bind_group_layout(0), &[parameters]),
+                        &[],
+                    );
                 }
                 pass.set_bind_group(1, &bind(1, render.get_bind_group_layout(1), &[&data]), &[]);
                 pass.draw(0..3, 0..1);

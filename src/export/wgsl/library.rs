@@ -33,7 +33,8 @@ pub(super) fn extract(source: &str, roots: &BTreeSet<&str>, prefix: &str) -> Str
 /// The functions and constants that a paragraph declares.
 fn declared(paragraph: &str) -> Vec<&str> {
     let name = |line| {
-        let rest = ["fn ", "const "].iter().find_map(|&keyword| str::strip_prefix(line, keyword))?;
+        let rest =
+            ["fn ", "const "].iter().find_map(|&keyword| str::strip_prefix(line, keyword))?;
         words(rest).next()
     };
     paragraph.lines().filter_map(name).collect()

@@ -95,7 +95,7 @@ impl WgslOptions {
             if let Some(Affine { shift, scale }) = affine.iter().find(bad) {
                 return Err(Error::Option {
                     name: "scaling",
-                    value: format!("shift {shift} and scale {scale}"),
+                    value: format!("shift {shift:?} and scale {scale:?}"),
                     expected: "finite",
                 });
             }
@@ -175,7 +175,7 @@ impl ColumnScaling {
                     if !scale.is_finite() {
                         return Err(Error::Option {
                             name: "a target column's scale",
-                            value: column.scale.to_string(),
+                            value: format!("{:?}", column.scale),
                             expected: "large enough to have an inverse in f32",
                         });
                     }

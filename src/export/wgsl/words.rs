@@ -68,7 +68,9 @@ mod tests {
         for name in ["mlp_eval", "_net", "f", "Net2", "densité_ascii", "tanh2", "x__y"] {
             assert_eq!(is_free(name), name.is_ascii(), "{name}");
         }
-        for word in ["", "_", "__net", "2net", "my-net", "a b", "fn", "target", "tanh", "vec4f", "dot"] {
+        for word in
+            ["", "_", "__net", "2net", "my-net", "a b", "fn", "target", "tanh", "vec4f", "dot"]
+        {
             assert!(!is_free(word), "{word}");
         }
     }
@@ -81,7 +83,10 @@ mod tests {
         }
         // Of the predeclared ones, formats of textures can be hidden without harm, and some are
         // naga's own.
-        let formats = |word: &str| word.ends_with(|c: char| c.is_ascii_lowercase()) && word.contains(|c: char| c.is_ascii_digit());
+        let formats = |word: &str| {
+            word.ends_with(|c: char| c.is_ascii_lowercase())
+                && word.contains(|c: char| c.is_ascii_digit())
+        };
         for word in naga::keywords::wgsl::BUILTIN_IDENTIFIERS {
             let own = ["i64", "u64", "f64", "push_constant"].contains(word);
             assert!(!is_free(word) || formats(word) || own, "{word}");
