@@ -7,7 +7,7 @@ use crate::real::Real;
 
 /// An element-wise function y = a(z) behind a linear layer.
 ///
-/// Formulas and defaults are PyTorch's; `shaders/activation.wgsl` computes the same.
+/// Formulas and defaults are PyTorch's; `shaders/activation_value.wgsl` computes the same.
 ///
 /// ```
 /// use wgrad::Activation;

@@ -17,6 +17,7 @@
 //! * [`Trainer`] drives an engine and reports as it goes; [`Insight`] is what it can measure of a
 //!   step.
 //! * [`ModelFile`] stores the result as safetensors, named as PyTorch's `state_dict`.
+//! * [`Plan::to_wgsl`] writes the net as a function that the host's shaders call while it learns.
 //!
 //! # Example
 //! ```
@@ -60,6 +61,7 @@ mod early_stopping;
 mod encoding;
 mod engine;
 mod error;
+mod export;
 mod fold;
 mod init;
 mod insight;
@@ -93,6 +95,7 @@ pub use engine::gpu::{
 };
 pub use engine::{Engine, EngineState, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};
+pub use export::wgsl::{Affine, ColumnScaling, Squash, WgslOptions};
 pub use init::Init;
 pub use insight::{Insight, Spread, TensorInsight};
 pub use layer::{BatchNorm, Dropout, Layer, LayerNorm, Linear};

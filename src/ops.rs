@@ -18,7 +18,7 @@ pub(crate) mod product;
 pub(crate) mod sample;
 pub(crate) mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Joins WGSL files of `shaders/` into one module.
 macro_rules! wgsl {

@@ -192,6 +192,21 @@ impl GpuEngine {
         self.stats
     }
 
+    /// The parameter arena on the device, for shaders of the host's own:
+    /// [`Plan::to_wgsl`] writes the net as a function that reads it.
+    ///
+    /// f32 numbers in the layout of the plan: each of [`Plan::tensors`] from its
+    /// [`offset`](crate::Tensor::offset) on, padding 0, [`Plan::arena_len`] in all. The usages are
+    /// `STORAGE`, `COPY_SRC` and `COPY_DST`; bind it as read-only storage. It is the same buffer as long
+    /// as the engine lives and changes with every step, in the order of submissions to the queue: what
+    /// is submitted behind a step sees that step's parameters. Where averages are kept, it holds the
+    /// trained weights, and the averages between two calls of
+    /// [`swap_average`](Engine::swap_average).
+    #[must_use]
+    pub fn parameter_buffer(&self) -> &wgpu::Buffer {
+        &self.buffers.parameters
+    }
+
     /// The gradient arena of the last training step. Waits for it.
     ///
     /// # Errors

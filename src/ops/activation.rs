@@ -9,6 +9,7 @@ pub(crate) const ACTIVATION_FORWARD: Kernel = Kernel {
     name: "activation_forward",
     wgsl: wgsl!(
         "step",
+        "activation_value",
         "activation",
         "philox",
         "epilogue",
@@ -30,6 +31,7 @@ pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
     name: "activation_backward",
     wgsl: wgsl!(
         "step",
+        "activation_value",
         "activation",
         "philox",
         "epilogue",

@@ -43,6 +43,7 @@ pub(crate) const NORM_FORWARD: Kernel = Kernel {
     name: "norm_forward",
     wgsl: wgsl!(
         "step",
+        "activation_value",
         "activation",
         "philox",
         "epilogue",
@@ -102,6 +103,7 @@ pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
     name: "norm_backward_input",
     wgsl: wgsl!(
         "step",
+        "activation_value",
         "activation",
         "philox",
         "epilogue",

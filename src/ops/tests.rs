@@ -5,7 +5,7 @@
 //! exp: 3 + 2|x| ULP, log: 3 ULP or 2⁻²¹ absolute near 1, sin and cos: 2⁻¹¹ absolute on [−π, π],
 //! division: 2.5 ULP, sqrt: as 1/inverseSqrt, 2 ULP and a division.
 
-mod activations;
+pub(crate) mod activations;
 mod dropout;
 mod encodings;
 mod isa;
@@ -20,7 +20,7 @@ use crate::ops::step::StepUniform;
 use crate::rng::{Purpose, Stream};
 
 /// Unit roundoff of f32: half a ULP of 1.
-const U: f64 = f32::EPSILON as f64 / 2.0;
+pub(crate) const U: f64 = f32::EPSILON as f64 / 2.0;
 
 /// Rows, inputs and outputs that break things come first: ones, one below, at and above the products'
 /// blocks of 16, 32 and 64 and the tile's depth of 16, primes, narrow ends. Where inputs, or inputs and
@@ -45,7 +45,7 @@ const SHAPES: [(usize, usize, usize); 16] = [
 ];
 
 /// Reproducible numbers uniform in [−1, 1).
-fn random(stream: u32, len: usize) -> Vec<f32> {
+pub(crate) fn random(stream: u32, len: usize) -> Vec<f32> {
     let mut stream = Stream::new(11, Purpose::Synthetic, stream);
     #[expect(clippy::cast_possible_truncation, reason = "f32 is what kernels take")]
     (0..len).map(|_| (2.0 * stream.uniform() - 1.0) as f32).collect()

@@ -34,6 +34,11 @@ impl Tracked {
         Self { value, error: inherited + own, mass: 0.0 }
     }
 
+    /// A value with a bound derived elsewhere.
+    pub(crate) fn within(value: f64, error: f64) -> Self {
+        Self { value, error, mass: 0.0 }
+    }
+
     /// The same with a larger bound.
     pub(crate) fn widened(self, by: f64) -> Self {
         Self { error: self.error + by, ..self }

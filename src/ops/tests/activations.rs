@@ -14,7 +14,7 @@ use crate::plan::TENSOR_ALIGN;
 use crate::testing::{assert_within, gamma};
 
 /// Error of `activate(z)` in f32 for an exact z, from WGSL's bounds on the builtins.
-pub(super) fn activation_error(a: Activation, z: f64) -> f64 {
+pub(crate) fn activation_error(a: Activation, z: f64) -> f64 {
     let y = a.apply(z).abs();
     // exp(x) with x ≤ 0: (3 + 2|x|) ULP of e^x, a ULP being 2U; |x|e^x ≤ 1/e, so below 8U.
     let exp = 8.0 * U;
@@ -82,7 +82,7 @@ pub(super) fn derivative_error(a: Activation, kept: f64) -> f64 {
 }
 
 /// The largest |a′|: how much an error of z can grow on its way to y.
-pub(super) fn lipschitz(a: Activation) -> f64 {
+pub(crate) fn lipschitz(a: Activation) -> f64 {
     match a {
         Activation::Gelu | Activation::GeluTanh | Activation::Silu => 1.13,
         Activation::Elu { alpha } => f64::from(alpha).max(1.0),

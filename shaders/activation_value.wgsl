@@ -1,0 +1,82 @@
+// activation_value: y = a(z), a function for each activation but the identity. Shared by the kernels and
+// by the WGSL that nets are exported as. CPU twin: src/activation.rs
+//
+// What belongs together stands in a paragraph of its own without blank lines: an export takes the
+// paragraphs that its net needs (src/export/wgsl/library.rs).
+
+fn relu(z: f32) -> f32 {
+    // select, not max: max may turn NaN into 0.
+    return select(z, 0.0, z <= 0.0);
+}
+
+fn leaky_relu(z: f32, slope: f32) -> f32 {
+    return select(z, slope * z, z <= 0.0);
+}
+
+fn elu(z: f32, alpha: f32) -> f32 {
+    return select(z, alpha * (exp(z) - 1.0), z <= 0.0);
+}
+
+fn gelu(z: f32) -> f32 {
+    return z * normal_cdf(z);
+}
+
+fn gelu_tanh(z: f32) -> f32 {
+    return 0.5 * z * (1.0 + stable_tanh(gelu_argument(z)));
+}
+
+fn silu(z: f32) -> f32 {
+    return z * sigmoid(z);
+}
+
+fn sigmoid(z: f32) -> f32 {
+    return 1.0 / (1.0 + exp(-z));
+}
+
+// tanh z = sgn(z)·(1 − e)/(1 + e), e = e^(−2|z|): the builtin may overflow inside a driver for
+// large |z| and has no bound of its own; this one has that of exp.
+fn stable_tanh(z: f32) -> f32 {
+    let e = exp(-2.0 * abs(z));
+    let t = (1.0 - e) / (1.0 + e);
+    return select(t, -t, z < 0.0);
+}
+
+// ln(1 + eᶻ) = max(z, 0) + ln(1 + e^−|z|)
+fn softplus(z: f32) -> f32 {
+    return select(z, 0.0, z <= 0.0) + log(1.0 + exp(-abs(z)));
+}
+
+fn sine(z: f32, omega0: f32) -> f32 {
+    return sin(reduce_angle(omega0 * z));
+}
+
+const SQRT_2_OVER_PI = 0.7978845608028654;
+const GELU_CUBIC = 0.044715;
+fn gelu_argument(z: f32) -> f32 {
+    return SQRT_2_OVER_PI * (z + GELU_CUBIC * z * z * z);
+}
+
+// Φ(z) = (1 + erf(z/√2))/2
+const INV_SQRT_2 = 0.7071067811865476;
+fn normal_cdf(z: f32) -> f32 {
+    return 0.5 * (1.0 + erf(z * INV_SQRT_2));
+}
+
+// Abramowitz and Stegun 7.1.26: |error| ≤ 1.5e-7.
+fn erf(x: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+    let series = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t
+        + 0.254829592) * t;
+    let e = 1.0 - series * exp(-x * x);
+    return select(e, -e, x < 0.0);
+}
+
+// 2π as the sum of a part with few bits, whose small multiples are exact, and the rest.
+const TWO_PI_HIGH = 6.28125;
+const TWO_PI_LOW = 0.0019353071795864769;
+const INV_2PI = 0.15915494309189535;
+// The angle minus the nearest multiple of 2π: sin and cos are specified on [−π, π] only.
+fn reduce_angle(x: f32) -> f32 {
+    let turns = round(x * INV_2PI);
+    return (x - turns * TWO_PI_HIGH) - turns * TWO_PI_LOW;
+}
