@@ -104,7 +104,7 @@ impl Snippet<'_> {
             z += vec4<f32>(
 {}            );
         }}\n",
-            lanes(outputs, row)
+            lanes(4, outputs, row)
         )
     }
 
@@ -119,7 +119,7 @@ impl Snippet<'_> {
             z += (*x)[k >> 2u][k & 3u] * vec4<f32>(
 {}            );
         }}\n",
-            lanes(outputs, row)
+            lanes(4, outputs, row)
         )
     }
 
@@ -208,8 +208,8 @@ impl Snippet<'_> {
         mut code: impl FnMut(&mut Self, At, usize) -> String,
     ) -> String {
         let whole = match self.source {
-            Source::Buffer => columns / LANES,
-            Source::Text(_) => 0,
+            Source::Buffer if columns >= 2 * LANES => columns / LANES,
+            Source::Buffer | Source::Text(_) => 0,
         };
         let mut text = String::new();
         if whole > 0 {
@@ -240,16 +240,14 @@ impl Snippet<'_> {
             return "z".into();
         }
         let lane = |lane: usize| self.activate(activation, &format!("z.{}", LANE_NAMES[lane]));
-        let zeros = std::iter::repeat_n("0.0".to_owned(), LANES - columns);
-        let lanes: Vec<String> = (0..columns).map(lane).chain(zeros).collect();
-        format!("vec4<f32>({})", lanes.join(", "))
+        format!("vec4<f32>(\n{}        )", lanes(3, columns, lane))
     }
 }
 
-/// Four lines of arguments: `expression` for those lanes that there are, else 0.
-fn lanes(count: usize, expression: impl Fn(usize) -> String) -> String {
-    let line = |lane| if lane < count { expression(lane) } else { "0.0".into() };
-    (0..LANES).map(|lane| format!("                {},\n", line(lane))).collect()
+/// Four lines of arguments, so many steps indented: `expression` for those lanes that there are, else 0.
+fn lanes(indent: usize, count: usize, mut expression: impl FnMut(usize) -> String) -> String {
+    let mut line = |lane| if lane < count { expression(lane) } else { "0.0".into() };
+    (0..LANES).map(|lane| format!("{}{},\n", "    ".repeat(indent), line(lane))).collect()
 }
 
 /// Adds W·x to `z`, with the numbers of W: of four rows and four columns at a time, whose products with a
