@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 pub use options::{Affine, ColumnScaling, Squash, WgslOptions};
 
 use crate::activation::Activation;
+use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Stage, StageOp, Tensor};
 use stages::{Call, Code};
@@ -24,6 +25,9 @@ use text::{LANE_NAMES, LANES, literal, vector};
 
 /// Where the activations' functions are.
 const ACTIVATIONS: &str = include_str!("../../shaders/activation_value.wgsl");
+
+/// Where the encodings' functions are.
+const ENCODINGS: &str = include_str!("../../shaders/encoding_value.wgsl");
 
 /// Numbers that the variables of a function may hold: WGSL guarantees 8192 bytes (section "Limits").
 const MAX_VARIABLES: usize = 2048;
@@ -50,6 +54,8 @@ pub(super) struct Snippet<'a> {
     functions: Vec<(usize, Code)>,
     /// Functions of [`ACTIVATIONS`] that are called.
     activations: BTreeSet<&'static str>,
+    /// Functions of [`ENCODINGS`] that are called.
+    encodings: BTreeSet<&'static str>,
     /// Whether parameters are read one by one.
     reads_numbers: bool,
 }
@@ -80,6 +86,7 @@ impl<'a> Snippet<'a> {
             source,
             functions: Vec::new(),
             activations: BTreeSet::new(),
+            encodings: BTreeSet::new(),
             reads_numbers: false,
         })
     }
@@ -88,7 +95,9 @@ impl<'a> Snippet<'a> {
     pub(super) fn text(mut self) -> String {
         let main = self.main();
         let mut text = self.header();
-        text += &library::extract(ACTIVATIONS, &self.activations, &self.options.function);
+        let prefix = &self.options.function;
+        text += &library::extract(ENCODINGS, &self.encodings, prefix);
+        text += &library::extract(ACTIVATIONS, &self.activations, prefix);
         if self.reads_numbers {
             text += &format!(
                 "fn {}(at: u32) -> f32 {{\n    return {}[at >> 2u][at & 3u];\n}}\n\n",
@@ -130,6 +139,18 @@ impl<'a> Snippet<'a> {
         self.activations.insert(name);
         let parameter = parameter.map_or(String::new(), |p| format!(", {}", literal(p)));
         format!("{}_{name}({z}{parameter})", self.options.function)
+    }
+
+    /// Value number `value` of an expression x.
+    fn encode(&mut self, encoding: Encoding, x: &str, value: &str) -> String {
+        let (name, bins) = match encoding {
+            Encoding::Frequency { .. } => ("frequency", None),
+            Encoding::OneBlob { bins } => ("one_blob", Some(bins)),
+            Encoding::TriangleWave { .. } => ("triangle_wave", None),
+        };
+        self.encodings.insert(name);
+        let bins = bins.map_or(String::new(), |bins| format!(", {bins}u"));
+        format!("{}_{name}({x}, {value}{bins})", self.options.function)
     }
 
     /// What the text is, and the buffer that it reads.

@@ -16,10 +16,12 @@ pub(crate) const ENCODING_FORWARD: Kernel = Kernel {
     name: "encoding_forward",
     wgsl: wgsl!(
         "step",
+        "activation_value",
         "activation",
         "philox",
         "epilogue",
         "epilogue_output",
+        "encoding_value",
         "encoding",
         "encoding_forward"
     ),
@@ -36,7 +38,7 @@ pub(crate) const ENCODING_FORWARD: Kernel = Kernel {
 
 pub(crate) const ENCODING_BACKWARD: Kernel = Kernel {
     name: "encoding_backward",
-    wgsl: wgsl!("step", "encoding", "encoding_backward"),
+    wgsl: wgsl!("step", "encoding_value", "encoding", "encoding_backward"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<EncodingShape>("shape"),

@@ -7,7 +7,7 @@
 
 pub(crate) mod activations;
 mod dropout;
-mod encodings;
+pub(crate) mod encodings;
 mod isa;
 mod losses;
 mod norms;

@@ -202,15 +202,6 @@ impl GpuEngine {
             copy(encoder, swap, averages);
         }
     }
-
-    /// The parameter arena on the device, as it is and will be: every training step changes it. Laid out
-    /// as the plan says ([`Plan::tensors`](crate::Plan::tensors)), f32, running statistics included.
-    ///
-    /// For the host's own shaders to read (`STORAGE`), or to copy from and to.
-    #[must_use]
-    pub fn parameter_buffer(&self) -> &wgpu::Buffer {
-        &self.buffers.parameters
-    }
 }
 
 /// How many rows of `columns` f32 a slice holds, if its buffer can be used so.

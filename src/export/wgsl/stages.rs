@@ -8,6 +8,7 @@ use std::fmt;
 use super::text::{LANE_NAMES, LANES, literal, vector};
 use super::{Snippet, Source};
 use crate::activation::Activation;
+use crate::encoding::Encoding;
 use crate::plan::{Norm, Stage, StageOp, Tensor};
 
 /// The function of a stage, but for its name. Stages that differ only in where their tensors begin have
@@ -57,6 +58,7 @@ impl Snippet<'_> {
         let (formula, tensors, body) = match &stage.op {
             StageOp::Linear { tensors } => self.linear(stage, tensors),
             StageOp::Norm(norm) => self.norm(stage, norm),
+            StageOp::Encoding(encoding) => self.encoding(stage, *encoding),
             StageOp::Pass if stage.activation == Activation::Identity => return None,
             StageOp::Pass => self.pass(stage),
         };
@@ -187,6 +189,23 @@ impl Snippet<'_> {
     var squares = vec4<f32>();
 {squares}    let scale = 1.0 / sqrt(dot(squares, vec4<f32>(1.0)) / {columns}.0 + {eps});\n"
         )
+    }
+
+    /// V values of each input, side by side.
+    fn encoding<'s>(&mut self, stage: &Stage, encoding: Encoding) -> Parts<'s> {
+        let values = encoding.values();
+        let body = self.vectors(stage.out_features, |snippet, at, columns| {
+            let mut code = format!("        let column = 4u * {at};\n        let z = vec4<f32>(\n");
+            code += &lanes(3, columns, |lane| {
+                let column = format!("(column + {lane}u)");
+                let input =
+                    format!("(*x)[{column} / {}u][{column} / {values}u % 4u]", LANES * values);
+                snippet.encode(encoding, &input, &format!("{column} % {values}u"))
+            });
+            let y = snippet.activated(stage.activation, columns);
+            format!("{code}        );\n        y[{at}] = {y};\n")
+        });
+        (format!("z = {encoding} of x"), Vec::new(), body)
     }
 
     /// z = x.

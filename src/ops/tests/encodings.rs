@@ -37,7 +37,7 @@ fn inputs(len: usize) -> Vec<f32> {
 }
 
 /// Error of `encode(x, value)` in f32.
-fn value_error(encoding: Encoding, x: f64, value: u32) -> f64 {
+pub(crate) fn value_error(encoding: Encoding, x: f64, value: u32) -> f64 {
     let y = encoding.apply(x, value).abs();
     match encoding {
         Encoding::Frequency { .. } => sine_error(y, slope_of_sine(encoding, x, value)),

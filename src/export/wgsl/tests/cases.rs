@@ -2,7 +2,7 @@
 
 use crate::ops::tests::random;
 use crate::{
-    Activation, Affine, BatchNorm, ColumnScaling, Layer, LayerNorm, Loss, Mlp, Optimizer,
+    Activation, Affine, BatchNorm, ColumnScaling, Encoding, Layer, LayerNorm, Loss, Mlp, Optimizer,
     ParameterGroup, Plan, Squash, TrainOptions, WgslOptions,
 };
 
@@ -85,6 +85,10 @@ pub(super) fn all() -> Vec<Case> {
                 .activation(relu)
                 .linear(4),
             Mlp::new(3).linear(8).layer_norm().activation(Activation::Gelu).linear(3),
+            // Values of an input across vectors and in parts of one; an activation behind them.
+            Mlp::new(2).encoding(Encoding::frequency(3)).linear(4).activation(tanh).linear(1),
+            Mlp::new(3).encoding(Encoding::triangle_wave(5)).activation(relu).linear(3),
+            Mlp::new(5).encoding(Encoding::one_blob(6)).linear(2),
             // Lanes behind the last column have no part in a row's statistics.
             Mlp::new(3)
                 .linear(7)

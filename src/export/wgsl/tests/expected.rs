@@ -3,6 +3,7 @@
 
 use crate::activation::Activation;
 use crate::ops::tests::activations::{activation_error, lipschitz};
+use crate::ops::tests::encodings::value_error;
 use crate::ops::tests::{U, random};
 use crate::plan::{Norm, Plan, Stage, StageOp, Tensor, TensorKind};
 use crate::real::Real as _;
@@ -66,6 +67,15 @@ fn preactivations(stage: &Stage, arena: &[f32], x: &[Tracked]) -> Vec<Tracked> {
     let tensor = |tensor: &Tensor| exact(&arena[tensor.range()]);
     match &stage.op {
         StageOp::Pass => x.to_vec(),
+        StageOp::Encoding(encoding) => {
+            let value = |(x, value): (Tracked, u32)| {
+                assert!(x.error == 0.0, "inputs of an encoding are exact");
+                let value_of_x = encoding.apply(x.value, value);
+                Tracked::within(value_of_x, value_error(*encoding, x.value, value))
+            };
+            let values = (0..).take(encoding.values());
+            x.iter().flat_map(|&x| values.clone().map(move |v| (x, v))).map(value).collect()
+        }
         StageOp::Linear { tensors: [weight, bias] } => {
             let row = |(w, b): (&[Tracked], Tracked)| {
                 w.iter().zip(x).fold(b, |mut z, (&w, &x)| {
