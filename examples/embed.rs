@@ -10,7 +10,6 @@
 )]
 
 use std::fmt::Write as _;
-use std::ops::ControlFlow;
 
 use wgrad::data::{self, Partition, PartitionOptions, Schema, SchemaOptions};
 use wgrad::{
@@ -47,10 +46,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan::new(&mlp, &options)?;
     print!("{plan}");
     let mut trainer = Trainer::new(GpuEngine::new(&device, &queue, plan)?, &train, None)?;
+    // The app's frames: it owns encoder, submission and polling, and wgrad records into them.
     while trainer.epochs() < options.epochs {
-        let report = trainer.train_epoch(|_| ControlFlow::Continue(()))?;
-        if report.epoch % 20 == 0 {
-            println!("epoch {:>3}: loss {:.4}", report.epoch, report.train.loss());
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        trainer.encode_steps(&mut encoder, 50)?;
+        queue.submit([encoder.finish()]);
+        device.poll(wgpu::PollType::wait_indefinitely())?;
+        if let Some(news) = trainer.latest_metrics()? {
+            println!("step {:>4}: loss {:.4}", news.step, news.metrics.loss());
         }
     }
     println!("test accuracy {:.1} %", 100.0 * trainer.evaluate(&test)?.score.value());

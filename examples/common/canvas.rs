@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "programs talk")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wgrad::wgpu;
 use winit::application::ApplicationHandler;
@@ -10,10 +10,13 @@ use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, EventLoop};
 use winit::window::{Window, WindowId};
 
-pub type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+/// Of the picture.
+pub(crate) type Format = wgpu::TextureFormat;
 
 /// A net that trains and is drawn at the same time.
-pub trait Scene: Sized {
+pub(crate) trait Scene: Sized {
     const TITLE: &'static str;
     /// Pixels of the picture.
     const SIZE: [u32; 2];
@@ -24,12 +27,7 @@ pub trait Scene: Sized {
     fn trainer(&mut self) -> &mut wgrad::Trainer<wgrad::GpuEngine>;
 
     /// Records the drawing of the net as it is.
-    fn draw(
-        &mut self,
-        queue: &wgpu::Queue,
-        encoder: &mut wgpu::CommandEncoder,
-        view: &wgpu::TextureView,
-    );
+    fn draw(&mut self, encoder: &mut wgpu::CommandEncoder, view: &wgpu::TextureView);
 
     /// What the finished picture (RGBA, row by row) says of the net.
     fn verdict(_pixels: &[u8]) -> String {
@@ -38,7 +36,7 @@ pub trait Scene: Sized {
 }
 
 /// `--headless out.png --steps 500` trains and saves a picture; without it there is a window.
-pub fn run<S: Scene>() -> Result<()> {
+pub(crate) fn run<S: Scene>() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
@@ -110,7 +108,7 @@ fn headless<S: Scene>(path: &str, steps: u64) -> Result<()> {
         mapped_at_creation: false,
     });
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    scene.draw(&queue, &mut encoder, &texture.create_view(&wgpu::TextureViewDescriptor::default()));
+    scene.draw(&mut encoder, &texture.create_view(&wgpu::TextureViewDescriptor::default()));
     // SIZE is such that a row's bytes are a multiple of the 256 that copies need.
     let layout = wgpu::TexelCopyBufferLayout {
         offset: 0,
@@ -128,7 +126,7 @@ fn headless<S: Scene>(path: &str, steps: u64) -> Result<()> {
 }
 
 /// Writes RGBA pixels, row by row.
-pub fn save_png(path: &str, [width, height]: [u32; 2], pixels: &[u8]) -> Result<()> {
+pub(crate) fn save_png(path: &str, [width, height]: [u32; 2], pixels: &[u8]) -> Result<()> {
     let file = std::io::BufWriter::new(std::fs::File::create(path)?);
     let mut png = png::Encoder::new(file, width, height);
     png.set_color(png::ColorType::Rgba);
@@ -138,16 +136,16 @@ pub fn save_png(path: &str, [width, height]: [u32; 2], pixels: &[u8]) -> Result<
 }
 
 /// A fragment shader over the whole picture.
-pub struct Painter {
+pub(crate) struct Painter {
     pipeline: wgpu::RenderPipeline,
     group: wgpu::BindGroup,
 }
 
 impl Painter {
     /// `wgsl` has `@fragment fn colour`; `buffers` are the bindings of its group 0 in order.
-    pub fn new(
+    pub(crate) fn new(
         device: &wgpu::Device,
-        format: wgpu::TextureFormat,
+        format: Format,
         wgsl: &str,
         buffers: &[&wgpu::Buffer],
     ) -> Self {
@@ -195,7 +193,7 @@ impl Painter {
         Self { pipeline, group }
     }
 
-    pub fn paint(&self, encoder: &mut wgpu::CommandEncoder, view: &wgpu::TextureView) {
+    pub(crate) fn paint(&self, encoder: &mut wgpu::CommandEncoder, view: &wgpu::TextureView) {
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("painter"),
             color_attachments: &[Some(wgpu::RenderPassColorAttachment {
@@ -227,6 +225,8 @@ struct Shown<S> {
     device: wgpu::Device,
     queue: wgpu::Queue,
     scene: S,
+    /// When the last frame began.
+    began: Instant,
 }
 
 impl<S: Scene> Shown<S> {
@@ -248,7 +248,7 @@ impl<S: Scene> Shown<S> {
         config.format = config.format.remove_srgb_suffix();
         surface.configure(&device, &config);
         let scene = S::new(&device, &queue, config.format)?;
-        Ok(Self { window, surface, config, device, queue, scene })
+        Ok(Self { window, surface, config, device, queue, scene, began: Instant::now() })
     }
 
     /// One frame: some training, then the picture, in one encoder.
@@ -263,9 +263,12 @@ impl<S: Scene> Shown<S> {
         };
         let mut encoder =
             self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.scene.trainer().encode_steps_within(&mut encoder, Duration::from_millis(8))?;
+        // Half of the time for training where a frame takes long, as on software adapters.
+        let budget = Duration::from_millis(8).max(self.began.elapsed() / 2);
+        self.began = Instant::now();
+        self.scene.trainer().encode_steps_within(&mut encoder, budget)?;
         let view = frame.texture.create_view(&wgpu::TextureViewDescriptor::default());
-        self.scene.draw(&self.queue, &mut encoder, &view);
+        self.scene.draw(&mut encoder, &view);
         self.queue.submit([encoder.finish()]);
         self.queue.present(frame);
         if let Some(news) = self.scene.trainer().latest_metrics()? {
