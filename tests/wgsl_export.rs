@@ -1,4 +1,5 @@
 //! Nets as functions in the shaders of a host app.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "common/host.rs"]
