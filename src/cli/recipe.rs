@@ -19,8 +19,9 @@ pub(crate) struct Size {
 
 /// For tables in general.
 pub(crate) const TABLES: Size = Size { hidden: &[128], batch_size: 32, epochs: 60 };
-/// For the classes of [many](MANY_IMAGES) images.
-pub(crate) const IMAGES: Size = Size { hidden: &[256], batch_size: 64, epochs: 20 };
+/// For the classes of [many](MANY_IMAGES) images: on validation rows of MNIST 98.7 %, where
+/// [`TABLES`] give 98.0 % in twice the time, and 512 units 98.8 % in twice as well.
+pub(crate) const IMAGES: Size = Size { hidden: &[256], batch_size: 128, epochs: 20 };
 /// From so many training rows on, pixels get the net of [`IMAGES`].
 pub(crate) const MANY_IMAGES: usize = 10_000;
 

@@ -267,7 +267,7 @@ mod tests {
                         .collect();
                     let element = Element::new($kind, size_of::<$number>(), big).unwrap();
                     let read = columns(header(element, &[$values.len() as u64], false), &bytes);
-                    let expected: Vec<f32> = $values.iter().map(|&v| v as f32).collect();
+                    let expected: Vec<f32> = $values.iter().map(|&v| narrow(v as f64)).collect();
                     assert_eq!(read.unwrap(), [expected], "{} {big}", stringify!($number));
                 }
             };

@@ -54,23 +54,24 @@ mod tests {
     use super::*;
     use crate::data::zip::tests::named;
 
-    fn found(names: &[&str]) -> Result<(usize, Option<usize>, Option<(usize, usize)>), String> {
+    fn found(names: &[&str]) -> Result<Roles, String> {
         let entries: Vec<Entry> = names.iter().map(|name| named(&format!("{name}.npy"))).collect();
-        roles(&entries).map(|roles| (roles.inputs, roles.targets, roles.test))
+        roles(&entries)
     }
 
     #[test]
     fn arrays_are_found_in_their_usual_spellings() {
-        assert_eq!(found(&["y", "x"]), Ok((1, Some(0), None)));
-        assert_eq!(found(&["X", "y"]), Ok((0, Some(1), None)));
-        assert_eq!(
-            found(&["x_test", "x_train", "y_train", "y_test"]),
-            Ok((1, Some(2), Some((0, 3))))
-        );
-        assert_eq!(found(&["X_train", "Y_train"]), Ok((0, Some(1), None)));
-        assert_eq!(found(&["feature_names", "data", "target"]), Ok((1, Some(2), None)));
-        assert_eq!(found(&["x"]), Ok((0, None, None)));
-        assert_eq!(found(&["arr_0"]), Ok((0, None, None)));
+        for (names, inputs, targets, test) in [
+            (&["y", "x"][..], 1, Some(0), None),
+            (&["X", "y"], 0, Some(1), None),
+            (&["x_test", "x_train", "y_train", "y_test"], 1, Some(2), Some((0, 3))),
+            (&["X_train", "Y_train"], 0, Some(1), None),
+            (&["feature_names", "data", "target"], 1, Some(2), None),
+            (&["x"], 0, None, None),
+            (&["arr_0"], 0, None, None),
+        ] {
+            assert_eq!(found(names), Ok(Roles { inputs, targets, test }), "{names:?}");
+        }
         let message = found(&["arr_0", "arr_1"]).unwrap_err();
         assert!(message.starts_with("the archive's arrays are arr_0, arr_1, but"), "{message}");
         assert!(roles(&[named("xl/workbook.xml")]).unwrap_err().contains("no arrays"));

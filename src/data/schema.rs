@@ -138,7 +138,7 @@ impl Schema {
     #[must_use]
     pub fn reads_pixels(&self) -> bool {
         let pixel = |input: &InputColumn| match input.kind {
-            InputKind::Numeric { offset, scale, .. } if offset == 0.0 => Some(scale),
+            InputKind::Numeric { offset: 0.0, scale, .. } => Some(scale),
             _ => None,
         };
         let Some(first) = self.inputs.first().and_then(pixel) else { return false };

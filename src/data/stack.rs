@@ -170,3 +170,41 @@ impl Arrays for Entries<'_, '_> {
         layout.read(from, columns)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::idx::tests::file as idx_file;
+    use crate::data::input::tests::gzipped;
+    use crate::data::npy::tests::file as npy_file;
+    use crate::rng::{Purpose, Stream};
+
+    /// Damaged files, packed and not, give errors, or tables no larger than the bytes allow.
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let mut random = Stream::new(1, Purpose::Synthetic, 0);
+        let sound = [
+            npy_file("<f4", "(3, 2)", &[63; 24]),
+            npy_file(">i2", "(2, 1, 3)", &[1; 12]),
+            idx_file(&[3, 2, 2], &[7; 12]),
+        ];
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut bytes = sound[random.below(3) as usize].clone();
+            for _ in 0..=random.below(2) {
+                let at = random.below(u32::try_from(bytes.len()).unwrap()) as usize;
+                let digit = b'0' + u8::try_from(random.below(10)).unwrap();
+                bytes[at] = [0, 1, 0xff, b',', b')', digit][random.below(6) as usize];
+            }
+            bytes.truncate(bytes.len() - random.below(2) as usize);
+            let stored = if random.below(2) == 0 { gzipped(&bytes) } else { bytes.clone() };
+            let inputs = vec![Input::piped("t", &stored[..], &mut |_| {}).unwrap()];
+            let roles = Roles { inputs: 0, targets: None, test: None };
+            match table("t", &mut Files { inputs, watch: &mut |_| {} }, roles, u64::MAX) {
+                Ok(table) => assert!(table.rows() * table.columns().len() <= bytes.len()),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!((5_000..19_000).contains(&refused), "{refused}");
+    }
+}

@@ -63,7 +63,10 @@ impl Schema {
 
     /// The table's columns for the inputs and, where they are there, for the targets.
     fn columns<'a>(&self, table: &'a Table) -> Result<(Vec<&'a Column>, Option<Vec<&'a Column>>)> {
-        let named = |name: &str| Some(&table.columns()[table.position(name)?]);
+        // Arrays may have very many columns.
+        let by_name: HashMap<&str, &Column> =
+            table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
+        let named = |name: &str| by_name.get(name).copied();
         let inputs: Option<Vec<_>> = self.inputs.iter().map(|input| named(&input.name)).collect();
         if let Some(inputs) = inputs {
             return Ok((inputs, self.target.column_names().into_iter().map(named).collect()));
