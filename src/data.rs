@@ -1,7 +1,7 @@
 //! From raw tables to the arrays that a net trains on.
 //!
 //! ```text
-//! digits | spirals | table.csv | -          load
+//! digits | table.csv | x.npy | data.npz | mnist/ | -          load
 //!    │
 //!  Table      columns of numbers or text, with the line each row stood on
 //!    │
@@ -27,21 +27,29 @@
 //! # Ok::<(), wgrad::Error>(())
 //! ```
 
+mod array;
 mod csv_table;
 mod dataset;
 mod digits;
+mod idx;
+mod input;
 mod load;
+mod npy;
+mod npz;
 mod partition;
 mod schema;
+mod stack;
 mod statistics;
 mod synthetic;
 mod table;
 pub(crate) mod wording;
+mod zip;
 
 pub use csv_table::{CsvOptions, read_csv};
 pub use dataset::{Dataset, Targets};
 pub use digits::digits;
-pub use load::{BUILT_IN, load};
+pub use input::Reading;
+pub use load::{BUILT_IN, Source, is_target_file, load};
 pub use partition::{Partition, PartitionOptions};
 pub use schema::{
     InputColumn, InputKind, Missing, Scaling, Schema, SchemaOptions, Target, TargetKind,

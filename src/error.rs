@@ -72,12 +72,12 @@ pub enum Error {
         problem: String,
     },
     /// A cell, row or column of a table can't be read.
-    #[error("{source_name}, line {line}, column {column}: {problem}")]
+    #[error("{source_name}, {place}, column {column}: {problem}")]
     Cell {
         /// Name of the file.
         source_name: String,
-        /// Line in the file, counted from 1.
-        line: u64,
+        /// Line in a text, counted from 1, or row of an array, counted from 0: `line 3`, `row 1`.
+        place: String,
         /// Column name where there is a header, else its number counted from 1.
         column: String,
         /// What is wrong with it and what to do.

@@ -8,12 +8,14 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use wgrad::data::Source;
 use wgrad::{Activation, Encoding, Plateau, Schedule};
 
 use super::choices::{
     ActivationParser, DecayChoice, DeviceChoice, Header, InitChoice, LossChoice, MissingCells,
     NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
 };
+use super::config::csv_options;
 use super::recipe;
 use super::values::{
     ClassWeights, Delimiter, Widths, at_least_one, below_one, encoding, not_negative, plateau,
@@ -55,6 +57,7 @@ const EXAMPLES: &str = "\
 Examples:
   wgrad                                  train on the built-in handwritten digits
   wgrad train iris.csv                   train on a table; its last column is the target
+  wgrad train mnist/                     train on images, test on those kept apart
   wgrad eval runs/iris-20261122-214455   score a run on its test rows again
   wgrad predict runs/iris-20261122-214455 new.csv > answers.csv";
 
@@ -63,8 +66,11 @@ Examples:
   wgrad train spirals --layers 64,64 --activation tanh
   wgrad train houses.csv --target price --ignore id,date --missing fill
   wgrad train digits --optimizer sgd --lr 0.05 --epochs 20 --device gpu
-  zcat houses.csv.gz | wgrad train - --target price --json > result.json
+  wgrad train mnist/                     train-images-idx3-ubyte[.gz] and so on, and their test rows
+  wgrad train x.npy --target y.npy       arrays of NumPy; data.npz with x and y, or x_train, y_train, …
+  zstdcat houses.csv.zst | wgrad train - --target price --json > result.json
 
+What a file holds is told by its first bytes; CSV streams, so its size is bound by its numbers as f32.
 A run leaves a folder with model.safetensors, metrics.csv, loss.svg and config.toml.
 Ctrl-C ends it early and keeps the model.";
 
@@ -72,8 +78,11 @@ const PREDICT_EXAMPLES: &str = "\
 Examples:
   wgrad predict runs/iris-20261122-214455 new.csv
   wgrad predict model.safetensors - --output answers.csv < new.csv
+  wgrad predict runs/mnist-20261122-214455 t10k-images-idx3-ubyte.gz
+  wgrad predict runs/x-20261122-214455 new.npy
 
-The table needs the columns that the model reads; the target column may be missing.";
+The table needs the columns that the model reads; the target column may be missing. Arrays have no
+names, so theirs count by position.";
 
 const SCHEDULE_HELP: &str = "\
 Schedules, with what they do where an argument is left out:
@@ -136,8 +145,8 @@ pub(crate) enum Command {
 /// What to train on, and how.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainArgs {
-    /// A CSV or TSV file, `-` for standard input, or a built-in table: digits, spirals, moons,
-    /// rings, sdf
+    /// A CSV, TSV, NPY, NPZ or IDX file, gzipped or not; a folder with MNIST's four files; `-` for
+    /// standard input; or a built-in table: digits, spirals, moons, rings, sdf
     #[arg(default_value = "digits")]
     pub data: String,
     #[command(flatten, next_help_heading = "Data")]
@@ -165,11 +174,19 @@ pub(crate) struct TableArgs {
     pub delimiter: Option<Delimiter>,
 }
 
+impl TableArgs {
+    /// The table of this name, with the file of its targets if they have one.
+    pub(crate) fn source(&self, name: &str, targets: Option<String>) -> Source {
+        let csv = csv_options(self.header, self.delimiter);
+        Source { targets, csv, ..Source::new(name) }
+    }
+}
+
 /// What the columns mean and which rows do what.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ColumnArgs {
-    /// Column to predict, by name or number (-1 is the last); several for regression [default: the
-    /// last]
+    /// Column to predict, by name or number (-1 is the last); several for regression; or an NPY or
+    /// IDX file with the targets of such an array [default: the last column, or what the file says]
     #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
     pub target: Vec<String>,
     /// What the target is
@@ -185,14 +202,15 @@ pub(crate) struct ColumnArgs {
     #[arg(long, value_name = "HOW", default_value_t = MissingCells::Reject)]
     pub missing: MissingCells,
     /// What to do to numbers, learnt from the training rows
-    #[arg(long, value_name = "HOW", default_value_t = ScalingChoice::Standardize)]
+    #[arg(long, value_name = "HOW", default_value_t = ScalingChoice::Auto)]
     pub scaling: ScalingChoice,
     /// Fraction of the rows to watch the training with
     #[arg(long, value_name = "FRACTION", default_value = "0.1", value_parser = rows_fraction, allow_negative_numbers = true)]
     pub validation: f32,
-    /// Fraction of the rows to score the result with
-    #[arg(long, value_name = "FRACTION", default_value = "0.2", value_parser = rows_fraction, allow_negative_numbers = true)]
-    pub test: f32,
+    #[arg(long, value_name = "FRACTION", value_parser = rows_fraction, allow_negative_numbers = true,
+          help = format!("Fraction of the rows to score the result with [default: {}; the test rows that \
+                          the data bring, if they do]", recipe::TEST))]
+    pub test: Option<f32>,
 }
 
 /// The net.
@@ -202,9 +220,10 @@ pub(crate) struct NetArgs {
     /// few inputs, for blobN with --scaling min-max
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub encoding: Option<Encoding>,
-    /// Widths of the hidden layers, as in 64,64; `none` for a linear model
-    #[arg(long, value_name = "WIDTHS", default_value = recipe::HIDDEN, allow_hyphen_values = true)]
-    pub layers: Widths,
+    #[arg(long, value_name = "WIDTHS", allow_hyphen_values = true,
+          help = format!("Widths of the hidden layers, as in 64,64; `none` for a linear model {}",
+                         recipe::by_data(|size| size.hidden[0])))]
+    pub layers: Option<Widths>,
     /// Activation behind each hidden layer
     #[arg(long, value_name = "NAME", default_value = recipe::ACTIVATION, value_parser = ActivationParser)]
     pub activation: Activation,
@@ -270,15 +289,15 @@ pub(crate) struct TrainingArgs {
     /// plateau:factor=0.1,patience=10; `wgrad schedule --help` has the keys
     #[arg(long, value_name = "SPEC", value_parser = plateau, allow_hyphen_values = true)]
     pub plateau: Option<Plateau>,
-    /// Rows per step
-    #[arg(long, value_name = "ROWS", default_value_t = recipe::BATCH_SIZE, value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
-    pub batch_size: usize,
+    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, allow_negative_numbers = true,
+          help = format!("Rows per step {}", recipe::by_data(|size| size.batch_size)))]
+    pub batch_size: Option<usize>,
     /// Rows that go through the net at once: less memory, the same steps [default: the batch]
     #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     pub micro_batch: Option<usize>,
-    /// Passes over the training rows
-    #[arg(long, value_name = "N", default_value_t = recipe::EPOCHS, value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
-    pub epochs: u64,
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true,
+          help = format!("Passes over the training rows {}", recipe::by_data(|size| size.epochs)))]
+    pub epochs: Option<u64>,
     #[arg(long, value_name = "EPOCHS", num_args = 0..=1, require_equals = true,
           default_missing_value = PATIENCE, value_parser = at_least_one::<u64>,
           help = format!("End when the validation rows show no improvement for so many epochs, and \
@@ -343,8 +362,12 @@ pub(crate) struct OutputArgs {
 pub(crate) struct EvalArgs {
     /// A run's folder, or a model file
     pub model: PathBuf,
-    /// Table to score on, as in train: all its rows count [default: the run's own test rows]
+    /// Table to score on, as in train: all its rows count, or the test rows that it keeps apart
+    /// [default: the run's own test rows]
     pub data: Option<String>,
+    /// NPY or IDX file with the targets, where the table is such an array
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub target: Option<String>,
     #[command(flatten)]
     pub table: TableArgs,
     #[command(flatten)]
@@ -385,7 +408,7 @@ pub(crate) struct ScheduleArgs {
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub steps: Option<u64>,
     /// Epochs of the run
-    #[arg(long, value_name = "N", default_value_t = recipe::EPOCHS, value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = recipe::TABLES.epochs, value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub epochs: u64,
     /// Steps of an epoch: training rows / batch size
     #[arg(long, value_name = "N", default_value = "40", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
@@ -484,7 +507,7 @@ mod tests {
         let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect());
         assert!(matches!(read(&["wgrad"]), Command::Train(_)));
         let Command::Train(args) = read(&["wgrad", "--epochs", "5"]) else { panic!("not train") };
-        assert_eq!(args.training.epochs, 5);
+        assert_eq!(args.training.epochs, Some(5));
         assert!(matches!(read(&["wgrad", "adapters"]), Command::Adapters(_)));
     }
 }

@@ -51,6 +51,8 @@ choice! {
 choice! {
     /// What is done to numbers.
     ScalingChoice {
+        /// Pixels to the range 0 to 1, other numbers to mean 0 and standard deviation 1
+        Auto = "auto",
         /// To mean 0 and standard deviation 1
         Standardize = "standardize",
         /// To the range 0 to 1
@@ -202,6 +204,7 @@ impl From<MissingCells> for Missing {
 impl From<ScalingChoice> for Scaling {
     fn from(scaling: ScalingChoice) -> Self {
         match scaling {
+            ScalingChoice::Auto => Self::Auto,
             ScalingChoice::Standardize => Self::Standardize,
             ScalingChoice::MinMax => Self::MinMax,
             ScalingChoice::None => Self::None,

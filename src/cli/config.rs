@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use wgrad::data::{
-    BUILT_IN, CsvOptions, Dataset, PartitionOptions, Schema, SchemaOptions, Table, Target, Targets,
+    BUILT_IN, CsvOptions, Dataset, PartitionOptions, Schema, SchemaOptions, Source, Table, Target,
+    Targets, is_target_file,
 };
 use wgrad::schedule::Run;
 use wgrad::{
@@ -49,6 +50,9 @@ pub(crate) struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_text")]
     pub delimiter: Option<Delimiter>,
     pub target: Vec<String>,
+    /// The absolute path of the targets' own file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_file: Option<String>,
     pub task: Task,
     pub ignore: Vec<String>,
     /// Name of the column with the rows' weights.
@@ -154,6 +158,15 @@ impl Config {
                 net.activation
             )));
         }
+        let (files, target): (Vec<String>, Vec<String>) =
+            columns.target.iter().cloned().partition(|target| is_target_file(target));
+        if files.len() > 1 || !files.is_empty() && !target.is_empty() {
+            return Err(Failure::input(format!(
+                "--target {}: name columns, or one file that holds all targets",
+                columns.target.join(",")
+            )));
+        }
+        let size = &recipe::TABLES;
         Ok(Self {
             wgrad: env!("CARGO_PKG_VERSION").into(),
             data: DataConfig {
@@ -162,18 +175,19 @@ impl Config {
                 fingerprint: String::new(),
                 header: args.table.header,
                 delimiter: args.table.delimiter,
-                target: columns.target.clone(),
+                target,
+                target_file: files.first().map(|file| absolute(file)),
                 task: columns.task,
                 ignore: columns.ignore.clone(),
                 weights: columns.weights.clone(),
                 missing: columns.missing,
                 scaling: columns.scaling,
                 validation: columns.validation,
-                test: columns.test,
+                test: columns.test.unwrap_or(recipe::TEST),
             },
             net: NetConfig {
                 encoding: net.encoding,
-                layers: net.layers.0.clone(),
+                layers: net.layers.as_ref().map_or(size.hidden.to_vec(), |widths| widths.0.clone()),
                 activation: net.activation,
                 init: net.init,
                 norm: net.norm,
@@ -193,9 +207,9 @@ impl Config {
                 ema: training.ema,
                 schedule: training.schedule.clone(),
                 plateau: training.plateau,
-                batch_size: training.batch_size,
+                batch_size: training.batch_size.unwrap_or(size.batch_size),
                 micro_batch: training.micro_batch,
-                epochs: training.epochs,
+                epochs: training.epochs.unwrap_or(size.epochs),
                 early_stopping: training.early_stopping,
                 stop_on: training.stop_on,
                 class_weights: training.class_weights.clone(),
@@ -213,10 +227,11 @@ impl Config {
         })
     }
 
-    /// Puts in what the table tells: rows, target, task, loss, weight decay, and a batch size of no
-    /// more than the training rows.
+    /// Puts in what the table tells: rows, target, task, loss, weight decay, the net for images where
+    /// no other was asked for, and a batch size of no more than the training rows.
     pub(crate) fn complete(
         &mut self,
+        args: &TrainArgs,
         table: &Table,
         schema: &Schema,
         train_rows: usize,
@@ -231,6 +246,25 @@ impl Config {
                 (columns.iter().map(|c| c.name.clone()).collect(), Task::Regression)
             }
         };
+        if table.test_rows() > 0 {
+            if let Some(test) = args.columns.test {
+                return Err(Failure::input(format!(
+                    "--test {test}: {} brings {} test rows of its own, so leave the flag out",
+                    table.source_name(),
+                    table.test_rows()
+                )));
+            }
+            data.test = share(table.test_rows(), table.rows());
+        }
+        let many_images = schema.reads_pixels() && train_rows >= recipe::MANY_IMAGES;
+        if many_images && data.task == Task::Classification {
+            let size = &recipe::IMAGES;
+            if args.net.layers.is_none() {
+                self.net.layers = size.hidden.to_vec();
+            }
+            self.training.batch_size = args.training.batch_size.unwrap_or(size.batch_size);
+            self.training.epochs = args.training.epochs.unwrap_or(size.epochs);
+        }
         let loss = match self.training.loss {
             Some(loss) => loss,
             None if data.task == Task::Classification => LossChoice::CrossEntropy,
@@ -365,9 +399,10 @@ impl Config {
             .weight_decay(weight_decay.unwrap_or(0.0), decay.into())
     }
 
-    /// How the table is divided.
-    pub(crate) fn partition(&self) -> PartitionOptions {
+    /// How a table is divided whose last rows may be test rows.
+    pub(crate) fn partition(&self, last_rows_test: usize) -> PartitionOptions {
         PartitionOptions {
+            last_rows_test,
             validation: self.data.validation,
             test: self.data.test,
             seed: self.training.seed,
@@ -392,8 +427,13 @@ impl Config {
 }
 
 impl DataConfig {
-    pub(crate) fn csv(&self) -> CsvOptions {
-        csv_options(self.header, self.delimiter)
+    /// The table, to be read again.
+    pub(crate) fn table(&self) -> Source {
+        Source {
+            targets: self.target_file.clone(),
+            csv: csv_options(self.header, self.delimiter),
+            ..Source::new(&self.source)
+        }
     }
 
     pub(crate) fn schema_options(&self) -> SchemaOptions {
@@ -415,6 +455,11 @@ pub(crate) fn csv_options(header: Header, delimiter: Option<Delimiter>) -> CsvOp
         Header::No => Some(false),
     };
     CsvOptions { delimiter: delimiter.map(|d| d.0), header }
+}
+
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "told to people")]
+fn share(part: usize, whole: usize) -> f32 {
+    (part as f64 / whole as f64) as f32
 }
 
 /// A path that means the same from everywhere; other names stay what they are.

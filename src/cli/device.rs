@@ -1,7 +1,5 @@
 //! From a device's name to an engine on it.
 
-use std::sync::OnceLock;
-
 use indicatif::BinaryBytes;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use wgrad::wgpu::{Adapter, AdapterInfo, DeviceType};
@@ -99,15 +97,7 @@ impl Device {
     ) -> Result<J::Output, Failure> {
         match self {
             Self::Cpu => {
-                let data = plan.data_bytes(rows);
-                let Some(left) = free_memory().checked_sub(data) else {
-                    return Err(Failure::input(format!(
-                        "{rows} rows need {} of memory beside the table, but {} are free \
-                         (train on fewer rows, or free some memory)",
-                        BinaryBytes(data),
-                        BinaryBytes(free_memory())
-                    )));
-                };
+                let left = memory_beside(plan.data_bytes(rows), rows)?;
                 plan.check_memory(left, "free memory")?;
                 job.run(CpuEngine::<f32>::new(plan))
             }
@@ -146,17 +136,28 @@ pub(crate) fn kind(info: &AdapterInfo) -> &'static str {
     }
 }
 
-/// Bytes of memory that this process may still take, of the machine's or of its container's.
-fn free_memory() -> u64 {
-    static FREE: OnceLock<u64> = OnceLock::new();
-    *FREE.get_or_init(|| {
-        let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-        let system = System::new_with_specifics(memory);
-        let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
-        match system.available_memory().min(container) {
-            // The system doesn't tell.
-            0 => u64::MAX,
-            free => free,
-        }
+/// Bytes of memory that are left when so many are taken for the numbers of rows; or says that they are
+/// too many.
+pub(crate) fn memory_beside(data: u64, rows: usize) -> Result<u64, Failure> {
+    let free = free_memory();
+    free.checked_sub(data).ok_or_else(|| {
+        Failure::input(format!(
+            "{rows} rows need {} of memory beside the table, but {} are free \
+             (train on fewer rows, or free some memory)",
+            BinaryBytes(data),
+            BinaryBytes(free)
+        ))
     })
+}
+
+/// Bytes of memory that this process may still take, of the machine's or of its container's.
+pub(crate) fn free_memory() -> u64 {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(memory);
+    let container = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    match system.available_memory().min(container) {
+        // The system doesn't tell.
+        0 => u64::MAX,
+        free => free,
+    }
 }

@@ -7,7 +7,6 @@ use wgrad::Engine;
 use wgrad::data::Dataset;
 
 use super::args::EvalArgs;
-use super::config::csv_options;
 use super::device::{Device, Job};
 use super::failure::Failure;
 use super::prepare;
@@ -20,14 +19,14 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let trained = Trained::load(&args.model, talk)?;
     let (name, data) = match &args.data {
         Some(source) => {
-            let csv = csv_options(args.table.header, args.table.delimiter);
-            let table = prepare::load(source, &csv)?;
-            let all = trained.schema.encode(&table, &table.all_rows())?;
-            (format!("all {} of {source}", count(all.rows(), "row")), all)
+            let table = prepare::load(args.table.source(source, args.target.clone()), talk)?;
+            let data = trained.schema.encode(&table, &prepare::rows_to_score(&table))?;
+            let which = if table.test_rows() > 0 { "the test rows," } else { "all" };
+            (format!("{which} {} of {source}", count(data.rows(), "row")), data)
         }
         None => {
             let config = trained.config()?;
-            let test = prepare::test_rows(&config, &trained.schema)?;
+            let test = prepare::test_rows(&config, &trained.schema, talk)?;
             (format!("the {} of {}", count(test.rows(), "test row"), config.data.source), test)
         }
     };

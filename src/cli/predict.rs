@@ -9,7 +9,6 @@ use wgrad::Engine;
 use wgrad::data::{Schema, Target};
 
 use super::args::PredictArgs;
-use super::config::csv_options;
 use super::device::{Device, Job};
 use super::failure::Failure;
 use super::prepare;
@@ -20,11 +19,18 @@ use super::trained::Trained;
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.quiet };
     let trained = Trained::load(&args.model, talk)?;
-    let csv = csv_options(args.table.header, args.table.delimiter);
-    let table = prepare::load(&args.data, &csv)?;
+    let table = prepare::load(args.table.source(&args.data, None), talk)?;
     let inputs = trained.schema.encode_inputs(&table)?;
     if !table.has_header() {
-        talk.line("no header: taking the columns in the model's order");
+        talk.line("no column names: taking the columns in the model's order");
+        let read = trained.schema.inputs.len() + trained.schema.target_positions.len();
+        if table.columns().len() > read {
+            talk.line(format_args!(
+                "warning: {} has {} columns, more than the {read} of the model's inputs and targets",
+                args.data,
+                table.columns().len()
+            ));
+        }
     }
     let same =
         |output: &Path| output.canonicalize().ok() == Path::new(&args.data).canonicalize().ok();
@@ -41,8 +47,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let width = outputs.len() / table.rows();
     if let Some(index) = outputs.iter().position(|output| !output.is_finite()) {
         talk.line(format_args!(
-            "warning: line {} gives {}: its numbers are too far from those that were learnt",
-            table.line(index / width),
+            "warning: {} gives {}: its numbers are too far from those that were learnt",
+            table.place(index / width),
             outputs[index]
         ));
     }

@@ -1,15 +1,27 @@
 //! From a table's name to the data sets of a run.
 
-use wgrad::data::{self, ColumnValues, Dataset, Partition, Schema, Table};
+use indicatif::BinaryBytes;
+use wgrad::data::{ColumnValues, Dataset, Partition, Schema, Source, Table};
 
+use super::args::TrainArgs;
 use super::config::Config;
+use super::device::{free_memory, memory_beside};
 use super::failure::Failure;
-use super::talk::count;
+use super::progress::ReadingBar;
+use super::talk::{Talk, count};
 
-/// The data of a run. Parts without rows are `None`.
+/// The data of a run. The table that they are from is given up. Parts without rows are `None`.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub table: Table,
+    /// Rows that an engine holds at most: the test rows come when training is over, but before its
+    /// rows are given up.
+    pub rows: usize,
+    /// Name, size and division of the table.
+    pub description: String,
+    /// What the numbers take.
+    pub memory: String,
+    /// What the columns are and what becomes of them.
+    pub columns: String,
     pub schema: Schema,
     pub train: Dataset,
     pub validation: Option<Dataset>,
@@ -17,56 +29,81 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Loads, divides and encodes the table named `source`, and completes the config with what it
-    /// tells.
-    pub(crate) fn new(source: &str, config: &mut Config) -> Result<Self, Failure> {
-        let table = load(source, &config.data.csv())?;
+    /// Loads, divides and encodes the table, and completes the config with what it tells.
+    pub(crate) fn new(args: &TrainArgs, config: &mut Config, talk: Talk) -> Result<Self, Failure> {
+        // By the name that was typed, which messages repeat.
+        let source = Source { name: args.data.clone(), ..config.data.table() };
+        let table = load(source, talk)?;
         let options = config.data.schema_options();
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &options)?;
-        config.complete(&table, &schema, parts.train.len())?;
+        config.complete(args, &table, &schema, parts.train.len())?;
+
+        let rows = table.rows();
+        let numbers = schema.in_features() + config.data.target.len();
+        let data_bytes = bytes(rows, numbers);
+        memory_beside(data_bytes, rows)?;
         let encode = |rows: &[u32]| encoded(&schema, &table, rows, config.data.weights.as_deref());
         let some = |rows: &[u32]| (!rows.is_empty()).then(|| encode(rows)).transpose();
         let train = encode(&parts.train)?;
         let (validation, test) = (some(&parts.validation)?, some(&parts.test)?);
         config.balance(&train)?;
-        Ok(Self { table, schema, train, validation, test })
-    }
 
-    /// Rows that an engine holds at most: the test rows come when training is over, but before its
-    /// rows are given up.
-    pub(crate) fn rows(&self) -> usize {
-        self.table.rows()
-    }
-
-    /// Name and rows of the parts.
-    pub(crate) fn description(&self) -> String {
-        let rows = |part: &Option<Dataset>| part.as_ref().map_or(0, Dataset::rows);
-        format!(
-            "{}: {} ({} to train, {} to validate, {} to test)",
-            self.table.source_name(),
-            count(self.table.rows(), "row"),
-            indicatif::HumanCount(self.train.rows() as u64),
-            indicatif::HumanCount(rows(&self.validation) as u64),
-            indicatif::HumanCount(rows(&self.test) as u64),
-        )
+        let table_bytes = bytes(rows, table.columns().len());
+        let description = format!(
+            "{}: {} ({} to train, {} to validate, {} to test{})",
+            table.source_name(),
+            count(rows, "row"),
+            indicatif::HumanCount(parts.train.len() as u64),
+            indicatif::HumanCount(parts.validation.len() as u64),
+            indicatif::HumanCount(parts.test.len() as u64),
+            if table.test_rows() > 0 { ", kept apart by the source" } else { "" },
+        );
+        let memory = format!(
+            "{} for the table while it is read, {} for the numbers from it, as much for the engine's \
+             copy; {} at a time",
+            BinaryBytes(table_bytes),
+            BinaryBytes(data_bytes),
+            BinaryBytes(data_bytes + table_bytes.max(data_bytes)),
+        );
+        let columns = schema.summary(&table);
+        Ok(Self { rows, description, memory, columns, schema, train, validation, test })
     }
 }
 
-/// A table by its name. Whatever keeps it from being read is the input's fault.
-pub(crate) fn load(source: &str, options: &data::CsvOptions) -> Result<Table, Failure> {
-    data::load(source, options).map_err(Failure::input)
+/// Bytes of so many numbers in each row.
+fn bytes(rows: usize, numbers: usize) -> u64 {
+    (rows as u64).saturating_mul(numbers as u64).saturating_mul(4)
+}
+
+/// Reads a table. Whatever keeps it from being read is the input's fault.
+pub(crate) fn load(source: Source, talk: Talk) -> Result<Table, Failure> {
+    let bar = ReadingBar::new(talk);
+    let source = Source { memory: free_memory(), ..source };
+    let table = source.load_watched(&mut |reading| bar.show(&reading));
+    bar.finish();
+    table.map_err(Failure::input)
+}
+
+/// The rows of a table to score on: its test rows where it keeps some apart, else all.
+pub(crate) fn rows_to_score(table: &Table) -> Vec<u32> {
+    let rows = table.all_rows();
+    match table.test_rows() {
+        0 => rows,
+        test => rows[rows.len() - test..].to_vec(),
+    }
 }
 
 /// The test rows of a finished run, from the table that it was made with.
-pub(crate) fn test_rows(config: &Config, schema: &Schema) -> Result<Dataset, Failure> {
+pub(crate) fn test_rows(config: &Config, schema: &Schema, talk: Talk) -> Result<Dataset, Failure> {
     let source = &config.data.source;
     if source == "-" {
         return Err(Failure::input(
             "the run read standard input, so its test rows are gone; name a table to score on",
         ));
     }
-    let table = data::load(source, &config.data.csv()).map_err(|error| {
+    let table = load(config.data.table(), talk).map_err(|failure| {
+        let error = failure.message().unwrap_or_default();
         Failure::input(format!("{error} (the run's own table; name another to score on)"))
     })?;
     if table.rows() != config.data.rows || fingerprint(&table) != config.data.fingerprint {
@@ -116,7 +153,8 @@ fn encoded(
 
 fn partition(table: &Table, config: &Config) -> Result<Partition, Failure> {
     let labels = config.data.schema_options().labels(table)?;
-    Partition::new(table.rows(), labels.as_deref(), &config.partition()).map_err(|error| {
+    let options = config.partition(table.test_rows());
+    Partition::new(table.rows(), labels.as_deref(), &options).map_err(|error| {
         Failure::input(format!("{}: {error}; see --validation and --test", table.source_name()))
     })
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use wgrad::data::Reading;
 use wgrad::{EpochReport, Evaluation, Progress, Score};
 
 use super::results::percent;
@@ -111,6 +112,36 @@ impl Display {
         } else {
             self.bar.println(text);
         }
+    }
+}
+
+/// Shows how far the reading of a table is.
+pub(crate) struct ReadingBar(ProgressBar);
+
+impl ReadingBar {
+    pub(crate) fn new(talk: Talk) -> Self {
+        let target =
+            if talk.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let template = "{bar:20.cyan/dim} {bytes} of {total_bytes}  {bytes_per_sec}  {wide_msg}";
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+        Self(bar)
+    }
+
+    pub(crate) fn show(&self, reading: &Reading) {
+        if !self.0.is_hidden() {
+            if let Some(total) = reading.total {
+                self.0.set_length(total);
+            }
+            self.0.set_message(reading.doing);
+            self.0.set_position(reading.bytes);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -1,12 +1,30 @@
 //! The defaults of `wgrad train`, in one place: changing them here changes the help as well.
 
+use std::fmt;
+
 use wgrad::Schedule;
 use wgrad::schedule::Run;
 
 use super::choices::{InitChoice, OptimizerChoice};
 
-/// Hidden widths, as typed.
-pub(crate) const HIDDEN: &str = "128";
+/// What depends on the data.
+pub(crate) struct Size {
+    /// Widths of the hidden layers.
+    pub hidden: &'static [usize],
+    /// Rows per step.
+    pub batch_size: usize,
+    /// Passes over the training rows.
+    pub epochs: u64,
+}
+
+/// For tables in general.
+pub(crate) const TABLES: Size = Size { hidden: &[128], batch_size: 32, epochs: 60 };
+/// For the classes of [many](MANY_IMAGES) images: on validation rows of MNIST 98.7 %, where
+/// [`TABLES`] give 98.0 % in twice the time, and 512 units 98.8 % in twice as well.
+pub(crate) const IMAGES: Size = Size { hidden: &[256], batch_size: 128, epochs: 20 };
+/// From so many training rows on, pixels get the net of [`IMAGES`].
+pub(crate) const MANY_IMAGES: usize = 10_000;
+
 /// Activation behind each hidden layer, as typed.
 pub(crate) const ACTIVATION: &str = "relu";
 /// Where weights start.
@@ -17,10 +35,8 @@ pub(crate) const OPTIMIZER: OptimizerChoice = OptimizerChoice::Adamw;
 pub(crate) const MOMENTUM: f64 = 0.9;
 /// The learning rate over the run, as typed.
 pub(crate) const SCHEDULE: &str = "cosine";
-/// Rows per step.
-pub(crate) const BATCH_SIZE: usize = 32;
-/// Passes over the training rows.
-pub(crate) const EPOCHS: u64 = 60;
+/// Fraction of the rows to score with.
+pub(crate) const TEST: f32 = 0.2;
 
 /// Label smoothing of cross-entropy: keeps small data sets from being learnt by heart.
 pub(crate) const LABEL_SMOOTHING: f32 = 0.1;
@@ -72,6 +88,12 @@ pub(crate) fn sum_of_lr(lr: f64, schedule: &Schedule, run: &Run) -> f64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floor of a step")]
     let step = |i: u64| ((i as f64 + 0.5) * stride) as u64;
     lr * stride * (0..summands).map(|i| schedule.factor(step(i), run)).sum::<f64>()
+}
+
+/// A default that depends on the data, as `60; 20 for 10,000 and more images`.
+pub(crate) fn by_data<T: fmt::Display>(of: impl Fn(&Size) -> T) -> String {
+    let many = indicatif::HumanCount(MANY_IMAGES as u64);
+    format!("[default: {}; {} for {many} and more images]", of(&TABLES), of(&IMAGES))
 }
 
 /// Lists the default learning rates, as `0.1 for sgd; …`.

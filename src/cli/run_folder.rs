@@ -122,6 +122,7 @@ fn data_name(source: &str) -> String {
     if source == "-" {
         return "stdin".into();
     }
+    let source = source.strip_suffix(".gz").unwrap_or(source);
     let stem = Path::new(source).file_stem().map(|s| s.to_string_lossy().into_owned());
     let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
     let name: String = stem.unwrap_or_default().chars().map(plain).collect();
@@ -183,9 +184,12 @@ mod tests {
 
     #[test]
     fn data_sets_lend_their_names() {
-        for (source, name) in
-            [("digits", "digits"), ("-", "stdin"), ("data/my iris.csv", "my_iris"), ("..", "run")]
-        {
+        for (source, name) in [
+            ("digits", "digits"),
+            ("-", "stdin"),
+            ("data/my iris.csv.gz", "my_iris"),
+            ("..", "run"),
+        ] {
             assert_eq!(data_name(source), name);
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
+use wgrad::data::{Dataset, Schema};
 use wgrad::{Engine, EpochReport, Error, ModelFile, Plan, Trainer};
 
 use super::args::TrainArgs;
@@ -20,17 +21,19 @@ use super::progress::{Display, rate};
 use super::results::{Results, score_entry};
 use super::run_folder::{self, CHART, CONFIG, INSIGHTS, MODEL, RunFolder};
 use super::talk::{Talk, count, duration, printable};
+use super::values::Widths;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
     let mut config = Config::new(args)?;
     let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
-    let data = Prepared::new(&args.data, &mut config)?;
+    let data = Prepared::new(args, &mut config, talk)?;
     let plan =
         Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(
             |error| match &error {
                 Error::Limit { .. } => {
-                    Failure::input(format!("--layers {}: {error}", args.net.layers))
+                    let layers = Widths(config.net.layers.clone());
+                    Failure::input(format!("--layers {layers}: {error}"))
                 }
                 _ => error.into(),
             },
@@ -40,22 +43,42 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     config.run.device_name = device.name();
 
     talk.line(format_args!("device  {}", device.description()));
-    talk.line(format_args!("data    {}\n", data.description()));
-    talk.line(data.schema.summary(&data.table));
+    talk.line(format_args!("data    {}", data.description));
+    talk.line(format_args!("memory  {}\n", data.memory));
+    talk.line(&data.columns);
     talk.line(&plan);
 
-    let rows = data.rows();
-    let json = args.output.json;
-    device.run(plan, rows, Training { config: &config, data: &data, folder, talk, json })
+    let Prepared { rows, schema, train, validation, test, .. } = data;
+    let run = Run {
+        config: &config,
+        schema,
+        train_rows: train.rows() as u64,
+        validates: validation.is_some(),
+        test,
+        folder,
+        talk,
+        json: args.output.json,
+    };
+    device.run(plan, rows, Training { run, train, validation })
 }
 
-/// Everything a run needs but the engine.
-struct Training<'a> {
+/// Everything a run needs but the engine, and the rows that the engine has a copy of.
+struct Run<'a> {
     config: &'a Config,
-    data: &'a Prepared,
+    schema: Schema,
+    train_rows: u64,
+    validates: bool,
+    test: Option<Dataset>,
     folder: PathBuf,
     talk: Talk,
     json: bool,
+}
+
+/// A run with the rows that it learns from.
+struct Training<'a> {
+    run: Run<'a>,
+    train: Dataset,
+    validation: Option<Dataset>,
 }
 
 /// How the epochs came to an end.
@@ -69,36 +92,38 @@ impl Job for Training<'_> {
     type Output = ();
 
     fn run<E: Engine>(self, engine: E) -> Result<(), Failure> {
-        let data = self.data;
-        let mut trainer = Trainer::new(engine, &data.train, data.validation.as_ref())?;
+        let Self { run, train, validation } = self;
+        let mut trainer = Trainer::new(engine, &train, validation.as_ref())?;
+        // The engine has them now.
+        drop((train, validation));
         // From here on flags and data are known to be good.
         let classification = trainer.engine().plan().options().loss.is_classification();
         let score = if classification { "accuracy" } else { "r2" };
-        let measures = self.config.run.insight_every.is_some();
+        let measures = run.config.run.insight_every.is_some();
         let more: &[&str] = if measures { &insights::METRICS } else { &[] };
-        let folder = RunFolder::create(self.folder.clone(), score, more)?;
+        let folder = RunFolder::create(run.folder.clone(), score, more)?;
         let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
-        folder.write(CONFIG, &self.config.to_toml()?)?;
+        folder.write(CONFIG, &run.config.to_toml()?)?;
         interrupt::watch()?;
 
         let mut log = Log { folder, insights, history: Vec::new() };
-        let end = self.epochs(&mut trainer, &mut log)?;
+        let end = run.epochs(&mut trainer, &mut log)?;
         // Scores are told even if a full disk keeps the rest from being written.
-        let written = self.leave(&mut trainer, &log, &end);
+        let written = run.leave(&mut trainer, &log, &end);
         let diverged = match &end {
             End::Diverged(error) => Some(error.to_string()),
             _ => None,
         };
         if matches!(end, End::Interrupted) && written.is_ok() {
-            self.talk.line(format_args!("interrupted; the model is saved"));
+            run.talk.line(format_args!("interrupted; the model is saved"));
         }
         // With the weights that were saved: their average, where one is kept.
         trainer.engine_mut().swap_average();
-        let test = data.test.as_ref().filter(|_| diverged.is_none());
+        let test = run.test.as_ref().filter(|_| diverged.is_none());
         let results =
-            test.map(|test| Results::of(trainer.engine_mut(), &data.schema, test)).transpose()?;
+            test.map(|test| Results::of(trainer.engine_mut(), &run.schema, test)).transpose()?;
         let summary = Summary {
-            config: self.config,
+            config: run.config,
             folder: &log.folder,
             history: &log.history,
             results,
@@ -106,8 +131,8 @@ impl Job for Training<'_> {
             diverged: diverged.as_deref(),
             steps: trainer.steps(),
         };
-        self.talk.line("");
-        let text = match (self.json, &diverged) {
+        run.talk.line("");
+        let text = match (run.json, &diverged) {
             (true, _) => summary.json(),
             (false, None) => printable(&summary.text()),
             (false, Some(_)) => String::new(),
@@ -147,13 +172,13 @@ impl Log {
     }
 }
 
-impl Training<'_> {
+impl Run<'_> {
     fn epochs<E: Engine>(&self, trainer: &mut Trainer<E>, log: &mut Log) -> Result<End, Failure> {
         let options = trainer.engine().plan().options();
         let score = if options.loss.is_classification() { "accuracy" } else { "R²" };
-        let score = self.data.validation.is_some().then_some(score);
+        let score = self.validates.then_some(score);
         let epochs = options.epochs;
-        let mut display = Display::new(self.talk, epochs, self.data.train.rows() as u64, score);
+        let mut display = Display::new(self.talk, epochs, self.train_rows, score);
         display.start();
         while trainer.epochs() < epochs {
             let report = trainer.train_epoch(|progress| {
@@ -226,7 +251,7 @@ impl Training<'_> {
                 trainer.steps()
             )));
         }
-        let schema = self.data.schema.clone();
+        let schema = self.schema.clone();
         ModelFile::new(trainer.engine().plan(), parameters, Some(schema))?
             .save(&folder.file(MODEL))?;
         Ok(())

@@ -1,10 +1,11 @@
 //! Reads delimited text into a [`Table`].
 //!
-//! The whole file is read first, then gone through twice: once to learn what each column holds,
-//! once to take the values. That costs a second parse and saves holding every cell as a string.
+//! The text streams through twice: once to learn what each column holds and how many rows there are,
+//! once to take the values. That costs a second parse and saves holding any cell as a string.
 
 mod cell;
 mod detect;
+mod records;
 
 use std::io::Read;
 
@@ -12,7 +13,10 @@ use csv::StringRecord;
 
 use self::cell::{Cell, content, number};
 use self::detect::{detect_delimiter, looks_like_header};
-use super::table::{Column, ColumnValues, Table, Words};
+use self::records::Records;
+use super::input::{Input, Watch};
+use super::load::check_memory;
+use super::table::{Column, ColumnValues, Places, Table, Words};
 use crate::{Error, Result};
 
 /// How to read delimited text. The default finds out by itself.
@@ -28,11 +32,11 @@ pub struct CsvOptions {
     pub header: Option<bool>,
 }
 
-/// Reads a table from UTF-8 text with quoted fields (RFC 4180), LF or CRLF.
+/// Reads a table from UTF-8 text with quoted fields (RFC 4180), LF or CRLF, gzipped or not.
 ///
 /// Spaces around cells and blank lines don't count. A cell that is empty or reads `NA`, `N/A`, `?` or
 /// `null` (in any case) is missing. A column is numeric if more than half of its other cells read as
-/// numbers.
+/// numbers. What doesn't fit in 64 MiB waits in a temporary file to be read twice.
 ///
 /// ```
 /// use wgrad::data::{CsvOptions, read_csv};
@@ -46,79 +50,27 @@ pub struct CsvOptions {
 /// Each with file and line: if reading fails, the text isn't UTF-8, there is no row, rows differ in
 /// their number of fields, two columns have the same name, or a cell of a numeric column is text,
 /// NaN, infinite or beyond the range of f32.
-pub fn read_csv(mut reader: impl Read, source_name: &str, options: &CsvOptions) -> Result<Table> {
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(Error::io(source_name))?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let before = &bytes[..error.valid_up_to()];
-        data_error(
-            source_name,
-            format!("line {} is not UTF-8 text; save the file as UTF-8", 1 + line_ends(before)),
-        )
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+pub fn read_csv(reader: impl Read, source_name: &str, options: &CsvOptions) -> Result<Table> {
+    let mut watch = |_| {};
+    let mut input = Input::piped(source_name, reader, &mut watch)?;
+    read_text(&mut input, options, u64::MAX, &mut watch)
+}
 
+/// As [`read_csv`], of a table that takes up to `memory` bytes.
+pub(super) fn read_text(
+    input: &mut Input,
+    options: &CsvOptions,
+    memory: u64,
+    watch: &mut Watch,
+) -> Result<Table> {
     let delimiter = match options.delimiter {
         Some(delimiter) => checked_delimiter(delimiter)?,
-        None => detect_delimiter(text),
+        None => detect_delimiter(input)?,
     };
-    let source = Source { name: source_name, text, delimiter };
-    let layout = Layout::survey(&source, options.header)?;
-    layout.read(&source)
-}
-
-/// Text and how it is divided.
-struct Source<'a> {
-    name: &'a str,
-    text: &'a str,
-    delimiter: u8,
-}
-
-impl Source<'_> {
-    /// Calls `visit` with the line and the fields of each record that isn't blank.
-    fn for_each(&self, mut visit: impl FnMut(u64, &StringRecord) -> Result<()>) -> Result<()> {
-        let mut reader = reader(self.text, self.delimiter);
-        let mut record = StringRecord::new();
-        let (mut line, mut counted) = (1, 0);
-        loop {
-            let more = reader
-                .read_record(&mut record)
-                .map_err(|error| data_error(self.name, error.to_string()))?;
-            if !more {
-                return Ok(());
-            }
-            // The reader leaves line ends before a record to that record; the line to name is the
-            // one that its first field is on.
-            let start = record.position().map_or(0, |position| position.byte());
-            let start = usize::try_from(start).unwrap_or(usize::MAX).min(self.text.len());
-            let blank = self.text[start..].len()
-                - self.text[start..].trim_start_matches(['\r', '\n']).len();
-            line += line_ends(&self.text.as_bytes()[counted..start + blank]);
-            counted = start + blank;
-            if record.iter().any(|field| !field.trim().is_empty()) || record.len() > 1 {
-                visit(line, &record)?;
-            }
-        }
-    }
-}
-
-fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(text.as_bytes())
-}
-
-/// Number of line ends: LF, CRLF or a lone CR.
-fn line_ends(bytes: &[u8]) -> u64 {
-    let mut count = 0;
-    let mut previous = 0;
-    for &byte in bytes {
-        count += u64::from(byte == b'\r' || byte == b'\n' && previous != b'\r');
-        previous = byte;
-    }
-    count
+    let layout = Layout::survey(input, delimiter, options.header, watch)?;
+    let rows = layout.rows;
+    check_memory(input.name(), rows, layout.names.len() as u64, memory)?;
+    layout.read(input, delimiter, watch)
 }
 
 fn checked_delimiter(delimiter: u8) -> Result<u8> {
@@ -137,6 +89,7 @@ struct Layout {
     has_header: bool,
     names: Vec<String>,
     numeric: Vec<bool>,
+    rows: u64,
 }
 
 /// What the cells of one column are, the first line's left out.
@@ -161,11 +114,18 @@ impl Tally {
 }
 
 impl Layout {
-    fn survey(source: &Source, header: Option<bool>) -> Result<Self> {
+    fn survey(
+        input: &mut Input,
+        delimiter: u8,
+        header: Option<bool>,
+        watch: &mut Watch,
+    ) -> Result<Self> {
+        let name = input.name().to_owned();
         let mut first: Option<(u64, StringRecord)> = None;
         let mut tallies = Vec::new();
         let mut later_rows = 0_u64;
-        source.for_each(|line, record| {
+        let records = Records::new(input, delimiter, "looking for columns", watch)?;
+        records.for_each(|line, record| {
             let Some((first_line, first)) = &first else {
                 tallies.resize(record.len(), Tally::default());
                 first = Some((line, record.clone()));
@@ -173,31 +133,31 @@ impl Layout {
             };
             if record.len() != first.len() {
                 return Err(data_error(
-                    source.name,
+                    &name,
                     format!(
                         "line {line} has {}, but line {first_line} has {}; \
                          check the delimiter `{}`, and quote fields that contain it",
                         fields(record.len()),
                         fields(first.len()),
-                        source.delimiter.escape_ascii(),
+                        delimiter.escape_ascii(),
                     ),
                 ));
             }
             later_rows += 1;
             for ((tally, field), first) in tallies.iter_mut().zip(record).zip(first) {
                 tally.add(&Cell::parse(field));
-                tally.first_again |= content(field) == content(first);
+                tally.first_again = tally.first_again || content(field) == content(first);
             }
             Ok(())
         })?;
 
         let Some((_, first)) = first else {
-            return Err(data_error(source.name, "the file is empty".into()));
+            return Err(data_error(&name, "the file is empty".into()));
         };
         let has_header = header.unwrap_or_else(|| looks_like_header(&first, &tallies));
         if has_header && later_rows == 0 {
             return Err(data_error(
-                source.name,
+                &name,
                 "there is a header but no row below it (if its line is a row, say that there is no header)".into(),
             ));
         }
@@ -206,39 +166,44 @@ impl Layout {
                 tally.add(&Cell::parse(field));
             }
         }
-        let name = |(number, field): (usize, &str)| match content(field) {
+        let column_name = |(number, field): (usize, &str)| match content(field) {
             field if has_header && !field.is_empty() => field.to_owned(),
             _ => number.to_string(),
         };
         Ok(Self {
             has_header,
-            names: (1..).zip(&first).map(name).collect(),
+            names: (1..).zip(&first).map(column_name).collect(),
             numeric: tallies.iter().map(Tally::is_numeric).collect(),
+            rows: later_rows + u64::from(!has_header),
         })
     }
 
-    fn read(self, source: &Source) -> Result<Table> {
+    fn read(self, input: &mut Input, delimiter: u8, watch: &mut Watch) -> Result<Table> {
         enum Building {
             Numeric(Vec<f32>),
             Text(Words),
         }
-        let start = |&numeric: &bool| {
-            if numeric { Building::Numeric(vec![]) } else { Building::Text(Words::default()) }
+        // The survey counted them, so no more is set aside than the text has rows.
+        let rows = usize::try_from(self.rows).unwrap_or(0);
+        let start = |&numeric: &bool| match numeric {
+            true => Building::Numeric(Vec::with_capacity(rows)),
+            false => Building::Text(Words::with_capacity(rows)),
         };
+        let source_name = input.name().to_owned();
         let mut columns: Vec<Building> = self.numeric.iter().map(start).collect();
-        let mut lines = Vec::new();
+        let mut places = Places::lines();
         let mut is_header = self.has_header;
-        source.for_each(|line, record| {
+        Records::new(input, delimiter, "reading", watch)?.for_each(|line, record| {
             if std::mem::take(&mut is_header) {
                 return Ok(());
             }
-            lines.push(line);
+            places.push(line);
             for ((column, field), name) in columns.iter_mut().zip(record).zip(&self.names) {
                 match column {
                     Building::Numeric(values) => {
                         values.push(number(field).map_err(|problem| Error::Cell {
-                            source_name: source.name.to_owned(),
-                            line,
+                            source_name: source_name.clone(),
+                            place: format!("line {line}"),
                             column: name.clone(),
                             problem,
                         })?);
@@ -259,7 +224,7 @@ impl Layout {
             },
         };
         let columns = columns.into_iter().zip(self.names).map(finish).collect();
-        Table::with_lines(source.name.to_owned(), columns, lines, self.has_header)
+        Table::with_places(source_name, columns, places, self.has_header)
     }
 }
 
@@ -462,7 +427,7 @@ mod tests {
             };
             if let Ok(table) = read_with(&text, &options) {
                 read += 1;
-                let lines = 1 + line_ends(&text);
+                let lines = 1 + records::line_ends(&text);
                 assert!(
                     (0..table.rows()).all(|row| (1..=lines).contains(&table.line(row))),
                     "{text:?}"

@@ -15,11 +15,14 @@ pub struct PartitionOptions {
     pub seed: u64,
     /// Whether every part gets its share of each class, where there are classes. Default true.
     pub stratify: bool,
+    /// How many of the last rows are the test part, instead of a random one (see
+    /// [`Table::test_rows`](super::Table::test_rows)). Default 0.
+    pub last_rows_test: usize,
 }
 
 impl Default for PartitionOptions {
     fn default() -> Self {
-        Self { validation: 0.1, test: 0.2, seed: 0, stratify: true }
+        Self { validation: 0.1, test: 0.2, seed: 0, stratify: true, last_rows_test: 0 }
     }
 }
 
@@ -74,6 +77,9 @@ impl Partition {
                 got: labels.len().to_string(),
             });
         }
+        if options.last_rows_test > 0 {
+            return Self::before_test(rows, labels, options);
+        }
         let (test, validation) = (count(rows, options.test), count(rows, options.validation));
         if u64::from(test) + u64::from(validation) >= u64::from(rows) {
             return Err(Error::Shape {
@@ -96,6 +102,21 @@ impl Partition {
             validation: ascending(validation),
             test: ascending(test),
         })
+    }
+}
+
+impl Partition {
+    /// Divides the rows before those that are the test part.
+    fn before_test(rows: u32, labels: Option<&[u32]>, options: &PartitionOptions) -> Result<Self> {
+        let first = u32::try_from(options.last_rows_test).ok().and_then(|n| rows.checked_sub(n));
+        let first = first.filter(|&first| first > 0).ok_or_else(|| Error::Shape {
+            what: format!("partition of {rows} rows"),
+            expected: "at least one row before the test part".into(),
+            got: format!("{} test rows", options.last_rows_test),
+        })?;
+        let labels = labels.map(|labels| &labels[..first as usize]);
+        let rest = PartitionOptions { test: 0.0, last_rows_test: 0, ..options.clone() };
+        Ok(Self { test: (first..rows).collect(), ..Self::new(first as usize, labels, &rest)? })
     }
 }
 
@@ -215,6 +236,20 @@ mod tests {
             let test =
                 |validation| Partition::new(300, labels, &options(validation, 0.25)).unwrap().test;
             assert_eq!(test(0.0), test(0.3));
+        }
+    }
+
+    #[test]
+    fn the_last_rows_may_be_the_test_part() {
+        let labels = labels(300);
+        let options = PartitionOptions { last_rows_test: 100, ..options(0.1, 0.2) };
+        let parts = Partition::new(300, Some(&labels), &options).unwrap();
+        assert_eq!(parts.test, (200..300).collect::<Vec<_>>());
+        assert_eq!((parts.train.len(), parts.validation.len()), (180, 20));
+        assert!(parts.train.iter().chain(&parts.validation).all(|&row| row < 200));
+        for rows in [99, 100] {
+            let error = Partition::new(rows, None, &options).unwrap_err().to_string();
+            assert!(error.contains("at least one row before the test part, got 100"), "{error}");
         }
     }
 

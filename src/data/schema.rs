@@ -6,6 +6,7 @@ mod summary;
 
 use serde::{Deserialize, Serialize};
 
+use self::fit::MIN_PIXELS;
 pub use self::fit::{Missing, Scaling, SchemaOptions, TargetKind};
 use super::statistics::narrow;
 use crate::{Error, Result};
@@ -130,6 +131,20 @@ impl Schema {
             }
         };
         self.inputs.iter().flat_map(names).collect()
+    }
+
+    /// Whether the inputs are pixels, as [`Scaling::Auto`] describes them: 64 or more, all numbers,
+    /// from 0 (paper) to one number for all.
+    #[must_use]
+    pub fn reads_pixels(&self) -> bool {
+        let pixel = |input: &InputColumn| match input.kind {
+            InputKind::Numeric { offset: 0.0, scale, .. } => Some(scale),
+            _ => None,
+        };
+        let Some(first) = self.inputs.first().and_then(pixel) else { return false };
+        self.inputs.len() >= MIN_PIXELS
+            && (first == 1.0 || first == 1.0 / 255.0)
+            && self.inputs.iter().all(|input| pixel(input) == Some(first))
     }
 
     /// Checks a schema that doesn't come from [`Schema::fit`], a deserialised one for instance.

@@ -29,8 +29,10 @@ pub const MISSING_TEXT: u32 = u32::MAX;
 pub struct Table {
     source_name: String,
     columns: Vec<Column>,
-    lines: Vec<u64>,
+    places: Places,
     has_header: bool,
+    targets: usize,
+    test_rows: usize,
 }
 
 /// A column of a [`Table`].
@@ -51,7 +53,7 @@ pub enum ColumnValues {
     Text {
         /// Index into `values` per row; [`MISSING_TEXT`] marks a missing one.
         codes: Vec<u32>,
-        /// The different words, sorted.
+        /// The different words, sorted; by size where all of them are numbers.
         values: Vec<String>,
     },
 }
@@ -128,6 +130,10 @@ impl Column {
     }
 }
 
+/// A column with more different words than this is no category. What follows counts as the first, so
+/// that a column of identifiers doesn't cost a string a row.
+const MAX_WORDS: usize = 1 << 18;
+
 /// A number in its shortest form, `None` if it is NaN. Adding 0 makes −0 the same as 0.
 pub(super) fn number_word(number: f32) -> Option<String> {
     (!number.is_nan()).then(|| (number + 0.0).to_string())
@@ -146,8 +152,8 @@ impl Words {
             None => MISSING_TEXT,
             Some(word) => match self.first_seen.get(word) {
                 Some(&code) => code,
+                None if self.first_seen.len() == MAX_WORDS => 0,
                 None => {
-                    // Table::new refuses as many rows as would make this wrap.
                     let code = u32::try_from(self.first_seen.len()).unwrap_or(MISSING_TEXT);
                     self.first_seen.insert(word.to_owned(), code);
                     code
@@ -159,17 +165,64 @@ impl Words {
 
     /// Renumbers the words in sorted order, so that a code doesn't depend on the order of rows.
     pub(super) fn into_values(self) -> ColumnValues {
-        let sorted: BTreeMap<String, u32> = self.first_seen.into_iter().collect();
+        let mut sorted: Vec<(String, u32)> = self.first_seen.into_iter().collect();
+        let numbers: Option<Vec<f64>> = sorted.iter().map(|(word, _)| word.parse().ok()).collect();
+        sorted.sort();
+        if numbers.is_some_and(|numbers| numbers.iter().all(|number| number.is_finite())) {
+            let number = |word: &str| word.parse().unwrap_or(0.0);
+            sorted.sort_by(|(a, _), (b, _)| f64::total_cmp(&number(a), &number(b)));
+        }
         let mut new_code = vec![0; sorted.len()];
-        for (new, &old) in (0..).zip(sorted.values()) {
+        for (new, &(_, old)) in (0..).zip(&sorted) {
             new_code[old as usize] = new;
         }
         // A missing cell has no entry and keeps its code.
         let renumber = |code: u32| new_code.get(code as usize).copied().unwrap_or(code);
         ColumnValues::Text {
             codes: self.codes.into_iter().map(renumber).collect(),
-            values: sorted.into_keys().collect(),
+            values: sorted.into_iter().map(|(word, _)| word).collect(),
         }
+    }
+
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        Self { codes: Vec::with_capacity(rows), first_seen: HashMap::new() }
+    }
+}
+
+/// Where each row stood in its source, as runs of consecutive numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Places {
+    /// What is numbered: `line` of a text, `row` of an array.
+    unit: &'static str,
+    rows: usize,
+    /// First row of each run, and its number.
+    runs: Vec<(usize, u64)>,
+}
+
+impl Places {
+    /// Lines of a text, to be added one by one.
+    pub(super) const fn lines() -> Self {
+        Self { unit: "line", rows: 0, runs: Vec::new() }
+    }
+
+    /// Rows of an array, counted from 0 as array libraries do.
+    pub(super) fn of_array(rows: usize) -> Self {
+        Self { unit: "row", rows, runs: vec![(0, 0)] }
+    }
+
+    pub(super) fn push(&mut self, number: u64) {
+        let next = self.runs.last().map(|&(row, first)| first + (self.rows - row) as u64);
+        if next != Some(number) {
+            self.runs.push((self.rows, number));
+        }
+        self.rows += 1;
+    }
+
+    fn number(&self, row: usize) -> u64 {
+        assert!(row < self.rows, "row {row} of {}", self.rows);
+        let (first_row, first) =
+            self.runs[self.runs.partition_point(|&(start, _)| start <= row) - 1];
+        first + (row - first_row) as u64
     }
 }
 
@@ -181,7 +234,8 @@ impl Table {
     /// have the same name, a number is infinite, or a text code has no entry.
     pub fn new(source_name: impl Into<String>, columns: Vec<Column>) -> Result<Self> {
         let rows = columns.first().map_or(0, Column::rows);
-        Self::with_lines(source_name.into(), columns, (1..).take(rows).collect(), true)
+        let places = Places { unit: "line", rows, runs: vec![(0, 1)] };
+        Self::with_places(source_name.into(), columns, places, true)
     }
 
     /// A numeric table from row-major `values`, one column per name; NaN marks a missing value.
@@ -209,18 +263,19 @@ impl Table {
     }
 
     /// `has_header`: whether the file named the columns.
-    pub(super) fn with_lines(
+    pub(super) fn with_places(
         source_name: String,
         columns: Vec<Column>,
-        lines: Vec<u64>,
+        places: Places,
         has_header: bool,
     ) -> Result<Self> {
         let fail = |problem| Err(Error::Data { source_name: source_name.clone(), problem });
-        if columns.is_empty() || lines.is_empty() {
+        let rows = places.rows;
+        if columns.is_empty() || rows == 0 {
             return fail("the table is empty; it needs at least one column and one row".into());
         }
-        if u32::try_from(lines.len()).is_err() {
-            return fail(format!("{} rows, but at most {} can be numbered", lines.len(), u32::MAX));
+        if u32::try_from(rows).is_err() {
+            return fail(format!("{rows} rows, but at most {} can be numbered", u32::MAX));
         }
         let mut names = BTreeMap::new();
         for (number, column) in (1..).zip(&columns) {
@@ -230,19 +285,24 @@ impl Table {
                     column.name
                 ));
             }
-            if column.rows() != lines.len() {
+            if column.rows() != rows {
                 return fail(format!(
-                    "column {} has {} rows, but there are {}",
+                    "column {} has {} rows, but there are {rows}",
                     column.name,
                     column.rows(),
-                    lines.len()
                 ));
             }
             if let Some(problem) = column.problem() {
                 return fail(format!("column {}: {problem}", column.name));
             }
         }
-        Ok(Self { source_name, columns, lines, has_header })
+        Ok(Self { source_name, columns, places, has_header, targets: 1, test_rows: 0 })
+    }
+
+    /// What the source itself says of its columns and rows: how many of the last columns are its
+    /// targets, and how many of the last rows its test rows.
+    pub(super) fn with_parts(self, targets: usize, test_rows: usize) -> Self {
+        Self { targets, test_rows, ..self }
     }
 
     /// Name of the file or built-in table.
@@ -260,7 +320,20 @@ impl Table {
     /// Number of rows, from 1 to 2³² − 1.
     #[must_use]
     pub const fn rows(&self) -> usize {
-        self.lines.len()
+        self.places.rows
+    }
+
+    /// How many of the last columns are targets unless others are named: 1 in text, which doesn't
+    /// tell; 0 in arrays that came without theirs.
+    #[must_use]
+    pub const fn targets(&self) -> usize {
+        self.targets
+    }
+
+    /// How many of the last rows are test rows because the source keeps them apart; 0 if it doesn't.
+    #[must_use]
+    pub const fn test_rows(&self) -> usize {
+        self.test_rows
     }
 
     /// The indices of all rows.
@@ -269,13 +342,22 @@ impl Table {
         (0..).take(self.rows()).collect()
     }
 
-    /// Line of the file, counted from 1, on which a row begins.
+    /// Line of the file, counted from 1, on which a row begins; of arrays the row, counted from 0.
     ///
     /// # Panics
     /// If `row` isn't below [`rows`](Self::rows).
     #[must_use]
     pub fn line(&self, row: usize) -> u64 {
-        self.lines[row]
+        self.places.number(row)
+    }
+
+    /// Where a row stood, as `line 3` or `row 1`.
+    ///
+    /// # Panics
+    /// If `row` isn't below [`rows`](Self::rows).
+    #[must_use]
+    pub fn place(&self, row: usize) -> String {
+        format!("{} {}", self.places.unit, self.places.number(row))
     }
 
     /// Whether the columns have names of their own, not just their numbers.
@@ -333,7 +415,7 @@ impl Table {
     pub(super) fn cell_error(&self, row: usize, column: &str, problem: String) -> Error {
         Error::Cell {
             source_name: self.source_name.clone(),
-            line: self.line(row),
+            place: self.place(row),
             column: column.to_owned(),
             problem,
         }
@@ -370,6 +452,26 @@ mod tests {
         };
         assert_eq!(values, &["iris", "setosa"]);
         assert_eq!(codes, &[1, MISSING_TEXT, 0, 1]);
+    }
+
+    #[test]
+    fn words_that_are_numbers_are_sorted_by_size() {
+        let ColumnValues::Text { codes, values } =
+            Column::text("label", ["10", "9", "2"].map(Some)).values
+        else {
+            panic!("labels are text")
+        };
+        assert_eq!((codes, values), (vec![2, 1, 0], ["2", "9", "10"].map(String::from).to_vec()));
+    }
+
+    #[test]
+    fn rows_keep_the_place_they_stood_at() {
+        let mut lines = Places::lines();
+        let numbers = [2, 3, 4, 7, 8, 10];
+        numbers.iter().for_each(|&number| lines.push(number));
+        assert_eq!(lines.runs, [(0, 2), (3, 7), (5, 10)]);
+        assert!(numbers.iter().enumerate().all(|(row, &number)| lines.number(row) == number));
+        assert_eq!(Places::of_array(3).number(2), 2);
     }
 
     #[test]

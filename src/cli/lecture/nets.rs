@@ -54,7 +54,8 @@ impl Digits {
         let columns = SchemaOptions::default();
         let labels = columns.labels(&table)?;
         let half = (1.0 - train) / 2.0;
-        let options = PartitionOptions { validation: half, test: half, seed, stratify: true };
+        let options =
+            PartitionOptions { validation: half, test: half, seed, ..PartitionOptions::default() };
         let parts = Partition::new(table.rows(), labels.as_deref(), &options)?;
         let schema = Schema::fit(&table, &parts.train, &columns)?;
         Ok(Self {

@@ -1,18 +1,29 @@
 //! Finds out how a table is written.
 
-use csv::StringRecord;
+use csv::{ByteRecord, StringRecord};
 
+use super::Tally;
 use super::cell::{Cell, content};
-use super::{Tally, reader};
+use super::records::reader;
+use crate::Result;
+use crate::data::input::Input;
 
 /// The delimiter that [`CsvOptions`](super::CsvOptions) describes.
-pub(super) fn detect_delimiter(text: &str) -> u8 {
+pub(super) fn detect_delimiter(input: &mut Input) -> Result<u8> {
     const SAMPLE: usize = 16;
+    /// Bytes that hold as many lines of all but the widest tables.
+    const HEAD: usize = 1 << 20;
+    let mut head = input.head(HEAD)?;
+    if head.len() == HEAD {
+        // The last line may be cut; where it is the only one, so be it.
+        let whole = head.iter().rposition(|&byte| byte == b'\n').map_or(HEAD, |end| end + 1);
+        head.truncate(whole);
+    }
     // Records that agree with the first; of equals max_by_key takes the last.
     let agreeing = |&delimiter: &u8| {
-        let fields: Vec<usize> = reader(text, delimiter)
-            .records()
-            .filter_map(|record| record.ok().map(|fields| fields.len()))
+        let fields: Vec<usize> = reader(&head[..], delimiter)
+            .into_byte_records()
+            .filter_map(|record| record.ok().as_ref().map(ByteRecord::len))
             .take(SAMPLE)
             .collect();
         match fields.first() {
@@ -20,11 +31,11 @@ pub(super) fn detect_delimiter(text: &str) -> u8 {
             _ => 0,
         }
     };
-    [b',', b'|', b';', b'\t']
+    Ok([b',', b'|', b';', b'\t']
         .into_iter()
         .max_by_key(agreeing)
         .filter(|d| agreeing(d) > 0)
-        .unwrap_or(b',')
+        .unwrap_or(b','))
 }
 
 /// Whether the first line names the columns, as [`CsvOptions`](super::CsvOptions) describes.

@@ -63,7 +63,10 @@ impl Schema {
 
     /// The table's columns for the inputs and, where they are there, for the targets.
     fn columns<'a>(&self, table: &'a Table) -> Result<(Vec<&'a Column>, Option<Vec<&'a Column>>)> {
-        let named = |name: &str| Some(&table.columns()[table.position(name)?]);
+        // Arrays may have very many columns.
+        let by_name: HashMap<&str, &Column> =
+            table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
+        let named = |name: &str| by_name.get(name).copied();
         let inputs: Option<Vec<_>> = self.inputs.iter().map(|input| named(&input.name)).collect();
         if let Some(inputs) = inputs {
             return Ok((inputs, self.target.column_names().into_iter().map(named).collect()));
@@ -85,23 +88,32 @@ impl Schema {
     }
 
     fn encode_columns(&self, table: &Table, columns: &[&Column], rows: &[u32]) -> Result<Vec<f32>> {
+        /// Rows whose inputs stay in a cache while columns, which lie apart, are written to them.
+        const AT_ONCE: usize = 64;
         let in_features = self.in_features();
         let mut inputs = vec![0.0; rows.len() * in_features];
-        let mut feature = 0;
-        for (input, column) in self.inputs.iter().zip(columns) {
-            match &input.kind {
-                &InputKind::Numeric { fill, offset, scale } => {
-                    let out = inputs[feature..].iter_mut().step_by(in_features);
-                    Scaled { offset, scale, fill }.encode(table, column, rows, out)?;
-                }
-                InputKind::Categorical { fill, values } => {
-                    let known = Known::new(values, fill.as_deref());
-                    for (out, &row) in inputs.chunks_exact_mut(in_features).zip(rows) {
-                        out[feature + known.index(table, column, row as usize)?] = 1.0;
+        let known = self.inputs.iter().map(|input| match &input.kind {
+            InputKind::Categorical { fill, values } => Some(Known::new(values, fill.as_deref())),
+            InputKind::Numeric { .. } => None,
+        });
+        let known: Vec<Option<Known>> = known.collect();
+        for (out, rows) in inputs.chunks_mut(AT_ONCE * in_features).zip(rows.chunks(AT_ONCE)) {
+            let mut feature = 0;
+            for ((input, column), known) in self.inputs.iter().zip(columns).zip(&known) {
+                match (&input.kind, known) {
+                    (&InputKind::Numeric { fill, offset, scale }, _) => {
+                        let out = out[feature..].iter_mut().step_by(in_features);
+                        Scaled { offset, scale, fill }.encode(table, column, rows, out)?;
                     }
+                    (_, Some(known)) => {
+                        for (out, &row) in out.chunks_exact_mut(in_features).zip(rows) {
+                            out[feature + known.index(table, column, row as usize)?] = 1.0;
+                        }
+                    }
+                    _ => {}
                 }
+                feature += input.width();
             }
-            feature += input.width();
         }
         Ok(inputs)
     }

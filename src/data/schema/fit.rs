@@ -45,11 +45,18 @@ pub enum TargetKind {
 }
 
 /// What is done to numbers before a net sees them, always as (x − offset) · scale. A column that is
-/// constant over the training rows becomes 0.
+/// constant over the training rows becomes 0, but for pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scaling {
-    /// To mean 0 and standard deviation 1 over the training rows.
+    /// Pixels become x / 255, or stay as they are where they are fractions of 1; other numbers are
+    /// standardised, and targets always.
+    ///
+    /// Pixels are 64 or more columns of numbers, all whole from 0 to 255 with some above 127, or all
+    /// from 0 to 1 with some above 0.5, over the training rows. They share a unit, and a scale of its
+    /// own for each would blow up those that hardly ever differ from the paper.
     #[default]
+    Auto,
+    /// To mean 0 and standard deviation 1 over the training rows.
     Standardize,
     /// To the range 0 to 1 over the training rows.
     MinMax,
@@ -90,7 +97,15 @@ impl SchemaOptions {
         let usable = |index: &usize| !ignored.contains(index);
         let mut targets = find(&self.targets)?;
         if targets.is_empty() {
-            targets.extend((0..table.columns().len()).rev().find(usable));
+            targets.extend((0..table.columns().len()).rev().filter(usable).take(table.targets()));
+            targets.reverse();
+        }
+        if targets.is_empty() {
+            return Err(table.error(
+                "the array has no targets; give the file with them, as in `--target y.npy`, or name \
+                 columns"
+                    .into(),
+            ));
         }
         for (i, target) in targets.iter().enumerate() {
             let name = &table.columns()[*target].name;
@@ -151,20 +166,23 @@ impl SchemaOptions {
         let names = match &column.values {
             ColumnValues::Text { values, .. } => values.clone(),
             ColumnValues::Numeric(values) => {
-                let mut distinct = values.clone();
-                distinct.sort_by(f32::total_cmp);
-                distinct.dedup();
-                if let [only] = distinct[..] {
+                let first = values[0];
+                if values.iter().all(|&value| value == first) {
                     return Err(table.error(format!(
-                        "target column `{}` is {only} in every row, so there is nothing to learn; \
+                        "target column `{}` is {first} in every row, so there is nothing to learn; \
                          choose another target with `--target`",
                         column.name
                     )));
                 }
-                let integers = distinct.iter().all(|value| value.fract() == 0.0);
+                let integers = || values.iter().all(|value| value.fract() == 0.0);
+                if self.kind == TargetKind::Values || self.kind == TargetKind::Auto && !integers() {
+                    return Ok(None);
+                }
+                let mut distinct = values.clone();
+                distinct.sort_by(f32::total_cmp);
+                distinct.dedup();
                 let few = (table.rows() / 10).clamp(2, MAX_INTEGER_CLASSES);
-                let classes = integers && distinct.len() <= few;
-                if self.kind == TargetKind::Values || self.kind == TargetKind::Auto && !classes {
+                if self.kind == TargetKind::Auto && distinct.len() > few {
                     return Ok(None);
                 }
                 distinct.into_iter().filter_map(number_word).collect()
@@ -195,7 +213,7 @@ impl SchemaOptions {
         let Statistics { min, max, mean, deviation } = *statistics;
         let (offset, range) = match self.scaling {
             Scaling::None => return (0.0, 1.0),
-            Scaling::Standardize => (narrow(mean), deviation),
+            Scaling::Auto | Scaling::Standardize => (narrow(mean), deviation),
             Scaling::MinMax => (min, f64::from(max) - f64::from(min)),
         };
         let scale = narrow(range.recip());
@@ -203,7 +221,13 @@ impl SchemaOptions {
         (offset, if scale.is_finite() { scale } else { 1.0 })
     }
 
-    fn fit_input(&self, table: &Table, column: &Column, train_rows: &[u32]) -> Result<InputColumn> {
+    fn fit_input(
+        &self,
+        table: &Table,
+        column: &Column,
+        train_rows: &[u32],
+        white: Option<f32>,
+    ) -> Result<InputColumn> {
         let fill = self.missing == Missing::Fill;
         let empty = || {
             table.error(format!(
@@ -216,10 +240,21 @@ impl SchemaOptions {
             ColumnValues::Numeric(values) => {
                 let values = train_rows.iter().map(|&row| values[row as usize]);
                 let statistics = Statistics::of(values).ok_or_else(empty)?;
-                let (offset, scale) = self.offset_and_scale(&statistics);
+                let (offset, scale) = match white {
+                    Some(white) => (0.0, white.recip()),
+                    None => self.offset_and_scale(&statistics),
+                };
                 InputKind::Numeric { fill: fill.then(|| narrow(statistics.mean)), offset, scale }
             }
             ColumnValues::Text { codes, values } => {
+                if let Some(date) = dates(values) {
+                    return Err(table.error(format!(
+                        "column `{0}` holds dates (`{date}`), of which a net can make nothing as they \
+                         are; put numbers in its place (the days since a start, the month, the day of \
+                         the week), or leave it out with `--ignore {0}`",
+                        column.name
+                    )));
+                }
                 if values.len() > MAX_CATEGORIES {
                     return Err(table.error(format!(
                         "column `{0}` holds {1} different texts ({2}), too many to tell apart \
@@ -279,9 +314,13 @@ impl Schema {
                           or leave the column out with `--ignore`";
             require_values(table, &columns, 0..table.rows(), remedy)?;
         }
+        let white = match options.scaling {
+            Scaling::Auto => white(&columns, train_rows),
+            _ => None,
+        };
         let inputs = columns
             .into_iter()
-            .map(|column| options.fit_input(table, column, train_rows))
+            .map(|column| options.fit_input(table, column, train_rows, white))
             .collect::<Result<Vec<_>>>()?;
 
         let fit_value = |&index: &usize| {
@@ -300,6 +339,52 @@ impl Schema {
         };
         Ok(Self { inputs, target, target_positions })
     }
+}
+
+/// Fewer columns than this are no image.
+pub(super) const MIN_PIXELS: usize = 64;
+
+/// What a pixel is at most, if the columns are pixels as [`Scaling::Auto`] describes them.
+fn white(columns: &[&Column], rows: &[u32]) -> Option<f32> {
+    if columns.len() < MIN_PIXELS {
+        return None;
+    }
+    let all = |fits: &dyn Fn(f32) -> bool| {
+        let mut most = 0.0_f32;
+        for column in columns {
+            let ColumnValues::Numeric(values) = &column.values else { return None };
+            for &row in rows {
+                let value = values[row as usize];
+                if !(fits(value) || value.is_nan()) {
+                    return None;
+                }
+                most = most.max(value);
+            }
+        }
+        Some(most)
+    };
+    let bytes = all(&|x| (0.0..=255.0).contains(&x) && x.fract() == 0.0);
+    if bytes.is_some_and(|most| most > 127.0) {
+        return Some(255.0);
+    }
+    let fractions = all(&|x| (0.0..=1.0).contains(&x));
+    fractions.filter(|&most| most > 0.5).map(|_| 1.0)
+}
+
+/// One of the texts, if all are dates: three numbers, a year among them, between `-`, `/` or `.`, and
+/// maybe a time.
+fn dates(values: &[String]) -> Option<&str> {
+    let is_date = |text: &String| {
+        let date = text.split(['T', ' ']).next().unwrap_or_default();
+        let Some(mark) = date.chars().find(|c| !c.is_ascii_digit()) else { return false };
+        let parts: Vec<&str> = date.split(mark).collect();
+        let digits = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        "-/.".contains(mark)
+            && parts.iter().all(digits)
+            && matches!(lengths[..], [4, 1 | 2, 1 | 2] | [1 | 2, 1 | 2, 2 | 4])
+    };
+    values.iter().all(is_date).then(|| values.first().map(String::as_str)).flatten()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The table that is printed before training.
+//! What is printed before training of the columns and of the classes.
 
 use std::fmt::Write;
 
+use super::encode::class_indices;
 use super::{InputKind, Schema, Target, ValueColumn};
 use crate::data::statistics::Statistics;
 use crate::data::table::{ColumnValues, Table};
@@ -14,7 +15,8 @@ const HEAD_AND_TAIL: usize = 4;
 
 impl Schema {
     /// A short text table: each column's kind, values, missing cells and what becomes of it. Of more
-    /// than 12 input columns it shows the first and last four.
+    /// than 12 input columns it shows the first and last four. Below it the rows of each class; of
+    /// more than 12 classes those of the most and least frequent one.
     ///
     /// ```
     /// # use wgrad::data::{CsvOptions, Schema, SchemaOptions, read_csv};
@@ -24,7 +26,8 @@ impl Schema {
     ///     schema.summary(&table),
     ///     "column  kind    values       missing  becomes\n\
     ///      x       number  1 to 3, ø 2        0  (x − 2) · 1\n\
-    ///      y       text    a, b               0  target: 2 classes\n"
+    ///      y       text    a, b               0  target: 2 classes\n\
+    ///      classes (rows): a (1), b (1)\n"
     /// );
     /// # Ok::<(), wgrad::Error>(())
     /// ```
@@ -55,9 +58,41 @@ impl Schema {
                 }
             }
         }
-        aligned(&lines)
+        let counts = self.class_counts(table).unwrap_or_default();
+        aligned(&lines) + &class_line(&counts)
+    }
+
+    /// Names of the classes with the rows that each has in the table; `None` if the net predicts
+    /// numbers, or the table doesn't tell.
+    fn class_counts(&self, table: &Table) -> Option<Vec<(&str, usize)>> {
+        let Target::Classes { name, names } = &self.target else { return None };
+        let column = &table.columns()[table.position(name)?];
+        let labels = class_indices(table, column, names, &table.all_rows()).ok()?;
+        let mut counts: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
+        labels.into_iter().for_each(|label| counts[label as usize].1 += 1);
+        Some(counts)
     }
 }
+
+/// How many rows the classes have.
+fn class_line(counts: &[(&str, usize)]) -> String {
+    let one = |&(name, rows): &(&str, usize)| format!("{} ({rows})", shortened(name));
+    let least = counts.iter().min_by_key(|(_, rows)| rows);
+    let most = counts.iter().rev().max_by_key(|(_, rows)| rows);
+    match (least, most) {
+        (Some(least), Some(most)) if counts.len() > SHOWN => {
+            format!("classes (rows): from {} to {}\n", one(least), one(most))
+        }
+        (Some(_), Some(_)) => {
+            let all: Vec<String> = counts.iter().map(one).collect();
+            format!("classes (rows): {}\n", all.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// The scale of pixels that are bytes.
+const PIXEL: f32 = 1.0 / 255.0;
 
 /// What becomes of an input column.
 fn fate(kind: &InputKind) -> String {
@@ -75,6 +110,7 @@ fn fate(kind: &InputKind) -> String {
 fn scaled(variable: &str, offset: f32, scale: f32) -> String {
     match (offset, scale) {
         (0.0, 1.0) => "as it is".into(),
+        (0.0, scale) if scale == PIXEL => format!("{variable} / 255"),
         _ => {
             format!("({variable} − {}) · {}", four_digits(offset.into()), four_digits(scale.into()))
         }
@@ -93,7 +129,10 @@ fn line(table: &Table, name: &str, fate: &str) -> [String; 5] {
             Statistics::of(values.iter().copied()).map_or_else(String::new, |statistics| {
                 let Statistics { min, max, mean, .. } = statistics;
                 let [min, max, mean] = [min.into(), max.into(), mean].map(four_digits);
-                if min == max { min } else { format!("{min} to {max}, ø {mean}") }
+                match min == max {
+                    true => format!("always {min}"),
+                    false => format!("{min} to {max}, ø {mean}"),
+                }
             }),
         ),
         ColumnValues::Text { values, .. } => {
@@ -155,9 +194,27 @@ mod tests {
 column  kind    values                  missing  becomes
 size    number  1.235 to 3, ø 2.117           1  (x − 2.117) · 1.133, missing: 2.117
 color   text    green, red                    1  one-hot, 2 inputs, missing: green
-n       number  5                             0  (x − 5) · 1, missing: 5
+n       number  always 5                      0  (x − 5) · 1, missing: 5
 price   number  10.5 to 70000, ø 23344        0  target: (y − 23344) · 3.031e-5
 "
+        );
+    }
+
+    #[test]
+    fn classes_are_counted() {
+        let summary = |classes: usize| {
+            let rows: String =
+                (0..3 * classes).map(|i| format!("{i},c{:02}\n", i * i % classes)).collect();
+            let text = format!("x,y\n{rows}");
+            let table = read_csv(text.as_bytes(), "t.csv", &CsvOptions::default()).unwrap();
+            let schema = Schema::fit(&table, &table.all_rows(), &SchemaOptions::default()).unwrap();
+            schema.summary(&table)
+        };
+        assert!(summary(4).ends_with("target: 2 classes\nclasses (rows): c00 (6), c01 (6)\n"));
+        let many = summary(29);
+        assert!(
+            many.ends_with("target: 15 classes\nclasses (rows): from c00 (3) to c01 (6)\n"),
+            "{many}"
         );
     }
 
@@ -167,7 +224,8 @@ price   number  10.5 to 70000, ø 23344        0  target: (y − 23344) · 3.031
         let options = SchemaOptions { scaling: Scaling::None, ..SchemaOptions::default() };
         let summary = Schema::fit(&table, &[0], &options).unwrap().summary(&table);
         let lines: Vec<&str> = summary.lines().collect();
-        assert_eq!(lines.len(), 1 + 4 + 1 + 4 + 1);
+        assert_eq!(lines.len(), 1 + 4 + 1 + 4 + 1 + 1);
+        assert!(lines[11].starts_with("classes (rows): 0 (178), 1 (182), 2 (177), "), "{summary}");
         assert!(lines[4].starts_with("pixel_0_3 ") && lines[4].ends_with("as it is"), "{summary}");
         assert_eq!(lines[5], "… 56 more columns");
         assert!(lines[6].starts_with("pixel_7_4 "), "{summary}");

@@ -241,3 +241,51 @@ fn there_must_be_training_rows() {
     let error = Schema::fit(&table(ABC), &[], &SchemaOptions::default()).unwrap_err().to_string();
     assert_eq!(error, "t.csv: there is no training row to fit to; take at least one");
 }
+
+#[test]
+fn pixels_share_a_scale() {
+    let table = |white: f32, columns: usize| {
+        let pixel = |i: usize| {
+            let values =
+                (0..4).map(|row| if i == 0 { 0.0 } else { white * [0.0, 1.0, 0.0, 0.4][row] });
+            Column::numeric(format!("p{i}"), values.collect())
+        };
+        let label = Column::text("label", ["a", "b", "a", "b"].map(Some));
+        Table::new("t", (0..columns).map(pixel).chain([label]).collect()).unwrap()
+    };
+    let scales = |table: &Table, scaling| {
+        let options = SchemaOptions { scaling, ..SchemaOptions::default() };
+        let schema = Schema::fit(table, &[0, 1, 2], &options).unwrap();
+        let scale = |input: &InputColumn| match input.kind {
+            InputKind::Numeric { offset, scale, .. } => (offset, scale),
+            InputKind::Categorical { .. } => panic!("pixels are numbers"),
+        };
+        let scales: Vec<_> = schema.inputs.iter().map(scale).collect();
+        (scales[0], scales[1], schema.reads_pixels())
+    };
+    // A pixel that is always paper stays so, whatever the scale.
+    let bytes = (0.0, 1.0 / 255.0);
+    assert_eq!(scales(&table(255.0, 64), Scaling::Auto), (bytes, bytes, true));
+    assert_eq!(scales(&table(1.0, 64), Scaling::Auto), ((0.0, 1.0), (0.0, 1.0), true));
+    // Too few columns, whole numbers that are no bytes, halves of bytes: a scale for each column.
+    for table in [table(255.0, 63), table(16.0, 64), table(300.0, 64), table(127.5, 64)] {
+        let auto = scales(&table, Scaling::Auto);
+        assert_eq!(auto, scales(&table, Scaling::Standardize));
+        assert!(auto.0 == (0.0, 1.0) && auto.1.0 != 0.0 && !auto.2, "{auto:?}");
+    }
+}
+
+#[test]
+fn dates_are_refused_with_advice() {
+    for date in ["2024-01-31", "2024/1/31 12:30", "31.12.2024", "1/31/24", "2024-01-31T00:00:00Z"] {
+        let rows: String = (0..30).map(|i| format!("{i},{date},{}\n", i % 2)).collect();
+        let message = message(&format!("x,when,y\n{rows}"), &SchemaOptions::default());
+        let expected = format!("t.csv: column `when` holds dates (`{date}`)");
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(message.contains("--ignore when"), "{message}");
+    }
+    for text in ["1.2.3", "10.0.0.1", "2024-01", "a-b-c", "1-2-3-4", "--", "03/2024"] {
+        let rows: String = (0..30).map(|i| format!("{i},{text},{}\n", i % 2)).collect();
+        assert!(fit_all(&format!("x,when,y\n{rows}"), &SchemaOptions::default()).is_ok(), "{text}");
+    }
+}

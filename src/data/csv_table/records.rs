@@ -1,0 +1,151 @@
+//! Records of delimited text with the lines they begin on, one at a time.
+
+use std::io::{self, Read};
+
+use csv::{ErrorKind, StringRecord};
+
+use super::data_error;
+use crate::data::input::{CHUNK, Input, Watch, read_error};
+use crate::{Error, Result};
+
+/// One pass through a text.
+pub(super) struct Records<'a> {
+    name: String,
+    reader: csv::Reader<LineCounter<Box<dyn Read + 'a>>>,
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(
+        input: &'a mut Input<'_>,
+        delimiter: u8,
+        doing: &'static str,
+        watch: &'a mut Watch<'_>,
+    ) -> Result<Self> {
+        let name = input.name().to_owned();
+        let reader = reader(LineCounter::new(input.open(doing, watch)?), delimiter);
+        Ok(Self { name, reader })
+    }
+
+    /// Calls `visit` with the line and the fields of each record that isn't blank.
+    pub(super) fn for_each(
+        mut self,
+        mut visit: impl FnMut(u64, &StringRecord) -> Result<()>,
+    ) -> Result<()> {
+        let mut record = StringRecord::new();
+        loop {
+            match self.reader.read_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => return Err(self.error(error)),
+            }
+            let start = record.position().map_or(0, csv::Position::byte);
+            let line = self.reader.get_mut().line_at(start);
+            if record.iter().any(|field| !field.trim().is_empty()) || record.len() > 1 {
+                visit(line, &record)?;
+            }
+        }
+    }
+
+    fn error(&mut self, error: csv::Error) -> Error {
+        match error.into_kind() {
+            ErrorKind::Io(error) => read_error(&self.name, error),
+            ErrorKind::Utf8 { pos, .. } => {
+                let line = self.reader.get_mut().line_at(pos.map_or(0, |pos| pos.byte()));
+                let problem = format!("line {line} is not UTF-8 text; save the file as UTF-8");
+                data_error(&self.name, problem)
+            }
+            kind => data_error(&self.name, format!("{kind:?}")),
+        }
+    }
+}
+
+/// Divides bytes into records of any number of fields.
+pub(super) fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .buffer_capacity(CHUNK)
+        .from_reader(from)
+}
+
+/// Passes bytes on and keeps those whose line ends aren't counted yet: about a chunk, and a record.
+///
+/// The parser's own count knows only LF, and leaves line ends before a record to that record; the
+/// line to name is the one that an editor shows for its first field.
+struct LineCounter<R> {
+    from: R,
+    kept: Vec<u8>,
+    /// Where the first of `kept` stands among all bytes.
+    start: u64,
+    /// How many of `kept` are counted.
+    counted: usize,
+    line: u64,
+}
+
+impl<R> LineCounter<R> {
+    const fn new(from: R) -> Self {
+        Self { from, kept: Vec::new(), start: 0, counted: 0, line: 1 }
+    }
+
+    /// The line of the first field of the record that begins at this byte; each is asked for in its
+    /// turn.
+    fn line_at(&mut self, byte: u64) -> u64 {
+        let begin = usize::try_from(byte.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let begin = begin.clamp(self.counted, self.kept.len());
+        let is_end = |&byte: &u8| byte == b'\r' || byte == b'\n';
+        let blank = self.kept[begin..].iter().position(|byte| !is_end(byte));
+        let field = blank.map_or(self.kept.len(), |blank| begin + blank);
+        self.line += line_ends(&self.kept[self.counted..field]);
+        self.counted = field;
+        self.line
+    }
+}
+
+impl<R: Read> Read for LineCounter<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.kept.drain(..self.counted);
+        self.start += self.counted as u64;
+        self.counted = 0;
+        self.kept.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Number of line ends: LF, CRLF or a lone CR.
+pub(super) fn line_ends(bytes: &[u8]) -> u64 {
+    let mut count = 0;
+    let mut previous = 0;
+    for &byte in bytes {
+        count += u64::from(byte == b'\r' || byte == b'\n' && previous != b'\r');
+        previous = byte;
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text that is longer than a chunk, with records that end across its edges.
+    #[test]
+    fn lines_are_counted_across_chunks() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text: String = (0..40_000).map(|i| format!("{i},\"a{end}b\"{end}{end}")).collect();
+            let mut watch = |_| {};
+            let mut input = Input::piped("t.csv", text.as_bytes(), &mut watch).unwrap();
+            let mut expected = 1;
+            let visit = |line, record: &StringRecord| {
+                assert_eq!((line, record.len()), (expected, 2));
+                expected += 3;
+                Ok(())
+            };
+            Records::new(&mut input, b',', "reading", &mut |_| {})
+                .unwrap()
+                .for_each(visit)
+                .unwrap();
+            assert_eq!(expected, 1 + 3 * 40_000);
+        }
+    }
+}
