@@ -149,6 +149,12 @@ pub(crate) struct TrainArgs {
     /// standard input; or a built-in table: digits, spirals, moons, rings, sdf
     #[arg(default_value = "digits")]
     pub data: String,
+    /// Go on with a run that was interrupted or killed, from the checkpoint in its folder; all else is as
+    /// that run was told
+    #[arg(long, value_name = "RUN", conflicts_with_all = [
+        "data", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "RunArgs", "DeviceArgs",
+    ])]
+    pub resume: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Data")]
     pub table: TableArgs,
     #[command(flatten)]
@@ -335,6 +341,9 @@ pub(crate) struct RunArgs {
     /// insights.svg and four columns of metrics.csv
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub insight_every: Option<u64>,
+    /// Write a checkpoint each N steps, which --resume goes on from; one is always written on Ctrl-C
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    pub checkpoint_every: Option<u64>,
 }
 
 /// What computes.

@@ -132,6 +132,8 @@ pub(crate) struct RunConfig {
     #[serde(with = "text")]
     pub device: DeviceChoice,
     pub insight_every: Option<u64>,
+    #[serde(default)]
+    pub checkpoint_every: Option<u64>,
     /// `cpu` or `gpu`, as it turned out.
     pub engine: String,
     /// What that is, for people.
@@ -220,6 +222,7 @@ impl Config {
             run: RunConfig {
                 device: args.run.device.device.clone(),
                 insight_every: args.run.insight_every,
+                checkpoint_every: args.run.checkpoint_every,
                 engine: String::new(),
                 device_name: String::new(),
                 outcome: "unfinished".into(),

@@ -7,6 +7,7 @@ use wgrad::{Insight, Spread, TensorInsight};
 
 use super::failure::Failure;
 use super::figure::{Axis, Figure, Line, Panel};
+use super::run_folder::{append, keep_lines};
 use super::talk::shortest;
 
 /// A line per measured step and tensor.
@@ -54,6 +55,14 @@ impl Insights {
         let mut lines = csv::Writer::from_writer(file);
         lines.write_record(COLUMNS).map_err(|e| failed(&e))?;
         lines.flush().map_err(|e| failed(&e))?;
+        Ok(Self { path, lines, seen: Vec::new(), failed: None })
+    }
+
+    /// Goes on with `insights.csv` of a run that has `steps` steps behind it. The picture begins there.
+    pub(crate) fn reopen(folder: &Path, steps: u64) -> Result<Self, Failure> {
+        let path = folder.join(FILE);
+        keep_lines(&path, steps)?;
+        let lines = csv::WriterBuilder::new().has_headers(false).from_writer(append(&path)?);
         Ok(Self { path, lines, seen: Vec::new(), failed: None })
     }
 

@@ -38,12 +38,28 @@ impl Prepared {
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &options)?;
         config.complete(args, &table, &schema, parts.train.len())?;
+        Self::of(&table, &parts, schema, config)
+    }
 
+    /// The data of a run that was made before, to go on with it.
+    pub(crate) fn again(config: &mut Config, talk: Talk) -> Result<Self, Failure> {
+        let table = same_table(config, "the run can't go on", talk)?;
+        let parts = partition(&table, config)?;
+        let schema = Schema::fit(&table, &parts.train, &config.data.schema_options())?;
+        Self::of(&table, &parts, schema, config)
+    }
+
+    fn of(
+        table: &Table,
+        parts: &Partition,
+        schema: Schema,
+        config: &mut Config,
+    ) -> Result<Self, Failure> {
         let rows = table.rows();
         let numbers = schema.in_features() + config.data.target.len();
         let data_bytes = bytes(rows, numbers);
         memory_beside(data_bytes, rows)?;
-        let encode = |rows: &[u32]| encoded(&schema, &table, rows, config.data.weights.as_deref());
+        let encode = |rows: &[u32]| encoded(&schema, table, rows, config.data.weights.as_deref());
         let some = |rows: &[u32]| (!rows.is_empty()).then(|| encode(rows)).transpose();
         let train = encode(&parts.train)?;
         let (validation, test) = (some(&parts.validation)?, some(&parts.test)?);
@@ -66,7 +82,7 @@ impl Prepared {
             BinaryBytes(data_bytes),
             BinaryBytes(data_bytes + table_bytes.max(data_bytes)),
         );
-        let columns = schema.summary(&table);
+        let columns = schema.summary(table);
         Ok(Self { rows, description, memory, columns, schema, train, validation, test })
     }
 }
@@ -94,24 +110,27 @@ pub(crate) fn rows_to_score(table: &Table) -> Vec<u32> {
     }
 }
 
-/// The test rows of a finished run, from the table that it was made with.
-pub(crate) fn test_rows(config: &Config, schema: &Schema, talk: Talk) -> Result<Dataset, Failure> {
+/// The table that a run was made with, if it is still there; else what that means.
+fn same_table(config: &Config, therefore: &str, talk: Talk) -> Result<Table, Failure> {
     let source = &config.data.source;
     if source == "-" {
-        return Err(Failure::input(
-            "the run read standard input, so its test rows are gone; name a table to score on",
-        ));
+        return Err(Failure::input(format!("the run read standard input, so {therefore}")));
     }
     let table = load(config.data.table(), talk).map_err(|failure| {
         let error = failure.message().unwrap_or_default();
-        Failure::input(format!("{error} (the run's own table; name another to score on)"))
+        Failure::input(format!("{error} (the run's own table), so {therefore}"))
     })?;
     if table.rows() != config.data.rows || fingerprint(&table) != config.data.fingerprint {
         return Err(Failure::input(format!(
-            "{source} has changed since the run was made, so its test rows can't be told; name a \
-             table to score on"
+            "{source} has changed since the run was made, so {therefore}"
         )));
     }
+    Ok(table)
+}
+
+/// The test rows of a finished run, from the table that it was made with.
+pub(crate) fn test_rows(config: &Config, schema: &Schema, talk: Talk) -> Result<Dataset, Failure> {
+    let table = same_table(config, "its test rows can't be told; name a table to score on", talk)?;
     let parts = partition(&table, config)?;
     if parts.test.is_empty() {
         return Err(Failure::input(

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use wgrad::EpochReport;
+use wgrad::{EpochReport, Evaluation, Metrics, Score};
 
 use super::failure::Failure;
 use super::talk::shortest;
@@ -19,6 +19,8 @@ const METRICS: &str = "metrics.csv";
 pub(crate) const INSIGHTS: &str = "insights.svg";
 /// The losses over the epochs.
 pub(crate) const CHART: &str = "loss.svg";
+/// What an unfinished run goes on from.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// A folder of its own for one run, with the metrics written so far.
 #[derive(Debug)]
@@ -45,6 +47,16 @@ impl RunFolder {
         metrics.write_record(head.iter().chain(more)).map_err(|e| failed(&e))?;
         metrics.flush().map_err(|e| failed(&e))?;
         Ok(Self { path, metrics })
+    }
+
+    /// The folder of a run that goes on after `epochs` epochs; later ones' lines are dropped. Returns the
+    /// epochs that stay, as far as the lines tell.
+    pub(crate) fn reopen(path: PathBuf, epochs: u64) -> Result<(Self, Vec<EpochReport>), Failure> {
+        let file = path.join(METRICS);
+        let lines = keep_lines(&file, epochs)?;
+        let history = lines.iter().filter_map(report).collect();
+        let metrics = csv::WriterBuilder::new().has_headers(false).from_writer(append(&file)?);
+        Ok((Self { path, metrics }, history))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -82,6 +94,60 @@ impl RunFolder {
             .and_then(|()| Ok(self.metrics.flush()?));
         written.map_err(|e| Failure::run(format!("{}: {e}", self.file(METRICS).display())))
     }
+}
+
+/// Opens a file to add lines to it.
+pub(crate) fn append(path: &Path) -> Result<File, Failure> {
+    let file = File::options().append(true).open(path);
+    file.map_err(|e| Failure::run(format!("{}: {e}", path.display())))
+}
+
+/// Drops the lines of a CSV file whose first number is above `last`, and returns the others but for the
+/// head. A line that was cut off when the run was killed goes too.
+pub(crate) fn keep_lines(path: &Path, last: u64) -> Result<Vec<csv::StringRecord>, Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
+    let mut reader = csv::Reader::from_path(path).map_err(|e| failed(&e))?;
+    let head = reader.headers().map_err(|e| failed(&e))?.clone();
+    let number = |line: &csv::StringRecord| line.get(0).and_then(|n| n.parse::<u64>().ok());
+    let kept: Vec<_> = reader
+        .records()
+        .map_while(Result::ok)
+        .take_while(|line| number(line).is_some_and(|n| n <= last))
+        .collect();
+    let mut text = csv::Writer::from_writer(Vec::new());
+    for line in std::iter::once(&head).chain(&kept) {
+        text.write_record(line).map_err(|e| failed(&e))?;
+    }
+    let text = text.into_inner().map_err(|e| failed(&e))?;
+    // In one piece: a second kill must not cost what the first one left.
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, text).map_err(|e| failed(&e))?;
+    std::fs::rename(&partial, path).map_err(|e| failed(&e))?;
+    Ok(kept)
+}
+
+/// An epoch, from its line.
+fn report(line: &csv::StringRecord) -> Option<EpochReport> {
+    let number = |at: usize| line.get(at).and_then(|text| text.parse::<f64>().ok());
+    let train = Metrics { loss_sum: number(3)?, weight_sum: 1.0, ..Metrics::default() };
+    let score = number(5).unwrap_or(f64::NAN);
+    Some(EpochReport {
+        epoch: line.get(0)?.parse().ok()?,
+        step: line.get(1)?.parse().ok()?,
+        lr: number(2)?,
+        train,
+        // Charts show its value alone.
+        validation: number(4).map(|loss| Evaluation {
+            loss,
+            score: Score::Accuracy(score),
+            rows: 0,
+        }),
+        seconds: number(6)?,
+        interrupted: false,
+        best_epoch: None,
+        stop: false,
+        restored: false,
+    })
 }
 
 /// Where a run of this name goes; without a name, where one on the data set `source` at this moment

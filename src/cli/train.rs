@@ -2,12 +2,12 @@
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Engine, EpochReport, Error, ModelFile, Plan, Trainer};
+use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Plan, Trainer};
 
 use super::args::TrainArgs;
 use super::chart;
@@ -19,15 +19,25 @@ use super::interrupt;
 use super::prepare::Prepared;
 use super::progress::{Display, rate};
 use super::results::{Results, score_entry};
-use super::run_folder::{self, CHART, CONFIG, INSIGHTS, MODEL, RunFolder};
+use super::run_folder::{self, CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
 use super::talk::{Talk, count, duration, printable};
 use super::values::Widths;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
-    let mut config = Config::new(args)?;
-    let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
-    let data = Prepared::new(args, &mut config, talk)?;
+    let (mut config, folder, data, checkpoint) = match &args.resume {
+        None => {
+            let mut config = Config::new(args)?;
+            let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
+            let data = Prepared::new(args, &mut config, talk)?;
+            (config, folder, data, None)
+        }
+        Some(folder) => {
+            let (mut config, checkpoint) = unfinished(folder)?;
+            let data = Prepared::again(&mut config, talk)?;
+            (config, folder.clone(), data, Some(checkpoint))
+        }
+    };
     let plan =
         Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(
             |error| match &error {
@@ -56,10 +66,30 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         validates: validation.is_some(),
         test,
         folder,
+        checkpoint,
         talk,
         json: args.output.json,
     };
     device.run(plan, rows, Training { run, train, validation })
+}
+
+/// How a run that didn't end was made, and how far it came.
+fn unfinished(folder: &Path) -> Result<(Config, Checkpoint), Failure> {
+    let refuse =
+        |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", folder.display())));
+    if !folder.join(CONFIG).exists() {
+        return refuse("no run's folder (it has no config.toml)");
+    }
+    let mut config = Config::load(&folder.join(CONFIG))?;
+    if !folder.join(CHECKPOINT).exists() {
+        return refuse(match config.run.outcome.as_str() {
+            "complete" => "the run is complete, so there is nothing to go on with",
+            _ => "there is no checkpoint to go on from (train with --checkpoint-every)",
+        });
+    }
+    let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).map_err(Failure::input)?;
+    config.run.outcome = "unfinished".into();
+    Ok((config, checkpoint))
 }
 
 /// Everything a run needs but the engine, and the rows that the engine has a copy of.
@@ -70,6 +100,8 @@ struct Run<'a> {
     validates: bool,
     test: Option<Dataset>,
     folder: PathBuf,
+    /// Where it goes on from, if it was begun before.
+    checkpoint: Option<Checkpoint>,
     talk: Talk,
     json: bool,
 }
@@ -97,16 +129,10 @@ impl Job for Training<'_> {
         // The engine has them now.
         drop((train, validation));
         // From here on flags and data are known to be good.
-        let classification = trainer.engine().plan().options().loss.is_classification();
-        let score = if classification { "accuracy" } else { "r2" };
-        let measures = run.config.run.insight_every.is_some();
-        let more: &[&str] = if measures { &insights::METRICS } else { &[] };
-        let folder = RunFolder::create(run.folder.clone(), score, more)?;
-        let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
-        folder.write(CONFIG, &run.config.to_toml()?)?;
+        let mut log = run.log(&mut trainer)?;
+        log.folder.write(CONFIG, &run.config.to_toml()?)?;
         interrupt::watch()?;
 
-        let mut log = Log { folder, insights, history: Vec::new() };
         let end = run.epochs(&mut trainer, &mut log)?;
         // Scores are told even if a full disk keeps the rest from being written.
         let written = run.leave(&mut trainer, &log, &end);
@@ -115,7 +141,10 @@ impl Job for Training<'_> {
             _ => None,
         };
         if matches!(end, End::Interrupted) && written.is_ok() {
-            run.talk.line(format_args!("interrupted; the model is saved"));
+            let folder = log.folder.path().display();
+            run.talk.line(format_args!(
+                "interrupted; the model is saved (to go on: wgrad train --resume {folder})"
+            ));
         }
         // With the weights that were saved: their average, where one is kept.
         trainer.engine_mut().swap_average();
@@ -173,6 +202,31 @@ impl Log {
 }
 
 impl Run<'_> {
+    /// The folder of a new run, or that of one that goes on, and the trainer where it was.
+    fn log<E: Engine>(&self, trainer: &mut Trainer<E>) -> Result<Log, Failure> {
+        let measures = self.config.run.insight_every.is_some();
+        let path = self.folder.clone();
+        let Some(checkpoint) = &self.checkpoint else {
+            let classification = trainer.engine().plan().options().loss.is_classification();
+            let score = if classification { "accuracy" } else { "r2" };
+            let more: &[&str] = if measures { &insights::METRICS } else { &[] };
+            let folder = RunFolder::create(path, score, more)?;
+            let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
+            return Ok(Log { folder, insights, history: Vec::new() });
+        };
+        trainer.resume(checkpoint).map_err(Failure::input)?;
+        let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
+        self.talk.line(format_args!("going on after step {steps}, in epoch {}\n", epochs + 1));
+        let (folder, history) = RunFolder::reopen(path, epochs)?;
+        let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
+        Ok(Log { folder, insights, history })
+    }
+
+    /// Writes what the run goes on from if it is stopped here.
+    fn keep<E: Engine>(&self, trainer: &mut Trainer<E>, log: &Log) -> Result<(), Failure> {
+        Ok(trainer.checkpoint()?.save(&log.folder.file(CHECKPOINT))?)
+    }
+
     fn epochs<E: Engine>(&self, trainer: &mut Trainer<E>, log: &mut Log) -> Result<End, Failure> {
         let options = trainer.engine().plan().options();
         let score = if options.loss.is_classification() { "accuracy" } else { "R²" };
@@ -180,8 +234,10 @@ impl Run<'_> {
         let epochs = options.epochs;
         let mut display = Display::new(self.talk, epochs, self.train_rows, score);
         display.start();
+        let every = self.config.run.checkpoint_every;
         while trainer.epochs() < epochs {
-            let report = trainer.train_epoch(|progress| {
+            let most = every.map_or(u64::MAX, |every| every - trainer.steps() % every);
+            let report = trainer.train_steps(most, |progress| {
                 display.progress(progress);
                 if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
                     insights.add(insight);
@@ -200,16 +256,26 @@ impl Run<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if report.train.rows > 0 {
+            let stop = report.is_some_and(|report| report.stop);
+            if let Some(report) = report {
                 log.add(report)?;
                 display.epoch(&report);
             }
-            if interrupt::interrupted() && trainer.epochs() < epochs || report.interrupted {
+            if stop {
+                break;
+            }
+            if interrupt::interrupted() && trainer.epochs() < epochs {
+                self.keep(trainer, log)?;
+                if report.is_none() {
+                    let report = trainer.end_epoch()?;
+                    log.add(report)?;
+                    display.epoch(&report);
+                }
                 display.finish();
                 return Ok(End::Interrupted);
             }
-            if report.stop {
-                break;
+            if every.is_some_and(|every| trainer.steps().is_multiple_of(every)) {
+                self.keep(trainer, log)?;
             }
         }
         display.finish();
@@ -232,6 +298,10 @@ impl Run<'_> {
         let svg = insights.as_ref().map(|insights| insights.svg(&title)).transpose()?.flatten();
         if let Some(svg) = svg {
             folder.write(INSIGHTS, &svg)?;
+        }
+        if matches!(end, End::Complete) {
+            // There is nothing left to go on with.
+            let _ = std::fs::remove_file(folder.file(CHECKPOINT));
         }
         let mut config = self.config.clone();
         config.run.outcome = match end {
