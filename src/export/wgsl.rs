@@ -4,6 +4,7 @@
 //! stages whose code is the same share one WGSL function and differ in where its tensors begin.
 //! Activations come out of the kernels' own shader file ([`library`]).
 
+mod calls;
 mod library;
 mod options;
 mod stages;
@@ -20,6 +21,7 @@ use crate::activation::Activation;
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Stage, StageOp, Tensor};
+use calls::Calls;
 use stages::{Call, Code};
 use text::{LANE_NAMES, LANES, literal, vector};
 
@@ -177,7 +179,7 @@ impl<'a> Snippet<'a> {
         }
     }
 
-    /// The function that the host calls. Its variables `x` and a number hold rows of so many columns.
+    /// The function that the host calls.
     fn main(&mut self) -> String {
         let (inputs, outputs) = (self.plan.mlp().in_features(), self.plan.mlp().out_features());
         let mut body = enter(inputs);
@@ -185,8 +187,7 @@ impl<'a> Snippet<'a> {
             let [shift, scale] = lanes_of(four);
             body += &format!("    x{inputs}[{i}] = (x{inputs}[{i}] - {shift}) * {scale};\n");
         }
-        let mut declared = BTreeSet::from([inputs]);
-        let mut columns = inputs;
+        let mut calls = Calls::default();
         for stage in self.plan.stages() {
             let Some(Call { code, arguments }) = self.stage(stage) else { continue };
             let layer = match self.functions.iter().find(|(_, known)| *known == code) {
@@ -196,13 +197,10 @@ impl<'a> Snippet<'a> {
                     stage.layer
                 }
             };
-            let var = if declared.insert(stage.out_features) { "var " } else { "" };
-            let name = self.layer_name(layer);
-            let arguments: String = arguments.iter().map(|at| format!(", {at}u")).collect();
-            body +=
-                &format!("    {var}x{} = {name}(&x{columns}{arguments});\n", stage.out_features);
-            columns = stage.out_features;
+            let columns = [stage.in_features, stage.out_features];
+            calls.push(self.layer_name(layer), columns, arguments);
         }
+        body += &calls.text(inputs);
         body += &leave(outputs);
         body += &self.squash(outputs);
         for (i, Affine { shift, scale }) in self.options.scaling.output.iter().enumerate() {

@@ -60,10 +60,12 @@ pub(super) fn all() -> Vec<Case> {
             Mlp::new(1).linear(1),
             // Rows one below, at and above a multiple of the vector.
             Mlp::with_hidden(4, &[31, 32, 33], tanh, 5),
-            // One function for six layers, each with tensors of its own.
+            // One function for seven layers, each with tensors of its own.
             Mlp::with_hidden(2, &[32; 8], Activation::Silu, 3),
-            // Wide, and a last row of one output.
-            Mlp::with_hidden(5, &[128, 128], relu, 1),
+            // Large code, if it were written as often.
+            Mlp::with_hidden(2, &[128; 8], relu, 3),
+            // Wide behind odd, and a last row of one output.
+            Mlp::with_hidden(5, &[128], relu, 1),
             // Inputs and outputs that loops copy, with a rest.
             Mlp::new(19).linear(18),
             // Dropout that does nothing, in front, alone and behind; an activation by itself.
