@@ -73,11 +73,29 @@ struct Description {
 pub(crate) struct TrainerState {
     pub at: Place,
     pub begin: Place,
+    pub good: Place,
     /// Reports of the epoch under way.
     pub sum: Metrics,
     pub seconds: f64,
     pub plateau: PlateauState,
     pub best: Best,
+}
+
+impl TrainerState {
+    /// Whether a training with epochs of `in_epoch` steps can have come there.
+    fn is_possible(&self, in_epoch: u64) -> bool {
+        let Self { at, begin, good, .. } = self;
+        let done = at.step.checked_sub(begin.step);
+        let sound = |place: &Place| place.position < in_epoch && place.position <= place.step;
+        // Far from where a sum of steps would overflow.
+        let most = u64::MAX / 2;
+        [at, begin, good]
+            .iter()
+            .all(|place| place.step < most && place.epoch < most && sound(place))
+            && done.is_some_and(|done| done <= in_epoch)
+            && (begin.epoch..=begin.epoch + 1).contains(&at.epoch)
+            && (begin.position, good.position) == (0, 0)
+    }
 }
 
 impl Checkpoint {
@@ -215,7 +233,8 @@ impl<E: Engine> Trainer<E> {
     /// The training as it is, between two steps. Waits for it.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Pending`] if steps are recorded into a host app's encoders and not known to be done, so
+    /// that they would be counted but not be in it; [`Error::Device`] if the device fails.
     pub fn checkpoint(&mut self) -> Result<Checkpoint> {
         let state = self.engine_mut().state()?;
         let plan = self.engine().plan();
@@ -232,7 +251,8 @@ impl<E: Engine> Trainer<E> {
     /// Goes on where a checkpoint was taken, of a training with the same net, options and rows.
     ///
     /// # Errors
-    /// [`Error::Shape`] names what differs.
+    /// [`Error::Shape`] names what differs; [`Error::Pending`] if steps are recorded into a host app's
+    /// encoders and not known to be done.
     pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let Checkpoint { description, state } = checkpoint;
         let plan = self.engine().plan();
@@ -249,6 +269,10 @@ impl<E: Engine> Trainer<E> {
         if description.rows != self.rows() {
             let (rows, its) = (self.rows(), description.rows);
             return refuse("training rows", rows.to_string(), its.to_string());
+        }
+        if !description.progress.is_possible(plan.options().steps_per_epoch(self.rows())) {
+            let progress = description.progress;
+            return refuse("progress", "steps of its epochs".into(), format!("{:?}", progress.at));
         }
         self.engine_mut().set_state(state)?;
         self.set_progress(&description.progress);

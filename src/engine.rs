@@ -197,6 +197,8 @@ pub trait Engine: sealed::Sealed {
     /// Trains the steps, of one data set, in order. May return before they are done.
     ///
     /// # Errors
+    /// [`Error::Pending`](crate::Error::Pending) if a host app has recorded as much as there is room for:
+    /// then nothing is done, here as in [`evaluate`](Self::evaluate) and [`predict`](Self::predict).
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()>;
 
@@ -206,7 +208,8 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()>;
 
-    /// Moves the reports that have arrived, oldest first, to the end of `into`. Never waits.
+    /// Moves the reports that have arrived, oldest first, to the end of `into`. Never waits; polls the
+    /// device.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device failed.
@@ -253,18 +256,18 @@ pub trait Engine: sealed::Sealed {
     fn set_state(&mut self, state: &EngineState) -> Result<()>;
 
     /// Exchanges the trained parameters with their average, for an evaluation with it; a second call
-    /// undoes it. Nothing happens where no average is kept ([`TrainOptions::ema`]).
+    /// undoes it. Submits. Nothing happens where no average is kept ([`TrainOptions::ema`]).
     ///
     /// [`TrainOptions::ema`]: crate::TrainOptions::ema
     fn swap_average(&mut self);
 
-    /// Remembers the parameters as they are after everything given so far; never waits.
+    /// Remembers the parameters as they are after everything given so far. Submits; never waits.
     ///
     /// # Panics
     /// For [`Keep::Best`] in a plan without early stopping.
     fn keep(&mut self, which: Keep);
 
-    /// Goes back to the parameters kept: the initial ones if none were. The optimizer's moments
+    /// Goes back to the parameters kept: the initial ones if none were. Submits. The optimizer's moments
     /// become 0, as at the start of a training.
     ///
     /// # Panics

@@ -129,6 +129,11 @@ impl TrainOptions {
         self.micro_batch.map_or(self.batch_size, |rows| rows.min(self.batch_size))
     }
 
+    /// Parts of a full batch.
+    pub(crate) fn parts(&self) -> usize {
+        self.batch_size.div_ceil(self.rows_at_once())
+    }
+
     /// Optimizer steps per epoch over `rows` training rows.
     #[must_use]
     pub fn steps_per_epoch(&self, rows: u32) -> u64 {

@@ -48,6 +48,8 @@ pub struct Trainer<E: Engine> {
     at: Place,
     /// Where the epoch under way began.
     begin: Place,
+    /// Where the last good state is from.
+    good: Place,
     /// Of the epoch under way: its reports so far, and the time that they took.
     sum: Metrics,
     seconds: f64,
@@ -139,6 +141,7 @@ impl<E: Engine> Trainer<E> {
             validation,
             at: Place::default(),
             begin: Place::default(),
+            good: Place::default(),
             sum: Metrics::default(),
             seconds: 0.0,
             plateau: PlateauState::default(),
@@ -177,14 +180,15 @@ impl<E: Engine> Trainer<E> {
 
     /// What the trainer itself remembers, between two steps.
     pub(crate) fn progress(&self) -> TrainerState {
-        let Self { at, begin, sum, seconds, plateau, best, .. } = *self;
-        TrainerState { at, begin, sum, seconds, plateau, best }
+        let Self { at, begin, good, sum, seconds, plateau, best, .. } = *self;
+        TrainerState { at, begin, good, sum, seconds, plateau, best }
     }
 
     /// Goes on from there.
     pub(crate) fn set_progress(&mut self, progress: &TrainerState) {
-        let TrainerState { at, begin, sum, seconds, plateau, best } = *progress;
-        (self.at, self.begin, self.sum, self.seconds) = (at, begin, sum, seconds);
+        let TrainerState { at, begin, good, sum, seconds, plateau, best } = *progress;
+        (self.at, self.begin, self.good) = (at, begin, good);
+        (self.sum, self.seconds) = (sum, seconds);
         (self.plateau, self.best) = (plateau, best);
         self.reports.clear();
     }
@@ -217,7 +221,8 @@ impl<E: Engine> Trainer<E> {
     /// # Errors
     /// [`Error::Diverged`] if a loss isn't finite: that of a batch, or after the epoch that of the
     /// validation rows (without such rows, of one batch). Parameters and step count are then those of
-    /// the end of the epoch before, the optimizer's moments 0. [`Error::Device`] if the device fails.
+    /// the end of the last epoch that ended in such a call, the optimizer's moments 0. [`Error::Pending`]
+    /// if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
@@ -308,7 +313,7 @@ impl<E: Engine> Trainer<E> {
         self.engine.keep(Keep::LastGood);
         // Part of an epoch ends it too.
         self.at = Place { epoch: self.begin.epoch + 1, position: 0, ..self.at };
-        self.begin = self.at;
+        (self.begin, self.good) = (self.at, self.at);
         let sum = std::mem::take(&mut self.sum);
         let seconds = std::mem::take(&mut self.seconds) + start.elapsed().as_secs_f64();
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
@@ -514,12 +519,13 @@ impl<E: Engine> Trainer<E> {
         Ok(broke)
     }
 
-    /// Goes back to the beginning of the epoch, and says at which step the loss went bad.
+    /// Goes back to the end of the last epoch that ended here, and says at which step the loss went bad.
     fn go_back(&mut self, step: u64, loss: f64) -> Error {
         self.engine.restore(Keep::LastGood);
-        self.at = self.begin;
+        let epoch = self.begin.epoch + 1;
+        (self.at, self.begin) = (self.good, self.good);
         (self.sum, self.seconds) = (Metrics::default(), 0.0);
-        Error::Diverged { step, epoch: self.begin.epoch + 1, loss }
+        Error::Diverged { step, epoch, loss }
     }
 }
 

@@ -46,7 +46,9 @@ pub(crate) fn run<S: Scene>() -> Result<()> {
     match value("--headless") {
         Some(path) => headless::<S>(path, steps),
         None if arguments.is_empty() => {
-            Ok(EventLoop::new()?.run_app(&mut Windowed::<S> { shown: None })?)
+            let mut app = Windowed::<S> { shown: None, failed: None };
+            EventLoop::new()?.run_app(&mut app)?;
+            app.failed.map_or(Ok(()), Err)
         }
         None => Err("usage: [--headless out.png [--steps 500]]".into()),
     }
@@ -216,6 +218,7 @@ impl Painter {
 /// The app of the window: made when the system says so.
 struct Windowed<S> {
     shown: Option<Shown<S>>,
+    failed: Option<Box<dyn std::error::Error>>,
 }
 
 struct Shown<S> {
@@ -285,7 +288,7 @@ impl<S: Scene> ApplicationHandler for Windowed<S> {
         match Shown::new(events) {
             Ok(shown) => self.shown = Some(shown),
             Err(error) => {
-                eprintln!("{error}");
+                self.failed = Some(error);
                 events.exit();
             }
         }
@@ -302,7 +305,7 @@ impl<S: Scene> ApplicationHandler for Windowed<S> {
             }
             WindowEvent::RedrawRequested => {
                 if let Err(error) = shown.frame() {
-                    eprintln!("{error}");
+                    self.failed = Some(error);
                     events.exit();
                 }
             }

@@ -152,7 +152,8 @@ pub(crate) struct TrainArgs {
     /// Go on with a run that was interrupted or killed, from the checkpoint in its folder; all else is as
     /// that run was told
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "data", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "RunArgs", "DeviceArgs",
+        "data", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
+        "insight_every", "checkpoint_every",
     ])]
     pub resume: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Data")]

@@ -269,6 +269,23 @@ impl GpuEngine {
         self.slots.write(parts, data.rows, data.weighted).ok_or(Error::Pending { slots: SLOTS })
     }
 
+    /// Refuses what has to know that all recorded steps are done.
+    fn check_nothing_pending(&mut self) -> Result<()> {
+        match self.slots.pending() {
+            0 => Ok(()),
+            slots => Err(Error::Pending { slots }),
+        }
+    }
+
+    /// How many parts a submission of our own can have beside what the host app has recorded. It is as
+    /// many for all submissions of a call, so that is refused before it begins or not at all.
+    fn room(&mut self) -> Result<usize> {
+        match self.slots.free() {
+            0 => Err(Error::Pending { slots: SLOTS }),
+            free => Ok(free),
+        }
+    }
+
     /// Refuses data sets of other engines.
     pub(crate) fn check_owner(&self, data: &GpuData) -> Result<()> {
         if Arc::ptr_eq(&data.owner, &self.identity) {
@@ -317,9 +334,9 @@ impl GpuEngine {
     /// alone may be measured.
     fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
         self.check_owner(data)?;
+        let first = self.write_steps(data, parts)?;
         let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
-        let first = self.write_steps(data, parts)?;
         let mut encoder = self.encoder("wgrad.steps");
         let mut pass = compute_pass(&mut encoder, "wgrad.steps");
         self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
@@ -402,20 +419,19 @@ impl Engine for GpuEngine {
     }
 
     fn steps_at_once(&self) -> usize {
-        let options = self.plan.options();
-        let parts = options.batch_size.div_ceil(options.rows_at_once());
-        (self.flights.parts_at_once() / parts).max(1)
+        (self.flights.parts_at_once() / self.plan.options().parts()).max(1)
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
         let micro_batch = self.plan.options().rows_at_once();
+        let room = self.room()?;
         let mut parts = std::mem::take(&mut self.parts);
         parts.clear();
         for step in steps {
             for part in step.parts(micro_batch) {
                 parts.push((*step, part));
                 // What is measured leaves with the submission that made it.
-                if parts.len() == MAX_PARTS || step.insight && part.is_last {
+                if parts.len() == room || step.insight && part.is_last {
                     self.submit(data, &parts)?;
                     parts.clear();
                 }
@@ -429,11 +445,12 @@ impl Engine for GpuEngine {
     }
 
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
-        let capacity = self.plan.capacity();
+        let (capacity, room) = (self.plan.capacity(), self.room()?);
         let mut parts = evaluation_steps(&self.plan, data.rows.min(rows as usize))
             .flat_map(|step| step.parts(capacity).map(move |part| (step, part)));
         loop {
-            let batch: Vec<_> = parts.by_ref().take(self.flights.parts_at_once()).collect();
+            let batch: Vec<_> =
+                parts.by_ref().take(self.flights.parts_at_once().min(room)).collect();
             if batch.is_empty() {
                 return Ok(());
             }
@@ -455,6 +472,7 @@ impl Engine for GpuEngine {
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
         let in_features = self.plan.mlp().in_features();
         let rows = rows_of(&self.plan, inputs)?;
+        let room = self.room()?;
         let mut predictions = Vec::with_capacity(rows * self.plan.mlp().out_features());
         let limits = self.device.limits();
         let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
@@ -464,7 +482,7 @@ impl Engine for GpuEngine {
         let mut left = inputs;
         while !left.is_empty() {
             // As much as one submission should take.
-            let block = self.plan.capacity() * self.flights.parts_at_once().min(most);
+            let block = self.plan.capacity() * self.flights.parts_at_once().min(most).min(room);
             let (now, later) = left.split_at(left.len().min(block * in_features));
             predictions.extend(self.predict_block(now, now.len() / in_features)?);
             left = later;
@@ -493,10 +511,16 @@ impl Engine for GpuEngine {
             let buffer = self.buffers.arena(arena);
             arenas.push(Numbers::F32(readback::download(&self.device, &self.queue, buffer)?));
         }
+        self.check_nothing_pending()?;
         Ok(EngineState { arenas })
     }
 
     fn set_state(&mut self, state: &EngineState) -> Result<()> {
+        flights::poll(&self.device, wgpu::PollType::Poll)?;
+        self.check_nothing_pending()?;
+        self.recordings.land()?;
+        // Of the training that it was.
+        self.recordings.take_news();
         for (arena, numbers) in state.of_plan(&self.plan)? {
             let mut content = vec![0.0_f32; numbers.len()];
             numbers.copy_to(&mut content);

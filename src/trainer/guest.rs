@@ -6,7 +6,7 @@ use super::Trainer;
 use super::resident::Resident;
 use crate::engine::Engine as _;
 use crate::engine::gpu::{GpuData, GpuEngine, StepMetrics};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
@@ -15,8 +15,9 @@ use crate::{Loss, Optimizer};
 
 /// What a host app calls in its frames.
 ///
-/// Nothing here submits, polls or waits but [`measure_steps`](Trainer::measure_steps), and nothing is
-/// allocated on the device. Steps are those that [`train_epoch`](Trainer::train_epoch) would do next,
+/// Nothing here submits, polls or waits but [`measure_steps`](Trainer::measure_steps), and nothing is made
+/// that stays. What submits by itself (`train…`, `evaluate`, `predict`, `checkpoint`) overtakes encoders
+/// that the host hasn't submitted yet. Steps are those that [`train_epoch`](Trainer::train_epoch) would do next,
 /// with the same bits; what happens at the end of an epoch there (validation, plateau, early stopping,
 /// going back when the loss isn't finite) is left to the host, and insights aren't measured.
 ///
@@ -37,16 +38,20 @@ use crate::{Loss, Optimizer};
 impl Trainer<GpuEngine> {
     /// The limits that a device needs for training `mlp` with batches of `batch_size` rows: wgpu's
     /// defaults, with larger buffers where the net asks for them. [`OPTIONAL_FEATURES`] tells which
-    /// features make it faster; none is needed.
+    /// features make it faster; none is needed. For trainings with insights ask
+    /// [`Plan::required_limits`].
     ///
     /// # Errors
-    /// As [`Plan::new`].
+    /// As [`Plan::new`] and, where no device can have them, as [`Plan::check_limits`].
     ///
     /// [`OPTIONAL_FEATURES`]: crate::OPTIONAL_FEATURES
     pub fn required_limits(mlp: &Mlp, batch_size: usize) -> Result<wgpu::Limits> {
         // Sizes don't depend on the loss, and Adam has as many buffers as any usual rule.
         let options = TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3));
-        Ok(Plan::new(mlp, &TrainOptions { batch_size, ..options })?.required_limits())
+        let plan = Plan::new(mlp, &TrainOptions { batch_size, ..options })?;
+        let limits = plan.required_limits();
+        plan.check_limits(&limits)?;
+        Ok(limits)
     }
 
     /// [`OPTIONAL_FEATURES`](crate::OPTIONAL_FEATURES).
@@ -59,10 +64,21 @@ impl Trainer<GpuEngine> {
     /// ([`GpuEngine::bind`]) or made by the host's function ([`GpuEngine::generate`]).
     ///
     /// # Errors
-    /// As [`new`](Self::new), but for what depends on the values.
+    /// As [`new`](Self::new), but for what depends on the values; [`Error::Option`] for class weights, by
+    /// whose sum over the batch the loss would have to be divided.
     pub fn on_device(engine: GpuEngine, data: GpuData) -> Result<Self> {
         engine.check_owner(&data)?;
         let options = engine.plan().options();
+        match &options.loss {
+            Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => {
+                return Err(Error::Option {
+                    name: "class_weights",
+                    value: format!("{class_weights:?}"),
+                    expected: "empty for data on the device: the host can't sum its classes' weights",
+                });
+            }
+            _ => {}
+        }
         // A generator gets the step's random word, as draws do.
         let sampling = if data.generated { Sampling::Replacement } else { options.sampling };
         let rows = data.row_count();
@@ -116,8 +132,7 @@ impl Trainer<GpuEngine> {
         encoder: &mut wgpu::CommandEncoder,
         budget: Duration,
     ) -> Result<u64> {
-        let options = self.engine.plan().options();
-        let parts = options.batch_size.div_ceil(options.rows_at_once());
+        let parts = self.engine.plan().options().parts();
         let steps = self.engine.affordable(budget, parts)?;
         self.encode_steps(encoder, steps)
     }
@@ -134,8 +149,7 @@ impl Trainer<GpuEngine> {
         self.run_steps(steps)?;
         #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
         let each = start.elapsed().div_f64(steps as f64);
-        let options = self.engine.plan().options();
-        let parts = options.batch_size.div_ceil(options.rows_at_once());
+        let parts = self.engine.plan().options().parts();
         self.engine.observe_step(each, parts);
         Ok(each)
     }
@@ -144,13 +158,14 @@ impl Trainer<GpuEngine> {
     /// [`encode_steps_within`](Self::encode_steps_within).
     #[must_use]
     pub fn step_time(&self) -> Option<Duration> {
-        let options = self.engine.plan().options();
-        self.engine.step_time(options.batch_size.div_ceil(options.rows_at_once()))
+        self.engine.step_time(self.engine.plan().options().parts())
     }
 
     /// Metrics of the recorded steps that came back since the last call; `None` if none did. They come
-    /// when the host has submitted the steps and polled its device. Of more than four encoders that are
-    /// under way at the same time, those beyond report nothing.
+    /// when the host has submitted the steps and polled its device. Of more than four recordings that are
+    /// under way at the same time, calls of [`encode_steps`](Self::encode_steps) with up to 64 parts of
+    /// steps each, those beyond report nothing. Where the host's own error makes an encoder invalid, its
+    /// steps don't happen, but may be reported with the numbers of earlier ones.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device failed.

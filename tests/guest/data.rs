@@ -6,6 +6,7 @@ use wgrad::{
     Sampling, TrainOptions, Trainer, wgpu,
 };
 
+use super::common::assert_close;
 use super::{Host, bits};
 
 const ROWS: u32 = 50;
@@ -131,13 +132,12 @@ fn host_rows_may_be_halves_bytes_and_integers() {
     let buffer = host.buffer(&[&bytes[..], &[0; 2]].concat());
     let inputs = HostRows { format: RowFormat::Unorm8, ..HostRows::new(&buffer) };
     let got = bound(&host, &mlp, loss(), &inputs, &words);
-    let largest = got
-        .iter()
-        .zip(&want)
-        .map(|(&a, &b)| (f32::from_bits(a) - f32::from_bits(b)).abs())
-        .fold(0.0, f32::max);
-    // Inputs differ in their last bits: eleven steps of 0.01 stay within some 1e-5 of each other.
-    assert!(largest <= 1e-5, "{largest:e}");
+    let numbers = |bits: &[u32]| -> Vec<f64> {
+        bits.iter().map(|&bits| f64::from(f32::from_bits(bits))).collect()
+    };
+    // Inputs differ in their last bits, 6e-8 of at most 1. Adam's first steps are 0.01 in the direction of
+    // a gradient of some 0.01: 11 steps of it, each turned by a share of about 1e-5, stay within 1e-5.
+    assert_close("bytes as fractions", &numbers(&got), &numbers(&want), 1e-5);
 }
 
 /// The bits of a number that f16 holds exactly, and that isn't below its normal ones.
@@ -162,13 +162,15 @@ fn host_rows_outside_of_their_buffer_are_refused() {
         engine.bind(&inputs, &targets, rows).map(|data| data.row_count()).unwrap_err().to_string()
     };
     let cases = [
-        (all, 11, "11 rows of 4 columns: 176 bytes from 0 on, got a buffer of 160 bytes"),
+        (all, 11, "11 rows of 4 columns: 176 bytes from 0 on, up to"),
         (all, 0, "at least one row"),
         (HostRows { offset: 16, ..all }, 10, "from 16 on"),
         (HostRows { offset: u64::MAX - 3, ..all }, 1, "got a buffer of 160 bytes"),
         (HostRows { offset: 2, ..all }, 1, "whole 4-byte numbers"),
         (HostRows { stride: Some(3), ..all }, 1, "a stride of at least 4 columns, got 3"),
         (HostRows { stride: Some(u32::MAX), ..all }, 2, "got a buffer of 160 bytes"),
+        // 2⁶⁴ bytes and 16.
+        (HostRows { stride: Some(1 << 31), ..all }, (1 << 31) + 1, "got a buffer of 160 bytes"),
     ];
     for (rows, count, message) in cases {
         let error = refused(rows, count);
@@ -181,6 +183,10 @@ fn host_rows_outside_of_their_buffer_are_refused() {
         mapped_at_creation: false,
     });
     assert!(refused(HostRows::new(&vertices), 10).contains("STORAGE"));
+    // Ten rows of four bytes, the last of them half outside of a word.
+    let bytes = host.empty(42);
+    let bytes = HostRows { offset: 1, format: RowFormat::Uint8, ..HostRows::new(&bytes) };
+    assert!(refused(bytes, 10).contains("40 bytes from 1 on, up to a multiple of 4"));
 }
 
 /// The rows that a function makes, and the same uploaded.
@@ -243,6 +249,19 @@ fn a_generator_trains_as_its_rows_do() {
         let got = trained(&host, Trainer::on_device(engine, data).unwrap());
         assert_eq!(got, want, "{mlp}");
     }
+}
+
+/// The host can't know what classes a batch on the device has.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn class_weights_need_classes_that_the_host_knows() {
+    let host = Host::new();
+    let weighted = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![1.0, 2.0] };
+    let mut engine = host.engine(&Mlp::new(1).linear(2), &options(weighted));
+    let (inputs, labels) = (host.empty(40), host.empty(40));
+    let data = engine.bind(&HostRows::new(&inputs), &HostRows::new(&labels), 10).unwrap();
+    let refused = Trainer::on_device(engine, data).unwrap_err().to_string();
+    assert!(refused.contains("class_weights is [1.0, 2.0]"), "{refused}");
 }
 
 /// Random numbers are uniform, differ from row to row and step to step, and come again.

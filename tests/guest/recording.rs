@@ -160,6 +160,79 @@ fn recorded_inference_is_the_prediction() {
     assert_eq!(bits(&host.read(&output)), bits(&trainer.predict(&inputs).unwrap()));
 }
 
+/// What submits by itself makes room beside a recording that isn't submitted, or is refused whole.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn own_submissions_stay_clear_of_recordings() {
+    let host = Host::new();
+    let long = TrainOptions { epochs: 1000, ..options() };
+    let (mut trainer, mut alone) = (trainer(&host, &long), trainer(&host, &long));
+    let mut waiting = host.encoder();
+    assert_eq!(trainer.encode_steps(&mut waiting, 3).unwrap(), 3);
+    // It isn't known yet whether these steps will be.
+    assert!(matches!(trainer.checkpoint(), Err(Error::Pending { slots: 3 })));
+    let checkpoint = alone.checkpoint().unwrap();
+    assert!(matches!(trainer.resume(&checkpoint), Err(Error::Pending { slots: 3 })));
+    // Many times around the ring.
+    let inputs = rows().inputs().to_vec();
+    let want = alone.predict(&inputs).unwrap();
+    for _ in 0..300 {
+        assert_eq!(trainer.predict(&inputs).unwrap(), want);
+    }
+    host.submit(waiting);
+    let mut encoder = host.encoder();
+    alone.encode_steps(&mut encoder, 3).unwrap();
+    host.submit(encoder);
+    assert_eq!(bits(&trainer.parameters().unwrap()), bits(&alone.parameters().unwrap()));
+
+    let mut full = host.encoder();
+    assert_eq!(trainer.encode_steps(&mut full, 300).unwrap(), 256);
+    for _ in 0..6 {
+        let refused = trainer.evaluate(&rows()).unwrap_err();
+        assert!(matches!(refused, Error::Pending { slots: 256 }), "{refused}");
+    }
+    drop(full);
+    assert_eq!(trainer.evaluate(&rows()).unwrap().rows, 61);
+}
+
+/// A loss that isn't finite leads back to the last epoch that ended, guest steps or not.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn divergence_leads_back_to_the_last_epoch_that_ended() {
+    let host = Host::new();
+    let mut trainer = trainer(&host, &TrainOptions { epochs: 1000, ..options() });
+    trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    let good = trainer.parameters().unwrap();
+    let mut encoder = host.encoder();
+    trainer.encode_steps(&mut encoder, 9).unwrap();
+    host.submit(encoder);
+    assert_eq!((trainer.steps(), trainer.epochs()), (13, 3));
+    let parameters = trainer.engine().parameter_buffer();
+    host.queue.write_buffer(parameters, 0, bytemuck::bytes_of(&f32::NAN));
+    let error = trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, Error::Diverged { step: 14, epoch: 4, .. }), "{error}");
+    assert_eq!((trainer.steps(), trainer.epochs()), (4, 1));
+    assert_eq!(bits(&trainer.parameters().unwrap()), bits(&good));
+    trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((trainer.steps(), trainer.epochs()), (8, 2));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn an_engine_that_only_predicts_has_to_be_prepared() {
+    let host = Host::new();
+    let mut engine = host.engine(&mlp(), &options());
+    let (input, output) = (host.empty(12), host.empty(8));
+    let mut encoder = host.encoder();
+    let early = engine.encode_inference(&mut encoder, input.slice(..), output.slice(..));
+    let early = early.unwrap_err().to_string();
+    assert_eq!(early, "encode_inference needs prepare before it");
+    engine.prepare().unwrap();
+    engine.encode_inference(&mut encoder, input.slice(..), output.slice(..)).unwrap();
+    host.submit(encoder);
+    assert_eq!(host.read(&output), engine.predict(&[0.0; 3]).unwrap());
+}
+
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn slices_that_do_not_fit_are_refused() {
@@ -231,6 +304,9 @@ fn limits_can_be_asked_for_before_there_is_a_device() {
     let options =
         TrainOptions { batch_size: 50_000, ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3)) };
     Plan::new(&wide, &options).unwrap().check_limits(&limits).unwrap();
+    // No device has more workgroups in a row.
+    let refused = Trainer::required_limits(&mlp(), 70_000).unwrap_err();
+    assert!(refused.to_string().contains("65535"), "{refused}");
     assert!(Trainer::optional_features().contains(wgpu::Features::SUBGROUP));
 }
 

@@ -30,9 +30,10 @@ pub struct Generator<'a> {
     /// numbers in [0, 1). `philox4x32`, `mul_high`, `main` and names that begin with `wgrad_` or
     /// `WGRAD_` are taken. Compiled with bounds checks, as any host code.
     pub wgsl: &'a str,
-    /// How many rows make an epoch, which is what schedules count in; at least 1.
+    /// How many rows make an epoch, which is what schedules count in; at least 1. Batches have no more.
     pub rows: u32,
-    /// What the function reads besides: a bind group for `@group(1)`, with its layout. Default: none.
+    /// What the function reads besides: a bind group for `@group(1)`, with its very layout and without
+    /// dynamic offsets. Default: none.
     pub group: Option<(&'a wgpu::BindGroupLayout, &'a wgpu::BindGroup)>,
 }
 

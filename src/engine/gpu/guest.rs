@@ -28,22 +28,23 @@ impl GpuEngine {
         let mut result = Ok(());
         while recorded < steps.len() {
             parts.clear();
+            let free = self.slots.free();
             // Whole steps, so that each recording's metrics stand alone.
             let mut count = 0;
             for step in &steps[recorded..] {
                 let before = parts.len();
                 parts.extend(step.parts(micro_batch).map(|part| (*step, part)));
-                if parts.len() > MAX_PARTS {
+                if parts.len() > free {
+                    let too_many = parts.len() - before > MAX_PARTS;
+                    if too_many && recorded + count == 0 {
+                        result = Err(self.too_many_parts());
+                    }
                     parts.truncate(before);
                     break;
                 }
                 count += 1;
             }
-            if count == 0 {
-                result = Err(self.too_many_parts());
-                break;
-            }
-            if !self.encode_parts(encoder, data, &parts) {
+            if count == 0 || !self.encode_parts(encoder, data, &parts) {
                 break;
             }
             recorded += count;
@@ -57,7 +58,7 @@ impl GpuEngine {
         let (batch, micro) = (options.batch_size, options.rows_at_once());
         Error::Limit {
             what: format!("a batch of {batch} rows in parts of {micro}"),
-            needed: format!("{} parts", batch.div_ceil(micro)),
+            needed: format!("{} parts", options.parts()),
             limit_name: "parts of a recorded step",
             limit: MAX_PARTS.to_string(),
             remedy: format!(": a micro_batch of {} would fit", batch.div_ceil(MAX_PARTS)),
@@ -122,12 +123,13 @@ impl GpuEngine {
     /// `in_features`, `output` rows × `out_features`; how many rows follows from their lengths.
     /// Evaluation mode: nothing is dropped, batch norms take their running statistics.
     ///
-    /// Allocates nothing, and never submits, polls or waits. `input` needs the usage `COPY_SRC`,
+    /// Makes nothing that stays, and never submits, polls or waits. `input` needs the usage `COPY_SRC`,
     /// `output` `COPY_DST`, as the rows pass through buffers of the engine.
     ///
     /// # Errors
     /// [`Error::Shape`] if the slices are no whole rows, don't have the same number of them, or lack
-    /// a usage; [`Error::Model`] for a single row and a batch norm without running statistics;
+    /// a usage; [`Error::Sequence`] before [`prepare`](Self::prepare) where no data set was given either;
+    /// [`Error::Model`] for a single row and a batch norm without running statistics;
     /// [`Error::Pending`] if too much is recorded that isn't known to be done.
     pub fn encode_inference(
         &mut self,
@@ -139,14 +141,11 @@ impl GpuEngine {
         let (in_features, out_features) = (mlp.in_features(), mlp.out_features());
         let rows = rows_in("input", &input, in_features, wgpu::BufferUsages::COPY_SRC)?;
         let out_rows = rows_in("output", &output, out_features, wgpu::BufferUsages::COPY_DST)?;
-        if rows != out_rows {
-            return Err(Error::Shape {
-                what: "output of an inference".into(),
-                expected: format!("{rows} rows, as the input"),
-                got: out_rows.to_string(),
-            });
-        }
+        same_rows("output of an inference", out_rows, rows)?;
         self.plan.check_evaluation(rows)?;
+        if !self.pipelines.are_compiled() {
+            return Err(Error::Sequence { call: "encode_inference", needs: "prepare" });
+        }
         // All chunks are of one size but for the last, and each lies at the start of its buffer.
         let mut chunks = evaluation_steps(&self.plan, rows).map(|step| step.batch);
         let Some(most) = chunks.next() else { return Ok(()) };
@@ -202,6 +201,18 @@ impl GpuEngine {
             copy(encoder, swap, averages);
         }
     }
+}
+
+/// Refuses a buffer with another number of rows than the input.
+pub(super) fn same_rows(what: &str, got: usize, expected: usize) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        what: what.into(),
+        expected: format!("{expected} rows, as the input"),
+        got: got.to_string(),
+    })
 }
 
 /// How many rows of `columns` f32 a slice holds, if its buffer can be used so.

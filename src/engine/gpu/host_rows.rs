@@ -18,7 +18,8 @@ use crate::plan::bytes;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct HostRows<'a> {
-    /// The buffer, with the usage `STORAGE`.
+    /// The buffer, with the usage `STORAGE`; of numbers smaller than a word with as many bytes behind the
+    /// last as make a multiple of 4.
     pub buffer: &'a wgpu::Buffer,
     /// Where the first row begins, in bytes: a multiple of a number's size. Default: 0.
     pub offset: u64,
@@ -102,11 +103,18 @@ impl<'a> HostRows<'a> {
                 self.offset.to_string(),
             );
         }
-        let used = (u64::from(rows - 1) * u64::from(stride) + u64::from(columns)) * size;
-        if self.offset.saturating_add(used) > self.buffer.size() {
+        // Up to 2⁶⁶ bytes.
+        let numbers = u128::from(rows - 1) * u128::from(stride) + u128::from(columns);
+        let used = numbers * u128::from(size);
+        // Bindings are whole words.
+        let end = (u128::from(self.offset) + used).next_multiple_of(4);
+        if end > u128::from(self.buffer.size()) {
             let (offset, has) = (self.offset, self.buffer.size());
             return refuse(
-                format!("{rows} rows of {columns} columns: {used} bytes from {offset} on"),
+                format!(
+                    "{rows} rows of {columns} columns: {used} bytes from {offset} on, up to a \
+                     multiple of 4"
+                ),
                 format!("a buffer of {has} bytes"),
             );
         }
@@ -118,7 +126,8 @@ impl<'a> HostRows<'a> {
         }
         let start =
             self.offset - self.offset % u64::from(limits.min_storage_buffer_offset_alignment);
-        let length = (self.offset - start + used).next_multiple_of(4);
+        #[expect(clippy::cast_possible_truncation, reason = "within the buffer")]
+        let length = end as u64 - start;
         let limit = limits.max_storage_buffer_binding_size.min(size << 32);
         if length > limit {
             return Err(Error::Limit {
@@ -132,8 +141,7 @@ impl<'a> HostRows<'a> {
         let binding = wgpu::BufferBinding {
             buffer: self.buffer,
             offset: start,
-            // A buffer's size may be no multiple of 4, a binding's must be.
-            size: std::num::NonZeroU64::new(length.min(self.buffer.size() - start)),
+            size: std::num::NonZeroU64::new(length),
         };
         #[expect(clippy::cast_possible_truncation, reason = "below an alignment")]
         let offset = ((self.offset - start) / size) as u32;

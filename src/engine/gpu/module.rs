@@ -3,7 +3,7 @@
 
 use super::arrival::{Arrival, Outcome};
 use super::buffers::{SLOT_STRIDE, SLOTS, bytes_of};
-use super::guest::rows_in;
+use super::guest::{rows_in, same_rows};
 use super::program::{Builder, Dispatch, word};
 use super::scope::in_scope;
 use super::{GpuEngine, compute_pass};
@@ -33,7 +33,9 @@ use crate::schedule::Run;
 /// stretches over. The loss is the host's: what the options say of it, of sampling and of stopping has
 /// no effect.
 ///
-/// Recording allocates nothing, and never submits, polls or waits. All slices hold f32, row-major and
+/// Recording makes nothing that stays, and never submits, polls or waits. What is recorded counts, so an
+/// encoder that is dropped instead of submitted leaves gradients and updates out that the module takes
+/// for done: [`reset`](Module::reset) begins anew. All slices hold f32, row-major and
 /// without gaps. The rows pass through buffers of the engine, so what is read needs the usage
 /// `COPY_SRC`, what is written `COPY_DST`.
 #[derive(Debug)]
@@ -96,6 +98,13 @@ impl Module {
     pub fn engine_mut(&mut self) -> &mut GpuEngine {
         self.forward = None;
         &mut self.engine
+    }
+
+    /// Forgets the latest forward pass and the gradients that have added up: after an encoder with a
+    /// backward pass was dropped.
+    pub fn reset(&mut self) {
+        self.forward = None;
+        self.has_gradients = false;
     }
 
     /// Updates recorded.
@@ -252,15 +261,4 @@ impl Module {
         encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done));
         Ok(slot)
     }
-}
-
-fn same_rows(what: &str, got: usize, expected: usize) -> Result<()> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(Error::Shape {
-        what: what.into(),
-        expected: format!("{expected} rows, as the input"),
-        got: got.to_string(),
-    })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::scope::in_scope;
 use crate::engine::kernel::{Access, Kernel};
@@ -68,16 +68,23 @@ impl Pipelines {
     /// If choices aren't those of a variant: a bug in this crate.
     pub(crate) fn compile(&mut self) -> Result<()> {
         let (device, checks, cache) = (&self.device, self.checks, self.cache.as_ref());
-        let waiting = std::mem::take(&mut self.waiting);
-        waiting.into_par_iter().try_for_each(|(pipeline, choices)| {
+        let result = self.waiting.par_iter().try_for_each(|(pipeline, choices)| {
             // Error scopes are a thread's own.
             let compiled = in_scope(device, "compiling a kernel", || {
-                pipeline.compile(device, &choices, checks, cache)
+                pipeline.compile(device, choices, checks, cache)
             })?;
             // Set here alone.
             let _ = pipeline.compiled.set(compiled);
             Ok(())
-        })
+        });
+        // After an error some are left.
+        self.waiting.retain(|(pipeline, _)| pipeline.compiled.get().is_none());
+        result
+    }
+
+    /// Whether all that were made can run.
+    pub(crate) fn are_compiled(&self) -> bool {
+        self.waiting.is_empty()
     }
 }
 

@@ -2,7 +2,7 @@
 //! has submitted it, through the host's own polling.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::arrival::{Arrival, Outcome, Ticket};
 use super::luggage::{Luggage, METRICS_STAGED};
@@ -36,6 +36,8 @@ pub struct StepMetrics {
 pub(crate) struct Baggage {
     pub luggage: Luggage,
     clock: Option<Clock>,
+    /// When it was recorded.
+    recorded: Instant,
 }
 
 /// The recordings that haven't come back, oldest first.
@@ -58,6 +60,7 @@ impl Recordings {
         let baggage = |_| Baggage {
             luggage: Luggage::new(device, TIMESTAMPS),
             clock: Clock::new(device, queue),
+            recorded: Instant::now(),
         };
         Self {
             plan: plan.clone(),
@@ -72,7 +75,8 @@ impl Recordings {
 
     /// Baggage for the next recording, if there is any left.
     pub(crate) fn take_idle(&mut self) -> Option<Baggage> {
-        self.idle.pop()
+        let baggage = self.idle.pop()?;
+        Some(Baggage { recorded: Instant::now(), ..baggage })
     }
 
     /// Lets a recording's baggage travel: behind its pass, in the same encoder.
@@ -127,13 +131,18 @@ impl Recordings {
         result
     }
 
-    fn read(&mut self, Baggage { luggage, clock }: &Baggage) -> Result<()> {
+    fn read(&mut self, Baggage { luggage, clock, recorded }: &Baggage) -> Result<()> {
         // Recordings hold whole steps, so nothing stays unfinished.
         luggage.read(&self.plan, &mut Metrics::default(), &mut self.reports)?;
         let parts = luggage.entries.len();
         if let Some(clock) = clock {
-            #[expect(clippy::cast_precision_loss, reason = "at most MAX_PARTS")]
-            self.observe(clock.seconds(luggage.pair_behind()?) / parts as f64);
+            let seconds = clock.seconds(luggage.pair_behind()?);
+            // Some drivers leave timestamps at 0, or one of them, and counters wrap: no pass takes longer
+            // than it is ago.
+            if seconds > 0.0 && seconds <= recorded.elapsed().as_secs_f64() {
+                #[expect(clippy::cast_precision_loss, reason = "at most MAX_PARTS")]
+                self.observe(seconds / parts as f64);
+            }
         }
         for report in self.reports.drain(..) {
             self.news.step = self.news.step.max(report.step.unwrap_or(0));
@@ -151,11 +160,8 @@ impl Recordings {
 
     /// Takes note of how long a part of a step took.
     pub(crate) fn observe(&mut self, seconds: f64) {
-        // Some drivers leave timestamps at 0.
-        if seconds > 0.0 && seconds.is_finite() {
-            let before = self.part_seconds.unwrap_or(seconds);
-            self.part_seconds = Some(before + NEWEST * (seconds - before));
-        }
+        let before = self.part_seconds.unwrap_or(seconds);
+        self.part_seconds = Some(before + NEWEST * (seconds - before));
     }
 
     /// Seconds that a part of a step takes on the device, as far as is known.
@@ -164,7 +170,8 @@ impl Recordings {
     }
 
     /// How many steps of `parts` parts the budget pays for. A step that is longer than the budget comes
-    /// when as many budgets are saved as it takes. One step while it isn't known what that takes.
+    /// when as many budgets are saved as it takes. One step while it isn't known what that takes, none
+    /// for no time.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -172,6 +179,9 @@ impl Recordings {
         reason = "a frame has few steps"
     )]
     pub(crate) fn affordable(&mut self, budget: Duration, parts: usize) -> u64 {
+        if budget.is_zero() {
+            return 0;
+        }
         let Some(part_seconds) = self.part_seconds else { return 1 };
         let step = part_seconds * parts as f64;
         let budget = budget.as_secs_f64();

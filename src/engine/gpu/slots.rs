@@ -6,6 +6,7 @@
 //! own at once, for what was recorded into the host app's encoder when that is known to be through.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::arrival::Arrival;
 use super::buffers::{SLOT_STRIDE, SLOTS};
@@ -20,6 +21,12 @@ struct Held {
     first: u32,
     count: u32,
     arrival: Arrival,
+}
+
+impl Held {
+    const fn end(&self) -> u32 {
+        self.first + self.count
+    }
 }
 
 /// Which slots are free, and how they are written.
@@ -45,19 +52,49 @@ impl Slots {
         }
     }
 
+    /// The free slots for up to `wanted` parts: as many, or else the most in a row that there are.
+    fn room(&mut self, wanted: u32) -> Range<u32> {
+        self.held.retain(|held| !held.arrival.is_known());
+        // Behind what was written last, at the beginning, or behind what is held.
+        let starts = [self.head, 0].into_iter().chain(self.held.iter().map(Held::end));
+        let gap = |first: u32| {
+            let behind = self.held.iter().filter(|held| held.end() > first);
+            let end = behind.map(|held| held.first.max(first)).fold(SLOTS, u32::min);
+            first..end.min(first + wanted)
+        };
+        let mut best = 0..0;
+        for gap in starts.map(gap) {
+            if gap.len() > best.len() {
+                best = gap;
+            }
+            if best.len() == wanted as usize {
+                break;
+            }
+        }
+        best
+    }
+
+    /// For how many parts at once there are free slots, up to [`MAX_PARTS`].
+    pub(crate) fn free(&mut self) -> usize {
+        self.room(word(MAX_PARTS)).len()
+    }
+
+    /// Slots of recordings that aren't known to be done.
+    pub(crate) fn pending(&mut self) -> u32 {
+        self.held.retain(|held| !held.arrival.is_known());
+        self.held.iter().map(|held| held.count).sum()
+    }
+
     /// Writes the scalars of at most [`MAX_PARTS`] parts over a data set of `rows` rows to the slots
-    /// from the returned one on; `None` if recordings hold those that are next.
+    /// from the returned one on; `None` if there are not as many free ones in a row.
     pub(crate) fn write(
         &mut self,
         parts: &[(Step, Part)],
         rows: usize,
         weighted: bool,
     ) -> Option<u32> {
-        let count = word(parts.len());
-        let first = if self.head + count > SLOTS { 0 } else { self.head };
-        self.held.retain(|held| !held.arrival.is_known());
-        let overlaps = |held: &Held| held.first < first + count && first < held.first + held.count;
-        if self.held.iter().any(overlaps) {
+        let Range { start: first, end } = self.room(word(parts.len()));
+        if ((end - first) as usize) < parts.len() {
             return None;
         }
         let stride = SLOT_STRIDE as usize;
@@ -69,12 +106,73 @@ impl Slots {
         }
         let offset = u64::from(first * SLOT_STRIDE);
         self.queue.write_buffer(&self.ring, offset, &self.scratch[..parts.len() * stride]);
-        self.head = first + count;
+        self.head = end;
         Some(first)
     }
 
     /// Keeps slots just written until `arrival` is known.
     pub(crate) fn hold(&mut self, first: u32, count: usize, arrival: &Arrival) {
         self.held.push_back(Held { first, count: word(count), arrival: arrival.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::gpu::arrival::{Outcome, Ticket};
+
+    /// Slots on wgpu's noop device.
+    fn slots() -> Slots {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let ring = device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: u64::from(SLOTS * SLOT_STRIDE),
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::UNIFORM,
+            mapped_at_creation: false,
+        });
+        Slots::new(&queue, &ring)
+    }
+
+    fn write(slots: &mut Slots, count: u32) -> Option<u32> {
+        let step = Step::evaluation(0, count);
+        let parts: Vec<_> = step.parts(1).map(|part| (step, part)).collect();
+        slots.write(&parts, 1, false)
+    }
+
+    /// Writes and holds; the ticket lets go.
+    fn hold(slots: &mut Slots, count: u32) -> Option<(u32, Ticket)> {
+        let first = write(slots, count)?;
+        let (arrival, ticket) = Arrival::new();
+        slots.hold(first, count as usize, &arrival);
+        Some((first, ticket))
+    }
+
+    #[test]
+    fn one_recording_that_stays_leaves_the_rest_free() {
+        let mut slots = slots();
+        let (first, ticket) = hold(&mut slots, 1).unwrap();
+        assert_eq!(first, 0);
+        // Many times around the ring, past the held slot.
+        for turn in 0..50 {
+            let first = write(&mut slots, 60).unwrap();
+            assert!(first > 0, "turn {turn} writes over the held slot");
+        }
+        assert_eq!(slots.pending(), 1);
+        ticket.arrive(Outcome::Done);
+        assert_eq!(slots.pending(), 0);
+    }
+
+    #[test]
+    fn every_slot_can_be_held_and_no_more() {
+        let mut slots = slots();
+        let held: Vec<_> = [64, 64, 64, 63].map(|count| hold(&mut slots, count).unwrap()).into();
+        assert_eq!((slots.free(), write(&mut slots, 2)), (1, None));
+        let last = hold(&mut slots, 1).unwrap();
+        assert_eq!((last.0, slots.free(), slots.pending()), (255, 0, 256));
+        let mut held: Vec<_> = held.into_iter().map(|(_, ticket)| ticket).collect();
+        // A gap in the middle is found, whatever its size.
+        drop(held.remove(1));
+        assert_eq!((slots.free(), write(&mut slots, 65)), (64, None));
+        assert_eq!(write(&mut slots, 64), Some(64));
     }
 }

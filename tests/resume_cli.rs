@@ -1,0 +1,99 @@
+//! `wgrad train --resume`: a run that was killed goes on as if it hadn't been.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use common::place::{Place, text};
+
+/// Everything with a memory, and epochs whose ends checkpoints don't meet.
+const RUN: &str = "train digits --device cpu --norm batch --dropout 0.1 --ema 0.99 \
+                   --early-stopping=90 --epochs 60 --checkpoint-every 7 --quiet --name";
+
+fn spawn(place: &Place, args: &str) -> Child {
+    let mut command = place.command(args);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|file| file.modified()).ok()
+}
+
+/// Kills a run some milliseconds behind its next checkpoint; false if it ends before.
+fn kill(run: &mut Child, checkpoint: &Path, behind: u64) -> bool {
+    let (before, begun) = (modified(checkpoint), Instant::now());
+    while run.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "neither a checkpoint nor an end");
+        if modified(checkpoint) != before {
+            std::thread::sleep(Duration::from_millis(behind));
+            run.kill().unwrap();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    !run.wait().unwrap().success()
+}
+
+/// `metrics.csv` without the seconds.
+fn metrics(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("metrics.csv")).unwrap();
+    text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn killed_runs_end_with_the_bytes_of_whole_ones() {
+    let place = Place::new();
+    place.done(&format!("{RUN} whole"));
+    let [whole, cut] = ["runs/whole", "runs/cut"].map(|name| place.path(name));
+    let checkpoint = cut.join("checkpoint.safetensors");
+    let mut run = spawn(&place, &format!("{RUN} cut"));
+    let mut kills = 0;
+    while kills < 6 && kill(&mut run, &checkpoint, 11 * kills) {
+        kills += 1;
+        run = spawn(&place, "train --resume runs/cut --quiet");
+    }
+    assert!(kills > 0, "nothing was killed");
+    assert!(run.wait().unwrap().success());
+    let model = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&cut), "the models differ after {kills} kills");
+    assert_eq!(metrics(&whole), metrics(&cut));
+    assert!(!checkpoint.exists(), "a complete run keeps its checkpoint");
+    refused(&place, "runs/cut", "the run is complete");
+}
+
+/// What a run that can't go on says; its folder stays.
+#[track_caller]
+fn refused(place: &Place, run: &str, part: &str) {
+    let output = place.run(&format!("train --resume {run}"));
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains(part), "{message:?} lacks {part:?}");
+    assert_eq!(message.matches("error:").count(), 1, "{message}");
+}
+
+#[test]
+fn what_cannot_go_on_says_why() {
+    let place = Place::new();
+    place.refused_with("train --resume runs/none", &["no run's folder"]);
+    place.refused_with("train --resume", &["--resume <RUN>"]);
+    for flags in ["digits", "--lr 1", "--device cpu", "--checkpoint-every 5", "--name x"] {
+        place.refused_with(&format!("train --resume runs/none {flags}"), &["cannot be used with"]);
+    }
+    place.refused_with("train --checkpoint-every 0", &["at least 1"]);
+
+    let table = "x,y\n1,2\n2,4\n3,6\n4,8\n5,10\n6,12\n7,14\n8,16\n9,18\n10,20\n";
+    place.write("t.csv", table);
+    let long = "train t.csv --name t --device cpu --epochs 1000000 --checkpoint-every 50 --quiet";
+    let checkpoint = place.path("runs/t/checkpoint.safetensors");
+    assert!(kill(&mut spawn(&place, long), &checkpoint, 0));
+    place.write("t.csv", &table.replace("10,20", "10,21"));
+    refused(&place, "runs/t", "has changed since the run was made, so the run can't go on");
+    let bytes = std::fs::read(&checkpoint).unwrap();
+    std::fs::write(&checkpoint, &bytes[..bytes.len() / 2]).unwrap();
+    refused(&place, "runs/t", "cut short");
+    std::fs::remove_file(&checkpoint).unwrap();
+    refused(&place, "runs/t", "no checkpoint to go on from");
+}
