@@ -10,6 +10,7 @@ mod guest;
 mod host_rows;
 mod luggage;
 mod module;
+mod own;
 pub(crate) mod pipeline;
 mod probe;
 pub(crate) mod program;
@@ -28,18 +29,14 @@ pub use module::Module;
 pub use recordings::StepMetrics;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::cpu::evaluation_steps;
-use super::state::{Arena, EngineState, Numbers};
-use super::{Engine, Keep, Part, Report, Step, check_arena, check_data, rows_of};
-use crate::data::Dataset;
+use super::{Part, Step};
 use crate::error::{Error, Result};
 use crate::plan::{Plan, bytes};
-use buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of, storage, whole};
+use buffers::{Buffers, SLOT_STRIDE, bytes_of, storage, whole};
 use flights::{Flights, MAX_PARTS};
 use forms::Abilities;
-use luggage::{Entry, METRICS_STAGED, Measured};
+use luggage::Entry;
 use pipeline::{Checks, Pipelines};
 use program::{Builder, Feed, Program, Rows};
 use recordings::Recordings;
@@ -263,29 +260,6 @@ impl GpuEngine {
         GpuData { feed, rows, weighted, generated: false, owner: Arc::clone(&self.identity) }
     }
 
-    /// Writes the scalars of parts that are submitted next; their slots are those from the returned
-    /// one on.
-    fn write_steps(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<u32> {
-        self.slots.write(parts, data.rows, data.weighted).ok_or(Error::Pending { slots: SLOTS })
-    }
-
-    /// Refuses what has to know that all recorded steps are done.
-    fn check_nothing_pending(&mut self) -> Result<()> {
-        match self.slots.pending() {
-            0 => Ok(()),
-            slots => Err(Error::Pending { slots }),
-        }
-    }
-
-    /// How many parts a submission of our own can have beside what the host app has recorded. It is as
-    /// many for all submissions of a call, so that is refused before it begins or not at all.
-    fn room(&mut self) -> Result<usize> {
-        match self.slots.free() {
-            0 => Err(Error::Pending { slots: SLOTS }),
-            free => Ok(free),
-        }
-    }
-
     /// Refuses data sets of other engines.
     pub(crate) fn check_owner(&self, data: &GpuData) -> Result<()> {
         if Arc::ptr_eq(&data.owner, &self.identity) {
@@ -328,240 +302,6 @@ impl GpuEngine {
                 });
             }
         }
-    }
-
-    /// Submits at most [`MAX_PARTS`] parts of training steps or of an evaluation, of which the last
-    /// alone may be measured.
-    fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
-        self.check_owner(data)?;
-        let first = self.write_steps(data, parts)?;
-        let (mut luggage, waited) = self.flights.take_idle()?;
-        self.stats.throttles += u64::from(waited);
-        let mut encoder = self.encoder("wgrad.steps");
-        let mut pass = compute_pass(&mut encoder, "wgrad.steps");
-        self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
-        drop(pass);
-        luggage.pack(&mut encoder, &self.buffers.ring, first);
-        let measured = parts.last().filter(|(step, part)| step.insight && part.is_last);
-        if let (Some((step, _)), Some(from)) = (measured, &self.program.insight) {
-            let staging = &luggage.staging;
-            encoder.copy_buffer_to_buffer(from, 0, staging, METRICS_STAGED, from.size());
-            luggage.measured = Some(Measured { step: step.number, update: step.update });
-        }
-        let submission = self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
-        self.flights.push(luggage, submission);
-        Ok(())
-    }
-
-    /// Predicts one submission's worth of rows.
-    fn predict_block(&mut self, inputs: &[f32], rows: usize) -> Result<Vec<f32>> {
-        let start = Instant::now();
-        let data = self.upload_arrays(inputs, &[], false, rows)?;
-        let outputs = self.plan.mlp().out_features();
-        let predictions = in_scope(&self.device, "predicting", || {
-            storage(&self.device, "predictions", rows * outputs)
-        })?;
-        let capacity = self.plan.capacity();
-        let parts: Vec<(Step, Part)> = evaluation_steps(&self.plan, rows)
-            .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
-            .collect();
-        let first_slot = self.write_steps(&data, &parts)?;
-        let output = &self.buffers.activations[self.buffers.activations.len() - 1];
-        let mut encoder = self.encoder("wgrad.predict");
-        let mut first = 0;
-        for (slot, (_, part)) in (first_slot..).zip(&parts) {
-            let mut pass = compute_pass(&mut encoder, "wgrad.predict");
-            for dispatch in data.feed.enter.iter().chain(&self.program.forward) {
-                dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
-                self.stats.dispatches += 1;
-            }
-            drop(pass);
-            let len = part.rows as usize * outputs;
-            encoder.copy_buffer_to_buffer(output, 0, &predictions, bytes_of(first), bytes_of(len));
-            first += len;
-        }
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
-        self.stats.waits += 1;
-        let predictions = readback::download(&self.device, &self.queue, &predictions)?;
-        self.flights.adapt(start.elapsed().as_secs_f64(), parts.len());
-        Ok(predictions)
-    }
-
-    fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
-        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
-    }
-}
-
-impl Engine for GpuEngine {
-    type Data = GpuData;
-
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn name(&self) -> &'static str {
-        "gpu"
-    }
-
-    fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
-        check_data(&self.plan, data)?;
-        let targets = data.targets().to_f32();
-        if data.weights().is_empty() {
-            return self.upload_arrays(data.inputs(), &targets, false, data.rows());
-        }
-        // Each row's weight behind its targets.
-        let rows = targets.chunks_exact(data.targets().width()).zip(data.weights());
-        let targets: Vec<f32> =
-            rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect();
-        self.upload_arrays(data.inputs(), &targets, true, data.rows())
-    }
-
-    fn steps_at_once(&self) -> usize {
-        (self.flights.parts_at_once() / self.plan.options().parts()).max(1)
-    }
-
-    fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
-        let micro_batch = self.plan.options().rows_at_once();
-        let room = self.room()?;
-        let mut parts = std::mem::take(&mut self.parts);
-        parts.clear();
-        for step in steps {
-            for part in step.parts(micro_batch) {
-                parts.push((*step, part));
-                // What is measured leaves with the submission that made it.
-                if parts.len() == room || step.insight && part.is_last {
-                    self.submit(data, &parts)?;
-                    parts.clear();
-                }
-            }
-        }
-        if !parts.is_empty() {
-            self.submit(data, &parts)?;
-        }
-        self.parts = parts;
-        Ok(())
-    }
-
-    fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
-        let (capacity, room) = (self.plan.capacity(), self.room()?);
-        let mut parts = evaluation_steps(&self.plan, data.rows.min(rows as usize))
-            .flat_map(|step| step.parts(capacity).map(move |part| (step, part)));
-        loop {
-            let batch: Vec<_> =
-                parts.by_ref().take(self.flights.parts_at_once().min(room)).collect();
-            if batch.is_empty() {
-                return Ok(());
-            }
-            self.submit(data, &batch)?;
-        }
-    }
-
-    fn reports(&mut self, into: &mut Vec<Report>) -> Result<()> {
-        self.flights.collect()?;
-        self.flights.drain_reports(into);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.stats.waits += u64::from(self.flights.wait_for_all()?);
-        Ok(())
-    }
-
-    fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
-        let in_features = self.plan.mlp().in_features();
-        let rows = rows_of(&self.plan, inputs)?;
-        let room = self.room()?;
-        let mut predictions = Vec::with_capacity(rows * self.plan.mlp().out_features());
-        let limits = self.device.limits();
-        let limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        // The plan has checked that one batch fits.
-        let batches_that_fit = limit / bytes_of(self.plan.capacity() * self.plan.widest());
-        let most = usize::try_from(batches_that_fit).unwrap_or(MAX_PARTS).max(1);
-        let mut left = inputs;
-        while !left.is_empty() {
-            // As much as one submission should take.
-            let block = self.plan.capacity() * self.flights.parts_at_once().min(most).min(room);
-            let (now, later) = left.split_at(left.len().min(block * in_features));
-            predictions.extend(self.predict_block(now, now.len() / in_features)?);
-            left = later;
-        }
-        Ok(predictions)
-    }
-
-    fn parameters(&mut self) -> Result<Vec<f32>> {
-        self.stats.waits += 1;
-        readback::download(&self.device, &self.queue, &self.buffers.parameters)
-    }
-
-    fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
-        check_arena(&self.plan, parameters)?;
-        let Buffers { parameters: trained, kept, .. } = &self.buffers;
-        for buffer in [trained, &kept[Keep::LastGood as usize].parameters] {
-            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
-        }
-        Ok(())
-    }
-
-    fn state(&mut self) -> Result<EngineState> {
-        let mut arenas = Vec::new();
-        for arena in Arena::all(&self.plan) {
-            self.stats.waits += 1;
-            let buffer = self.buffers.arena(arena);
-            arenas.push(Numbers::F32(readback::download(&self.device, &self.queue, buffer)?));
-        }
-        self.check_nothing_pending()?;
-        Ok(EngineState { arenas })
-    }
-
-    fn set_state(&mut self, state: &EngineState) -> Result<()> {
-        flights::poll(&self.device, wgpu::PollType::Poll)?;
-        self.check_nothing_pending()?;
-        self.recordings.land()?;
-        // Of the training that it was.
-        self.recordings.take_news();
-        for (arena, numbers) in state.of_plan(&self.plan)? {
-            let mut content = vec![0.0_f32; numbers.len()];
-            numbers.copy_to(&mut content);
-            self.queue.write_buffer(self.buffers.arena(arena), 0, bytemuck::cast_slice(&content));
-        }
-        Ok(())
-    }
-
-    fn swap_average(&mut self) {
-        if self.buffers.averages.is_none() {
-            return;
-        }
-        let mut encoder = self.encoder("wgrad.swap_average");
-        self.encode_swap_average(&mut encoder);
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
-    }
-
-    fn keep(&mut self, which: Keep) {
-        let Buffers { parameters, averages, kept, .. } = &self.buffers;
-        let kept = &kept[which as usize];
-        let mut encoder = self.encoder("wgrad.keep");
-        copy(&mut encoder, parameters, &kept.parameters);
-        if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
-            copy(&mut encoder, averages, kept);
-        }
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
-    }
-
-    fn restore(&mut self, which: Keep) {
-        let Buffers { parameters, averages, kept, moments, .. } = &self.buffers;
-        let kept = &kept[which as usize];
-        let mut encoder = self.encoder("wgrad.restore");
-        copy(&mut encoder, &kept.parameters, parameters);
-        if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
-            copy(&mut encoder, kept, averages);
-        }
-        moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
     }
 }
 

@@ -231,6 +231,7 @@ fn a_trainer_goes_to_another_thread() {
 #[test]
 fn the_recording_path_neither_submits_nor_polls() {
     let files = [
+        ("engine", include_str!("../../src/engine/gpu.rs")),
         ("arrival", include_str!("../../src/engine/gpu/arrival.rs")),
         ("guest", include_str!("../../src/engine/gpu/guest.rs")),
         ("luggage", include_str!("../../src/engine/gpu/luggage.rs")),
