@@ -46,7 +46,8 @@ use slots::Slots;
 /// Trains and evaluates on a wgpu device.
 ///
 /// The device stays the caller's: the engine clones its handles, needs no features and no more than
-/// WebGPU's default limits, and checks errors in scopes of its own. [`OPTIONAL_FEATURES`] make it
+/// WebGPU's default limits (nets without norms no more than 128 invocations a workgroup), and checks errors
+/// in scopes of its own. [`OPTIONAL_FEATURES`] make it
 /// faster on some devices.
 ///
 /// ```no_run

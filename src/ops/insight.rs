@@ -24,7 +24,7 @@ pub(crate) const INSIGHT: Kernel = Kernel {
         read("measured"),
         read_write("result"),
     ],
-    constants: &[("WORKGROUP", 256.0)],
+    constants: &[("WORKGROUP", 128.0)],
     choices: &[],
 };
 
@@ -37,7 +37,7 @@ pub(crate) const DEAD_UNITS: Kernel = Kernel {
         read("kept"),
         read_write("result"),
     ],
-    constants: &[("WORKGROUP", 256.0)],
+    constants: &[("WORKGROUP", 128.0)],
     choices: &[],
 };
 

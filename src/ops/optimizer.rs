@@ -14,7 +14,8 @@ use crate::plan::Plan;
 use crate::real::Real;
 use crate::simd::{vectorised, vectorised_loop};
 
-const WORKGROUP: u32 = 256;
+/// As many as the smallest devices allow.
+const WORKGROUP: u32 = 128;
 /// Partial sums of the gradient's norm.
 pub(crate) const PARTIAL_SUMS: usize = WORKGROUP as usize;
 

@@ -184,6 +184,11 @@ impl Plan {
         let rows = self.capacity as u64;
         let groups = limits.max_compute_workgroups_per_dimension;
         let defaults = || ": open the device with wgpu's default limits".to_owned();
+        let norm = self.stages.iter().find(|stage| matches!(stage.op, StageOp::Norm(_)));
+        let (largest, invocations) = match norm {
+            Some(stage) => (format!("a workgroup of layer {}, a norm,", stage.layer), 256),
+            None => ("the largest workgroup".into(), 128),
+        };
         let counts = [
             // Sampling runs one workgroup per row.
             (
@@ -202,8 +207,8 @@ impl Plan {
                 ": make the layers narrower".into(),
             ),
             (
-                "the largest workgroup".into(),
-                256,
+                largest,
+                invocations,
                 "max_compute_invocations_per_workgroup",
                 limits.max_compute_invocations_per_workgroup,
                 defaults(),

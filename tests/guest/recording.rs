@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wgrad::data::Dataset;
 use wgrad::{
-    Activation, Engine as _, Error, GpuEngine, GpuOptions, Loss, Mlp, Optimizer, Plan,
+    Activation, Clip, Engine as _, Error, GpuEngine, GpuOptions, Loss, Mlp, Optimizer, Plan,
     TrainOptions, Trainer, wgpu,
 };
 
@@ -308,6 +308,46 @@ fn limits_can_be_asked_for_before_there_is_a_device() {
     let refused = Trainer::required_limits(&mlp(), 70_000).unwrap_err();
     assert!(refused.to_string().contains("65535"), "{refused}");
     assert!(Trainer::optional_features().contains(wgpu::Features::SUBGROUP));
+}
+
+/// A device with less than wgpu's defaults: with a compatibility mode's workgroups of 128 invocations, and
+/// with the four storage buffers of wgpu's `downlevel_defaults`.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn small_devices_train_what_fits() {
+    let adapters = wgrad::adapters();
+    let small = wgpu::Limits {
+        max_storage_buffers_per_shader_stage: 8,
+        max_compute_invocations_per_workgroup: 128,
+        max_compute_workgroup_size_x: 128,
+        max_compute_workgroup_size_y: 128,
+        ..wgpu::Limits::downlevel_defaults()
+    };
+    let open = |required_limits: wgpu::Limits| {
+        let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+        let (device, queue) = pollster::block_on(adapters[0].request_device(&descriptor)).unwrap();
+        Host { device, queue }
+    };
+    let plain = Mlp::with_hidden(3, &[17, 9], Activation::Gelu, 2);
+    let options = TrainOptions { clip: Some(Clip::Norm(1.0)), ..options() };
+    let trained = |host: &Host| {
+        let mut trainer = Trainer::new(host.engine(&plain, &options), &rows(), None).unwrap();
+        trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        bits(&trainer.parameters().unwrap())
+    };
+    let host = open(small.clone());
+    assert_eq!(trained(&host), trained(&Host::new()));
+
+    // What doesn't fit is refused with the number.
+    let refused = |mlp: &Mlp, host: &Host| {
+        let plan = Plan::new(mlp, &options).unwrap();
+        GpuEngine::new(&host.device, &host.queue, plan).unwrap_err().to_string()
+    };
+    let error = refused(&mlp(), &host);
+    assert!(error.contains("layer 1, a norm, needs 256") && error.contains("128"), "{error}");
+    let host = open(wgpu::Limits::downlevel_defaults());
+    let error = refused(&plain, &host);
+    assert!(error.contains("max_storage_buffers_per_shader_stage) is 4"), "{error}");
 }
 
 /// Kernels are compiled with the host's cache, on a thread of their own.
