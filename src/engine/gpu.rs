@@ -199,7 +199,7 @@ impl GpuEngine {
     /// as the engine lives and changes with every step, in the order of submissions to the queue: what
     /// is submitted behind a step sees that step's parameters. Where averages are kept, it holds the
     /// trained weights, and the averages between two calls of
-    /// [`swap_average`](Engine::swap_average).
+    /// [`swap_average`](crate::Engine::swap_average).
     #[must_use]
     pub fn parameter_buffer(&self) -> &wgpu::Buffer {
         &self.buffers.parameters

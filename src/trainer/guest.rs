@@ -96,8 +96,8 @@ impl Trainer<GpuEngine> {
     /// parameters before and after.
     ///
     /// # Errors
-    /// [`Error::Limit`](crate::Error::Limit) if a batch has more than 64 parts;
-    /// [`Error::Device`](crate::Error::Device) if the device failed on earlier steps.
+    /// [`Error::Limit`] if a batch has more than 64 parts;
+    /// [`Error::Device`] if the device failed on earlier steps.
     pub fn encode_steps(&mut self, encoder: &mut wgpu::CommandEncoder, steps: u64) -> Result<u64> {
         /// Steps to make at once.
         const AT_ONCE: u64 = 64;
@@ -142,7 +142,7 @@ impl Trainer<GpuEngine> {
     /// timestamps.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    /// [`Error::Device`] if the device fails.
     pub fn measure_steps(&mut self, steps: u64) -> Result<Duration> {
         let steps = steps.max(1);
         let start = Instant::now();
@@ -168,7 +168,7 @@ impl Trainer<GpuEngine> {
     /// steps don't happen, but may be reported with the numbers of earlier ones.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device failed.
+    /// [`Error::Device`] if the device failed.
     pub fn latest_metrics(&mut self) -> Result<Option<StepMetrics>> {
         self.engine.step_metrics()
     }
