@@ -291,7 +291,8 @@ fn a_generator_draws_random_numbers() {
         [("x", 1), ("x", 2), ("y", 1), ("z", 1), ("w", 1)].map(|(c, n)| mean(c, n)).to_vec();
     for (index, &m) in means.iter().enumerate() {
         assert!((m - 0.5).abs() <= 5.0 * 0.0045, "{means:?}");
-        assert!(!means[..index].contains(&m), "{means:?}");
+        // More than rounding: means of the same numbers would be as near as that.
+        assert!(means[..index].iter().all(|before| (before - m).abs() > 1e-5), "{means:?}");
     }
     assert_eq!(mean("x", 1), means[0]);
 }

@@ -150,6 +150,18 @@ fn recorded_inference_is_the_prediction() {
         assert_eq!((front, behind), (&[0.0; 2][..], &[0.0; 2][..]));
         assert_eq!(bits(got), bits(&trainer.predict(&inputs).unwrap()), "{rows} rows");
     }
+    // A norm of the batch's own statistics sees the rows of its chunk, the shorter last one's too.
+    let untracked = wgrad::BatchNorm::default().track_running_stats(false);
+    let net = Mlp::new(3).linear(4).layer(wgrad::Layer::BatchNorm(untracked)).linear(2);
+    let mut engine = host.engine(&net, &options());
+    engine.prepare().unwrap();
+    let rows_of_chunks = 2 * engine.plan().capacity() + 3;
+    let inputs = learnable(rows_of_chunks, 3, 2, &Loss::Mse, 9).inputs().to_vec();
+    let (input, output) = (host.floats(&inputs), host.empty(8 * rows_of_chunks as u64));
+    let mut encoder = host.encoder();
+    engine.encode_inference(&mut encoder, input.slice(..), output.slice(..)).unwrap();
+    host.submit(encoder);
+    assert_eq!(bits(&host.read(&output)), bits(&engine.predict(&inputs).unwrap()));
     // In an encoder behind steps, with the parameters that they leave.
     let inputs = rows().inputs().to_vec();
     let (input, output) = (host.floats(&inputs), host.empty(8 * 61));
