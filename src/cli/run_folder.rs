@@ -1,6 +1,7 @@
 //! The folder that a run leaves behind.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -70,8 +71,7 @@ impl RunFolder {
 
     /// Writes a text file.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let path = self.file(name);
-        std::fs::write(&path, text).map_err(|e| Failure::run(format!("{}: {e}", path.display())))
+        write_whole(&self.file(name), text.as_bytes())
     }
 
     /// Adds the line of an epoch, with the columns that come last; others can read it when this
@@ -118,12 +118,17 @@ pub(crate) fn keep_lines(path: &Path, last: u64) -> Result<Vec<csv::StringRecord
     for line in std::iter::once(&head).chain(&kept) {
         text.write_record(line).map_err(|e| failed(&e))?;
     }
-    let text = text.into_inner().map_err(|e| failed(&e))?;
-    // In one piece: a second kill must not cost what the first one left.
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, text).map_err(|e| failed(&e))?;
-    std::fs::rename(&partial, path).map_err(|e| failed(&e))?;
+    write_whole(path, &text.into_inner().map_err(|e| failed(&e))?)?;
     Ok(kept)
+}
+
+/// Writes a file in one piece: a run that is killed here keeps the old one, or has the new one.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let partial = path.with_extension("partial");
+    let written = File::create(&partial)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|e| Failure::run(format!("{}: {e}", path.display())))
 }
 
 /// An epoch, from its line.

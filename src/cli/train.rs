@@ -299,17 +299,18 @@ impl Run<'_> {
         if let Some(svg) = svg {
             folder.write(INSIGHTS, &svg)?;
         }
-        if matches!(end, End::Complete) {
-            // There is nothing left to go on with.
-            let _ = std::fs::remove_file(folder.file(CHECKPOINT));
-        }
         let mut config = self.config.clone();
         config.run.outcome = match end {
             End::Complete => "complete".into(),
             End::Interrupted => "interrupted".into(),
             End::Diverged(error) => error.to_string(),
         };
-        folder.write(CONFIG, &config.to_toml()?)
+        folder.write(CONFIG, &config.to_toml()?)?;
+        if matches!(end, End::Complete) {
+            // There is nothing left to go on with. Killed before this, the run would do its end again.
+            let _ = std::fs::remove_file(folder.file(CHECKPOINT));
+        }
+        Ok(())
     }
 
     fn save<E: Engine>(&self, trainer: &mut Trainer<E>, folder: &RunFolder) -> Result<(), Failure> {
