@@ -113,6 +113,34 @@ fn a_stop_changes_no_bit_on_a_gpu() {
     check("gpu", || gpu_engine(plan()), &[0, 5, 8, 11]);
 }
 
+/// An observer that always breaks pauses the training after each submission: nothing else.
+fn check_breaks<E: Engine>(engine: impl Fn() -> E) {
+    let want = finish(&mut trainer(engine()));
+    let mut paused = trainer(engine());
+    let mut reports = Vec::new();
+    while paused.epochs() < 3 {
+        let report = paused.train_steps(u64::MAX, |_| ControlFlow::Break(())).unwrap();
+        reports.extend(report.map(|report| EpochReport { seconds: 0.0, ..report }));
+    }
+    let parameters = paused.parameters().unwrap();
+    let bits: Vec<u32> = parameters.iter().map(|w| w.to_bits()).collect();
+    assert!(bits == want.0, "the parameters differ");
+    assert_eq!(reports, want.1);
+}
+
+#[test]
+fn a_break_changes_no_bit_on_the_cpu() {
+    let plan = || Plan::new(&mlp(), &options(Rule::ADAM)).unwrap();
+    check_breaks(|| CpuEngine::<f32>::new(plan()));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_break_changes_no_bit_on_a_gpu() {
+    let plan = || Plan::new(&mlp(), &options(Rule::ADAM)).unwrap();
+    check_breaks(|| gpu_engine(plan()));
+}
+
 /// A training may go on on another device: with its rounding, but from the same numbers.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]

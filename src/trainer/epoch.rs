@@ -49,7 +49,8 @@ impl<E: Engine> Trainer<E> {
     /// of [`train_epoch`](Self::train_epoch), with the same bits as if it hadn't paused. In between is
     /// where a [`checkpoint`](Self::checkpoint) can be taken.
     ///
-    /// `observe` is as in [`train_epoch`](Self::train_epoch); if it breaks, the epoch pauses too.
+    /// `observe` is as in [`train_epoch`](Self::train_epoch); if it breaks, the epoch pauses too, unless all
+    /// its steps are done.
     ///
     /// # Errors
     /// As [`train_epoch`](Self::train_epoch).
@@ -61,7 +62,12 @@ impl<E: Engine> Trainer<E> {
         let start = Instant::now();
         self.give_steps(most, &mut observe)?;
         if self.at.epoch > self.begin.epoch {
-            return self.end_epoch_from(start, false, &mut observe).map(Some);
+            // The epoch is whole, whatever the observer says of its last steps: it ends as any other.
+            let mut told = |progress: &Progress<'_>| {
+                let _ = observe(progress);
+                ControlFlow::Continue(())
+            };
+            return self.end_epoch_from(start, false, &mut told).map(Some);
         }
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
