@@ -42,7 +42,8 @@ pub(crate) fn run<S: Scene>() -> Result<()> {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1).map(String::as_str)
     };
-    let steps = value("--steps").map_or(Ok(500), str::parse)?;
+    let usage = "usage: [--headless out.png [--steps 500]]";
+    let steps = value("--steps").map_or(Ok(500), str::parse).map_err(|_| usage)?;
     match value("--headless") {
         Some(path) => headless::<S>(path, steps),
         None if arguments.is_empty() => {
@@ -50,7 +51,7 @@ pub(crate) fn run<S: Scene>() -> Result<()> {
             EventLoop::new()?.run_app(&mut app)?;
             app.failed.map_or(Ok(()), Err)
         }
-        None => Err("usage: [--headless out.png [--steps 500]]".into()),
+        None => Err(usage.into()),
     }
 }
 
@@ -74,6 +75,8 @@ fn open(
 }
 
 fn headless<S: Scene>(path: &str, steps: u64) -> Result<()> {
+    // Before the training: a path that can't be written should cost nothing.
+    let file = std::fs::File::create(path).map_err(|e| format!("{path}: {e}"))?;
     let instance =
         wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
     let (_, device, queue) = open(&instance, None)?;
@@ -124,16 +127,16 @@ fn headless<S: Scene>(path: &str, steps: u64) -> Result<()> {
     device.poll(wgpu::PollType::wait_indefinitely())?;
     let pixels = pixels.get_mapped_range(..)?;
     println!("{}", S::verdict(&pixels));
-    save_png(path, S::SIZE, &pixels)
+    save_png(file, S::SIZE, &pixels)?;
+    println!("wrote {path}");
+    Ok(())
 }
 
 /// Writes RGBA pixels, row by row.
-pub(crate) fn save_png(path: &str, [width, height]: [u32; 2], pixels: &[u8]) -> Result<()> {
-    let file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    let mut png = png::Encoder::new(file, width, height);
+fn save_png(file: std::fs::File, [width, height]: [u32; 2], pixels: &[u8]) -> Result<()> {
+    let mut png = png::Encoder::new(std::io::BufWriter::new(file), width, height);
     png.set_color(png::ColorType::Rgba);
     png.write_header()?.write_image_data(pixels)?;
-    println!("wrote {path}");
     Ok(())
 }
 
