@@ -34,11 +34,15 @@ fn main(
     }
 
     let range = depths(block.z);
+    let cells = DEPTH / 4u * quads;
     var sums: array<vec4<f32>, 4u * PANELS * PANELS>;
     for (var k0 = range.x; k0 < range.y; k0 += DEPTH) {
-        for (var cell = lane; cell < DEPTH * quads; cell += SIDE * SIDE) {
-            load_left(cell, quads, stride, row0, k0, range.y);
-            load_right(cell, quads, stride, column0, k0, range.y);
+        for (var cell = lane; cell < 2u * cells; cell += SIDE * SIDE) {
+            if cell < cells {
+                load_left(cell, quads, stride, row0, k0, range.y);
+            } else {
+                load_right(cell - cells, quads, stride, column0, k0, range.y);
+            }
         }
         workgroupBarrier();
         for (var k = 0u; k < DEPTH; k++) {
@@ -71,43 +75,52 @@ fn main(
     }
 }
 
-// Neighbouring invocations load neighbouring memory: along k where the matrix lies by depth, else
-// across it.
+// An invocation loads blocks of 4×4 and stores whole vectors: writing a component may write the vector
+// that it is part of, and with it what other invocations have written there. Neighbouring invocations
+// load neighbouring memory: along k where the matrix lies by depth, else across it.
 fn load_left(cell: u32, quads: u32, stride: u32, row0: u32, k0: u32, end: u32) {
+    let place = place_of(cell, quads, LEFT_BY_DEPTH);
+    let k = k0 + 4u * place.x;
+    var block: mat4x4<f32>;
     if LEFT_BY_DEPTH {
-        let row = cell / (DEPTH / 4u);
-        let k = 4u * (cell % (DEPTH / 4u));
-        var run = vec4<f32>();
-        if k0 + k < end { run = left_run(memory_rows[row], k0 + k); }
-        let at = k * stride + row / 4u;
-        left_tile[at][row % 4u] = run.x;
-        left_tile[at + stride][row % 4u] = run.y;
-        left_tile[at + 2u * stride][row % 4u] = run.z;
-        left_tile[at + 3u * stride][row % 4u] = run.w;
+        if k < end {
+            block = transpose(mat4x4<f32>(
+                left_run(memory_rows[4u * place.y], k),
+                left_run(memory_rows[4u * place.y + 1u], k),
+                left_run(memory_rows[4u * place.y + 2u], k),
+                left_run(memory_rows[4u * place.y + 3u], k),
+            ));
+        }
     } else {
-        let k = cell / quads;
-        let row = row0 + 4u * (cell % quads);
-        var run = vec4<f32>();
-        if k0 + k < end && row < rows() { run = left_run(row, k0 + k); }
-        left_tile[k * stride + cell % quads] = run;
+        let row = row0 + 4u * place.y;
+        block = mat4x4<f32>(
+            left_vector(row, k, end),
+            left_vector(row, k + 1u, end),
+            left_vector(row, k + 2u, end),
+            left_vector(row, k + 3u, end),
+        );
     }
+    let at = 4u * place.x * stride + place.y;
+    for (var i = 0u; i < 4u; i++) { left_tile[at + i * stride] = block[i]; }
 }
 
 fn load_right(cell: u32, quads: u32, stride: u32, column0: u32, k0: u32, end: u32) {
-    if RIGHT_BY_DEPTH {
-        let column = cell / (DEPTH / 4u);
-        let k = 4u * (cell % (DEPTH / 4u));
-        var run = vec4<f32>();
-        if k0 + k < end { run = right_run(k0 + k, min(column0 + column, columns() - 1u)); }
-        let at = k * stride + column / 4u;
-        right_tile[at][column % 4u] = run.x;
-        right_tile[at + stride][column % 4u] = run.y;
-        right_tile[at + 2u * stride][column % 4u] = run.z;
-        right_tile[at + 3u * stride][column % 4u] = run.w;
-    } else {
-        let k = cell / quads;
-        right_tile[k * stride + cell % quads] =
-            right_vector(k0 + k, column0 + 4u * (cell % quads), end);
-    }
+    let place = place_of(cell, quads, RIGHT_BY_DEPTH);
+    let k = k0 + 4u * place.x;
+    var block: mat4x4<f32>;
+    if k < end { block = right_block(k, column0 + 4u * place.y, end); }
+    let at = 4u * place.x * stride + place.y;
+    for (var i = 0u; i < 4u; i++) { right_tile[at + i * stride] = block[i]; }
 }
 
+// (quad of k, quad across) of a cell.
+fn place_of(cell: u32, quads: u32, by_depth: bool) -> vec2<u32> {
+    if by_depth { return vec2<u32>(cell % (DEPTH / 4u), cell / (DEPTH / 4u)); }
+    return vec2<u32>(cell / quads, cell % quads);
+}
+
+// Four rows of A at k; 0 behind the last of either.
+fn left_vector(row: u32, k: u32, end: u32) -> vec4<f32> {
+    if k >= end || row >= rows() { return vec4<f32>(); }
+    return left_run(row, k);
+}

@@ -147,3 +147,62 @@ fn the_comparison_sees_two_swapped_fields() {
     }
     assert_ne!(swapped, declared(&parse(kernel)));
 }
+
+/// Statements of a kernel, with those of all its blocks, that store to a component of a vector which
+/// other invocations can write.
+fn component_stores(module: &naga::Module, info: &ModuleInfo) -> usize {
+    use naga::{Block, Function, Statement, TypeInner, valid::FunctionInfo};
+    fn in_block(module: &naga::Module, info: &FunctionInfo, block: &Block) -> usize {
+        let inner = |block: &Block| in_block(module, info, block);
+        let in_statement = |statement: &Statement| match statement {
+            Statement::Store { pointer, .. } => {
+                let stored = info[*pointer].ty.inner_with(&module.types);
+                let shared = |space: &naga::AddressSpace| {
+                    use naga::AddressSpace::{Storage, WorkGroup};
+                    matches!(space, WorkGroup | Storage { .. })
+                };
+                usize::from(matches!(
+                    stored,
+                    TypeInner::ValuePointer { size: None, space, .. } if shared(space)
+                ))
+            }
+            Statement::Block(block) => inner(block),
+            Statement::If { accept, reject, .. } => inner(accept) + inner(reject),
+            Statement::Switch { cases, .. } => cases.iter().map(|case| inner(&case.body)).sum(),
+            Statement::Loop { body, continuing, .. } => inner(body) + inner(continuing),
+            _ => 0,
+        };
+        block.iter().map(in_statement).sum()
+    }
+    let of = |function: &Function, info: &FunctionInfo| in_block(module, info, &function.body);
+    let functions = module.functions.iter().map(|(handle, f)| of(f, &info[handle]));
+    let entries = module.entry_points.iter().enumerate();
+    let entries = entries.map(|(i, entry)| of(&entry.function, info.get_entry_point(i)));
+    functions.chain(entries).sum()
+}
+
+/// WGSL lets a write to a component write the whole vector, and Metal does so: what another invocation
+/// has written to its neighbours would be lost.
+#[test]
+fn no_kernel_writes_a_component_of_a_vector_that_others_write() {
+    for kernel in ops::all() {
+        let module = parse(kernel);
+        let stores = component_stores(&module, &validate(kernel, &module));
+        assert_eq!(stores, 0, "{} stores to components of shared vectors", kernel.name);
+    }
+}
+
+#[test]
+fn a_write_to_a_component_is_found() {
+    for (at, stores) in [("[id.x]", 0), ("[0][id.x]", 1), ("[0].y", 1)] {
+        let element = if stores == 0 { "f32" } else { "vec4<f32>" };
+        let wgsl = format!(
+            "var<workgroup> tile: array<{element}, 4>;\n\
+             @compute @workgroup_size(4) fn main(@builtin(local_invocation_id) id: vec3<u32>) {{\n\
+             if id.x > 1u {{ loop {{ tile{at} = 1.0; break; }} }}\n}}"
+        );
+        let module = wgsl::parse_str(&wgsl).unwrap();
+        let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        assert_eq!(component_stores(&module, &info.unwrap()), stores, "{at}");
+    }
+}
