@@ -18,23 +18,23 @@
 
 
 fn loss_of_row(row: u32, first_target: u32) -> vec4<f32> {
-    let start = row * shape.outputs;
     // A host app's own buffer may hold anything.
     let label = min(u32(target_values[first_target]), shape.outputs - 1u);
     let row_weight = sample_weight(first_target);
 
-    var largest = prediction[start];
+    var largest = prediction_of(row, 0u);
     var predicted = 0u;
     for (var k = 1u; k < shape.outputs; k++) {
-        if prediction[start + k] > largest {
-            largest = prediction[start + k];
+        let p = prediction_of(row, k);
+        if p > largest {
+            largest = p;
             predicted = k;
         }
     }
     var sum = 0.0;
     var weights = 0.0;
     for (var k = 0u; k < shape.outputs; k++) {
-        sum += exp(prediction[start + k] - largest);
+        sum += exp(prediction_of(row, k) - largest);
         weights += weight[k];
     }
     let log_sum = log(sum);
@@ -42,14 +42,14 @@ fn loss_of_row(row: u32, first_target: u32) -> vec4<f32> {
     let spread = shape.parameter / f32(shape.outputs);
     let focus = (1.0 - shape.parameter) * weight[label];
     let scale = row_weight * step.loss_scale;
-    var loss = focus * (log_sum - (prediction[start + label] - largest));
+    var loss = focus * (log_sum - (prediction_of(row, label) - largest));
     for (var k = 0u; k < shape.outputs; k++) {
-        let shifted = prediction[start + k] - largest;
+        let shifted = prediction_of(row, k) - largest;
         let softmax = exp(shifted) / sum;
         loss += spread * weight[k] * (log_sum - shifted);
         let hit = select(0.0, 1.0, k == label);
-        gradient[start + k] =
-            (focus * (softmax - hit) + spread * (softmax * weights - weight[k])) * scale;
+        let slope = focus * (softmax - hit) + spread * (softmax * weights - weight[k]);
+        set_gradient(row, k, slope * scale);
     }
     let score = select(0.0, 1.0, predicted == label);
     return row_report(row_weight * loss, row_weight * weight[label], score);

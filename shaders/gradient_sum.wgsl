@@ -3,7 +3,8 @@
 //   partials   [slices][stride]  sums over parts of the batch
 //   gradients  [len]             every element is written
 //
-// One invocation sums four elements, in the order of the slices.
+// LANES invocations share the slices of four elements: each sums every so many in their order, then the
+// lanes' sums are added as a tree.
 //
 // Host record and CPU twin: src/ops/gradient_sum.rs
 
@@ -18,19 +19,33 @@ struct SliceShape {
 @group(0) @binding(2) var<storage, read> partials: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> gradients: array<vec4<f32>>;
 
+// Quads of elements of a workgroup.
+override QUADS: u32;
+override LANES: u32;
+// QUADS · LANES
 override WORKGROUP: u32;
+
+var<workgroup> lane_sums: array<vec4<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
-    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
 ) {
-    let i = id.y * groups.x * WORKGROUP + id.x;
+    let i = (group.y * groups.x + group.x) * QUADS + index % QUADS;
+    let lane = index / QUADS;
+    var sum = vec4<f32>();
     if i < shape.len {
-        var sum = partials[i];
-        for (var slice = 1u; slice < shape.slices; slice++) {
+        for (var slice = lane; slice < shape.slices; slice += LANES) {
             sum += partials[slice * shape.stride + i];
         }
-        gradients[i] = sum;
     }
+    lane_sums[index] = sum;
+    workgroupBarrier();
+    for (var width = LANES / 2u; width > 0u; width /= 2u) {
+        if lane < width { lane_sums[index] += lane_sums[index + width * QUADS]; }
+        workgroupBarrier();
+    }
+    if lane == 0u && i < shape.len { gradients[i] = lane_sums[index]; }
 }

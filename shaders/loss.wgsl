@@ -44,16 +44,10 @@ fn main(
     if lane == 0u { metrics[step.slot * GROUPS + group.x] = lane_sums[0]; }
 }
 
-// What the data set lets a row count whose targets begin there.
-fn sample_weight(first_target: u32) -> f32 {
-    if step.weighted == 0u { return 1.0; }
-    return target_values[first_target + shape.target_width];
+fn prediction_of(row: u32, output: u32) -> f32 {
+    return prediction[row * shape.outputs + output];
 }
 
-// (loss, weight, score, 1 if the loss isn't finite)
-fn row_report(loss: f32, weight: f32, score: f32) -> vec4<f32> {
-    // By bits: a compiler that assumes finite numbers may fold away a comparison with itself.
-    let not_finite = (bitcast<u32>(loss) & 0x7F800000u) == 0x7F800000u;
-    return vec4<f32>(loss, weight, score, select(0.0, 1.0, not_finite));
+fn set_gradient(row: u32, output: u32, slope: f32) {
+    gradient[row * shape.outputs + output] = slope;
 }
-

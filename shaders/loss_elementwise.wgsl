@@ -33,12 +33,11 @@ fn loss_of_row(row: u32, first_target: u32) -> vec4<f32> {
     var squares = 0.0;
     var right = 1.0;
     for (var k = 0u; k < shape.outputs; k++) {
-        let index = row * shape.outputs + k;
-        let p = prediction[index];
+        let p = prediction_of(row, k);
         let t = target_values[first_target + k];
         let l = loss_and_slope(p, t, weight[k]);
         sum += l.x;
-        gradient[index] = l.y * scale;
+        set_gradient(row, k, l.y * scale);
         squares += (p - t) * (p - t);
         if (p > 0.0) != (t > 0.5) { right = 0.0; }
     }

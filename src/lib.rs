@@ -90,8 +90,8 @@ pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use encoding::Encoding;
 pub use engine::cpu::{CpuData, CpuEngine};
 pub use engine::gpu::{
-    AdapterChoice, Generator, Gpu, GpuData, GpuEngine, GpuOptions, GpuStats, HostRows, Module,
-    OPTIONAL_FEATURES, RowFormat, StepMetrics, adapters, is_software,
+    AdapterChoice, Fusion, Generator, Gpu, GpuData, GpuEngine, GpuOptions, GpuStats, HostRows,
+    Module, OPTIONAL_FEATURES, RowFormat, StepMetrics, adapters, is_software,
 };
 pub use engine::{Engine, EngineState, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};

@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod encoding;
 pub(crate) mod epilogue;
+pub(crate) mod fused;
 pub(crate) mod generate;
 pub(crate) mod gradient_sum;
 pub(crate) mod insight;
@@ -59,7 +60,8 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
         &crate::bench::BENCH_FMA,
         &crate::bench::BENCH_COPY,
     ];
-    others.into_iter().chain(products).collect()
+    let fused = fused::FUSED.iter().flatten();
+    others.into_iter().chain(products).chain(fused).collect()
 }
 
 /// The tiled matrix products: records of [`all`] whose hot loop has to be multiply-adds.

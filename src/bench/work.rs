@@ -51,6 +51,15 @@ impl Work {
             "sample" => Self::of(0, 2 * rows * plan.mlp().in_features()),
             "cross_entropy" | "loss_elementwise" => Self::of(6 * outputs, 2 * outputs + targets),
             "gradient_norm" => Self::of(2 * plan.trained_len(), plan.trained_len()),
+            // Every row in, and the parameters in and their gradients out for a workgroup at least.
+            "fused" => {
+                let flops = plan.flops_per_step() / plan.options().batch_size as u64;
+                let numbers = rows * (plan.mlp().in_features() + plan.target_width());
+                Self { flops: flops * rows as u64, ..Self::of(0, numbers + 2 * plan.trained_len()) }
+            }
+            "gradient_sum" if place == "net" => {
+                Self::of(plan.trained_len(), 3 * plan.trained_len())
+            }
             "optimizer" => {
                 let (flops, numbers) = optimizer(plan);
                 Self::of(flops, numbers)

@@ -5,6 +5,7 @@ pub(crate) mod buffers;
 mod device;
 mod flights;
 mod forms;
+mod fusion;
 mod generator;
 mod guest;
 mod host_rows;
@@ -23,6 +24,7 @@ mod slots;
 pub(crate) mod timer;
 
 pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
+pub use fusion::Fusion;
 pub use generator::Generator;
 pub use host_rows::{HostRows, RowFormat};
 pub use module::Module;
@@ -38,7 +40,7 @@ use flights::{Flights, MAX_PARTS};
 use forms::Abilities;
 use luggage::Entry;
 use pipeline::{Checks, Pipelines};
-use program::{Builder, Feed, Program, Rows};
+use program::{Builder, Dispatch, Feed, Program, Rows};
 use recordings::Recordings;
 use scope::in_scope;
 use slots::Slots;
@@ -84,6 +86,9 @@ pub struct GpuOptions {
     /// Where the driver's compiler finds and leaves compiled kernels, on devices with the feature
     /// `PIPELINE_CACHE`. It stays the host's, who stores its data. Default: none.
     pub pipeline_cache: Option<wgpu::PipelineCache>,
+    /// Whether a training step of a small net is one dispatch and not several a layer. Default:
+    /// [`Fusion::Auto`].
+    pub fusion: Fusion,
 }
 
 /// What the engine has asked of the device so far.
@@ -145,13 +150,14 @@ impl GpuEngine {
     ) -> Result<Self> {
         plan.check_limits(&device.limits())?;
         let abilities = Abilities::of(device);
+        let fused = options.fusion.decide(&plan, abilities, &device.limits())?;
         let during = "preparing the training";
         let (buffers, pipelines, program, flights, recordings) = in_scope(device, during, || {
             let buffers = Buffers::new(device, queue, &plan);
             let mut pipelines = Pipelines::new(device, Checks::Off);
             pipelines.cache = options.pipeline_cache.clone();
             let builder = Builder::new(&plan, &buffers, &mut pipelines, abilities);
-            let program = Program::new(builder);
+            let program = Program::new(builder, fused);
             let insight_bytes = program.insight.as_ref().map(wgpu::Buffer::size);
             let flights = Flights::new(device, &plan, insight_bytes);
             let recordings = Recordings::new(device, queue, &plan);
@@ -240,7 +246,7 @@ impl GpuEngine {
                 remedy: format!(": {} rows would fit", limit / row.max(1)),
             });
         }
-        let Self { device, queue, plan, buffers, pipelines, abilities, .. } = self;
+        let Self { device, queue, plan, buffers, pipelines, abilities, program, .. } = self;
         let feed = in_scope(device, "copying a data set to the device", || {
             let array = |name: &str, content: &[f32]| {
                 // Kernels read whole vectors of four.
@@ -251,7 +257,8 @@ impl GpuEngine {
             let builder = Builder::new(plan, buffers, pipelines, *abilities);
             let (inputs, targets) = (array("inputs", inputs), array("targets", targets));
             let dense = |buffer| Rows::Dense(whole(buffer));
-            Feed::new(builder, Vec::new(), &dense(&inputs), &dense(&targets))
+            let net = program.fused.as_ref();
+            Feed::new(builder, net, Vec::new(), &dense(&inputs), &dense(&targets))
         })?;
         pipelines.compile()?;
         Ok(self.data(feed, rows, weighted))
@@ -284,21 +291,22 @@ impl GpuEngine {
         mut entries: Option<&mut Vec<Entry>>,
     ) {
         for (slot, (step, part)) in (first..).zip(parts) {
-            let program = &self.program;
-            let update = match (step.is_training() && part.is_last, step.insight) {
-                (false, _) => &[],
-                (true, false) => program.update.as_slice(),
-                (true, true) => program.measured_update.as_slice(),
-            };
-            for dispatch in program.of_part(&data.feed, step.is_training(), update) {
+            let training = step.is_training();
+            let mut record = |dispatch: &Dispatch| {
                 dispatch.record(pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
+            };
+            if training {
+                let (is_last, is_measured) = (part.is_last, step.insight);
+                self.program.of_training(&data.feed, is_last, is_measured).for_each(record);
+            } else {
+                self.program.of_evaluation(&data.feed).for_each(&mut record);
             }
             if let Some(entries) = &mut entries {
                 entries.push(Entry {
                     step: step.reported(),
                     rows: part.rows,
-                    groups: data.feed.metrics_groups(part.rows),
+                    groups: data.feed.metrics_groups(part.rows, training),
                     ends: part.is_last,
                 });
             }

@@ -1,8 +1,13 @@
 //! Gradients that slices of a batch have summed apart, added up in a fixed order.
 
 use super::step::StepUniform;
-use super::{WORKGROUP, wgsl};
+use super::wgsl;
 use crate::engine::kernel::{Grid, Kernel, read, read_write, step, uniform, uniform_struct};
+
+/// Quads of elements of a workgroup: neighbours in memory.
+const QUADS: u32 = 8;
+/// Invocations that share the slices of an element.
+const LANES: u32 = 16;
 
 pub(crate) const GRADIENT_SUM: Kernel = Kernel {
     name: "gradient_sum",
@@ -13,7 +18,11 @@ pub(crate) const GRADIENT_SUM: Kernel = Kernel {
         read("partials"),
         read_write("gradients"),
     ],
-    constants: &[("WORKGROUP", WORKGROUP as f64)],
+    constants: &[
+        ("QUADS", QUADS as f64),
+        ("LANES", LANES as f64),
+        ("WORKGROUP", (QUADS * LANES) as f64),
+    ],
     choices: &[],
 };
 
@@ -28,17 +37,31 @@ impl SliceShape {
         Self { slices, stride: len / 4, len: len / 4, ..Self::default() }
     }
 
-    /// One invocation for four elements.
+    /// One workgroup for so many quads of elements.
     pub(crate) fn grid(&self) -> Grid {
-        Grid::elements(self.len as usize, WORKGROUP)
+        Grid::elements(self.len as usize, QUADS)
     }
 }
 
-/// Twin of `shaders/gradient_sum.wgsl`: g = Σₛ partialₛ. The CPU engine needs no slices.
+/// Twin of `shaders/gradient_sum.wgsl`: g = Σₛ partialₛ, each lane's slices first. The CPU engine needs no
+/// slices.
 #[cfg(test)]
 pub(crate) fn gradient_sum<T: crate::real::Real>(partials: &[T], gradients: &mut [T]) {
-    gradients.fill(T::ZERO);
-    for partial in partials.chunks_exact(gradients.len()) {
-        gradients.iter_mut().zip(partial).for_each(|(g, &p)| *g += p);
+    const LANES: usize = self::LANES as usize;
+    let len = gradients.len();
+    for (i, g) in gradients.iter_mut().enumerate() {
+        let mut sums = [T::ZERO; LANES];
+        for (slice, partial) in partials.chunks_exact(len).enumerate() {
+            sums[slice % LANES] += partial[i];
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                let other = sums[lane + width];
+                sums[lane] += other;
+            }
+            width /= 2;
+        }
+        *g = sums[0];
     }
 }

@@ -9,12 +9,12 @@ use crate::engine::kernel::{
 use crate::loss::Loss;
 use crate::real::Real;
 
-/// Workgroups of a loss at most: sums that the host adds up for each part of a step.
-pub(crate) const METRICS_GROUPS: usize = 64;
+/// Workgroups that report on a part of a step at most: sums that the host adds up.
+pub(crate) const METRICS_GROUPS: usize = 256;
 
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
-    wgsl: wgsl!("step", "loss_elementwise", "loss"),
+    wgsl: wgsl!("step", "loss_elementwise", "loss_row", "loss"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LossShape>("shape"),
@@ -31,7 +31,7 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
 
 pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     name: "cross_entropy",
-    wgsl: wgsl!("step", "cross_entropy", "loss"),
+    wgsl: wgsl!("step", "cross_entropy", "loss_row", "loss"),
     bindings: LOSS_ELEMENTWISE.bindings,
     constants: LOSS_ELEMENTWISE.constants,
     choices: &[],
@@ -48,7 +48,7 @@ impl LossShape {
     }
 
     /// One invocation per row, or per several of a large batch.
-    #[expect(clippy::cast_possible_truncation, reason = "64")]
+    #[expect(clippy::cast_possible_truncation, reason = "256")]
     pub(crate) const fn grid() -> Grid {
         Grid::rows_x(WORKGROUP).at_most(METRICS_GROUPS as u32)
     }

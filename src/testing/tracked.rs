@@ -132,7 +132,7 @@ impl fmt::Display for Tracked {
     }
 }
 
-/// A register of one: no product is run on these numbers.
+/// A register of one. The sum of a product may be taken in any order too.
 impl Lanes for Tracked {
     type Vector<S: Simd> = Self;
 
@@ -146,7 +146,9 @@ impl Lanes for Tracked {
         number
     }
     fn mul_add<S: Simd>(_: S, a: Self, b: Self, c: Self) -> Self {
-        a * b + c
+        let mut sum = c;
+        sum += a * b;
+        sum
     }
 }
 
@@ -178,26 +180,38 @@ impl Real for Tracked {
         let inherited = (self.error / value).min(self.error.sqrt());
         Self::rounded(value, if inherited.is_nan() { 0.0 } else { inherited }, 9.0)
     }
+    /// WGSL's exp is within 3 + 2|x| ULP.
     fn exp(self) -> Self {
-        unreachable!("not tracked")
+        let value = self.value.exp();
+        Self::rounded(value, value * self.error.exp_m1(), 2.0 * (3.0 + 2.0 * self.size()))
     }
+    /// As kernels compute it: WGSL lacks it.
     fn exp_m1(self) -> Self {
-        unreachable!("not tracked")
+        self.exp() - Self::ONE
     }
+    /// WGSL's log is within 3 ULP, and near 1 within 2⁻²¹.
     fn ln(self) -> Self {
-        unreachable!("not tracked")
+        let least = (self.value - self.error).max(0.0);
+        let near_one = if (0.5..=2.0).contains(&self.value) { 2.0_f64.powi(-21) } else { 0.0 };
+        Self::rounded(self.value.ln(), self.error / least + near_one, 6.0)
     }
     fn ln_1p(self) -> Self {
-        unreachable!("not tracked")
+        (Self::ONE + self).ln()
     }
+    /// As kernels compute it, by the exponential of −2|x|.
     fn tanh(self) -> Self {
-        unreachable!("not tracked")
+        let e = (Self::from_f32(-2.0) * self.abs()).exp();
+        let t = (Self::ONE - e) / (Self::ONE + e);
+        if self.value < 0.0 { -t } else { t }
     }
+    /// WGSL's is within 2⁻¹¹ of angles that kernels have brought into ±π, by three roundings.
     fn sin(self) -> Self {
-        unreachable!("not tracked")
+        let inherited = self.error + 2.0_f64.powi(-11) + 3.0 * U * self.size();
+        Self::rounded(self.value.sin(), inherited, 0.0)
     }
     fn cos(self) -> Self {
-        unreachable!("not tracked")
+        let inherited = self.error + 2.0_f64.powi(-11) + 3.0 * U * self.size();
+        Self::rounded(self.value.cos(), inherited, 0.0)
     }
     fn sin_pi(self) -> Self {
         unreachable!("not tracked")

@@ -125,6 +125,17 @@ pub(crate) fn compare_engines(
     options: &TrainOptions,
     data: &Dataset,
 ) -> Run {
+    compare_engines_with(gpu_engine, what, mlp, options, data)
+}
+
+/// The same with a GPU engine of the caller's.
+pub(crate) fn compare_engines_with(
+    gpu_engine: impl Fn(Plan) -> GpuEngine,
+    what: &str,
+    mlp: &Mlp,
+    options: &TrainOptions,
+    data: &Dataset,
+) -> Run {
     let plan = || Plan::new(mlp, options).unwrap();
     let exact = run(CpuEngine::<f64>::new(plan()), data, |e| e.parameters_exact().to_vec());
     let cpu = run(CpuEngine::<f32>::new(plan()), data, |e| widen(&e.parameters().unwrap()));

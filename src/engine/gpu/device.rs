@@ -77,7 +77,7 @@ fn rank(info: &wgpu::AdapterInfo) -> (u8, u8) {
 
 impl Gpu {
     /// Opens a device on the chosen adapter, with WebGPU's default limits but for buffers, which
-    /// may be as large as the adapter allows.
+    /// may be as large as the adapter allows, and workgroup memory: up to 32 KiB.
     ///
     /// # Errors
     /// [`Error::Adapter`] if no adapter fits (it lists those that are there and says how to get
@@ -111,6 +111,10 @@ impl Gpu {
             wgpu::Limits {
                 max_buffer_size: offered.max_buffer_size,
                 max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+                // What fused nets have a use for.
+                max_compute_workgroup_storage_size: offered
+                    .max_compute_workgroup_storage_size
+                    .min(32 << 10),
                 ..common
             }
         } else {

@@ -183,7 +183,7 @@ impl GpuEngine {
         let limits = self.device.limits();
         let inputs = inputs.source("inputs", in_features, rows, &limits)?;
         let targets = targets.source("targets", width, rows, &limits)?;
-        let Self { device, plan, buffers, pipelines, abilities, .. } = self;
+        let Self { device, plan, buffers, pipelines, abilities, program, .. } = self;
         let feed = in_scope(device, "binding host buffers", || {
             let mut builder = Builder::new(plan, buffers, pipelines, *abilities);
             let batch_targets;
@@ -201,7 +201,7 @@ impl GpuEngine {
                 fill.push(builder.sample(&inputs, &buffers.batch_inputs, "data"));
                 Rows::Batch(&buffers.batch_inputs)
             };
-            Feed::new(builder, fill, &inputs, &targets)
+            Feed::new(builder, program.fused.as_ref(), fill, &inputs, &targets)
         })?;
         self.pipelines.compile()?;
         Ok(self.data(feed, rows as usize, false))

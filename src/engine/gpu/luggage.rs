@@ -104,7 +104,7 @@ impl Luggage {
     /// [`Error::Device`] if the buffer can't be read.
     pub(crate) fn pair_behind(&self) -> Result<[u64; 2]> {
         let view = self.view()?;
-        #[expect(clippy::cast_possible_truncation, reason = "64 KiB")]
+        #[expect(clippy::cast_possible_truncation, reason = "256 KiB")]
         let behind = &view[METRICS_STAGED as usize..][..16];
         Ok([0, 8].map(|at| bytemuck::pod_read_unaligned(&behind[at..at + 8])))
     }

@@ -80,7 +80,7 @@ impl GpuEngine {
         let mut first = 0;
         for (slot, (_, part)) in (first_slot..).zip(&parts) {
             let mut pass = compute_pass(&mut encoder, "wgrad.predict");
-            for dispatch in data.feed.enter.iter().chain(&self.program.forward) {
+            for dispatch in self.program.outputs(&data.feed) {
                 dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
                 self.stats.dispatches += 1;
             }

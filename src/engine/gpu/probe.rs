@@ -44,7 +44,7 @@ impl GpuEngine {
     }
 
     fn of_step<'a>(&'a self, data: &'a GpuData) -> impl Iterator<Item = &'a Dispatch> {
-        self.program.of_part(&data.feed, true, &self.program.update)
+        self.program.of_training(&data.feed, true, false)
     }
 
     /// The first step of a training without micro-batches, at a learning rate of 0.

@@ -2,6 +2,7 @@
 
 mod encoding;
 mod feed;
+mod fused;
 mod linear;
 mod norms;
 mod stages;
@@ -12,8 +13,10 @@ use super::forms::Abilities;
 use super::pipeline::{Compiled, Pipeline, Pipelines};
 use crate::engine::kernel::{Grid, Kernel};
 use crate::ops::epilogue::Epilogue;
+use crate::ops::fused::Fused;
 use crate::plan::{Plan, Stage, TENSOR_ALIGN};
 pub(crate) use feed::{Feed, Rows, Source};
+pub(crate) use fused::FusedNet;
 
 /// One dispatch, ready to record. Its bind group has the step's slot as its one dynamic offset.
 #[derive(Debug)]
@@ -69,8 +72,11 @@ pub(crate) struct Program {
     pub enter: Vec<Dispatch>,
     /// Activations of all stages that the feed leaves.
     pub forward: Vec<Dispatch>,
-    /// Gradients of all parameters that the feed leaves.
+    /// Gradients of all parameters that the feed leaves; empty where the net is fused.
     pub backward: Vec<Dispatch>,
+    /// Where forward pass, loss and backward pass of a training step are one dispatch: what surrounds
+    /// it.
+    pub fused: Option<FusedNet>,
     /// The optimizer's step, once for all parts of a batch.
     pub update: Vec<Dispatch>,
     /// The step and its insights; empty where none are wanted.
@@ -80,13 +86,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Makes every pipeline, uniform and bind group of the plan.
-    pub(crate) fn new(mut builder: Builder<'_>) -> Self {
+    /// Makes every pipeline, uniform and bind group of the plan, whose steps may be fused.
+    pub(crate) fn new(mut builder: Builder<'_>, fused: Option<Fused>) -> Self {
         let (measured_update, insight) = builder.measured_update().unzip();
         Self {
             enter: builder.enter(),
             forward: builder.forward(),
-            backward: builder.backward(None),
+            backward: if fused.is_none() { builder.backward(None) } else { Vec::new() },
+            fused: fused.map(|fused| builder.fused_net(fused)),
             update: builder.update(false),
             measured_update: measured_update.unwrap_or_default(),
             insight,
@@ -95,18 +102,41 @@ impl Program {
 }
 
 impl Program {
-    /// The dispatches of a part of a step in order: forward and loss, in training the gradients, and
-    /// then `update`.
-    pub(crate) fn of_part<'a>(
+    /// The dispatches of a part of an evaluation in order: forward and loss.
+    pub(crate) fn of_evaluation<'a>(
         &'a self,
         feed: &'a Feed,
-        training: bool,
-        update: &'a [Dispatch],
     ) -> impl Iterator<Item = &'a Dispatch> {
-        let [backward, leave] =
-            if training { [self.backward.as_slice(), &feed.leave] } else { [[].as_slice(), &[]] };
-        let forward = feed.enter.iter().chain(&self.forward);
-        forward.chain(std::iter::once(&feed.loss)).chain(backward).chain(leave).chain(update)
+        self.outputs(feed).chain([&feed.loss])
+    }
+
+    /// The dispatches of a part of a training step in order: forward, loss and gradients, and with the
+    /// last part the update.
+    pub(crate) fn of_training<'a>(
+        &'a self,
+        feed: &'a Feed,
+        is_last: bool,
+        is_measured: bool,
+    ) -> impl Iterator<Item = &'a Dispatch> {
+        let update = match (is_last, is_measured) {
+            (false, _) => &[],
+            (true, false) => self.update.as_slice(),
+            (true, true) => self.measured_update.as_slice(),
+        };
+        let fused = self.fused.iter().zip(&feed.fused).flat_map(|(net, fused)| {
+            feed.fill.iter().chain(&net.before).chain([fused]).chain(&net.behind)
+        });
+        // What the insights look at doesn't leave a fused step.
+        let needs_outputs = self.fused.is_none() || is_last && is_measured;
+        let outputs = needs_outputs.then(|| self.outputs(feed)).into_iter().flatten();
+        let loss = self.fused.is_none().then_some(&feed.loss);
+        let backward = self.backward.iter().chain(&feed.leave);
+        fused.chain(outputs).chain(loss).chain(backward).chain(update)
+    }
+
+    /// The dispatches that bring a part's rows in and through all stages.
+    pub(crate) fn outputs<'a>(&'a self, feed: &'a Feed) -> impl Iterator<Item = &'a Dispatch> {
+        feed.fill.iter().chain(&feed.enter).chain(&self.forward)
     }
 }
 

@@ -156,7 +156,7 @@ impl Rig {
     fn uniform_bytes(&self, content: &[u8]) -> wgpu::Buffer {
         let buffer = self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("rig"),
-            size: u64::from(SLOT_STRIDE),
+            size: (content.len() as u64).max(u64::from(SLOT_STRIDE)),
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });

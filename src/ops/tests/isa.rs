@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::translation::{Variant, variants};
-use crate::Activation;
 use crate::engine::kernel::{Kernel, read_write};
-use crate::ops;
+use crate::ops::{self, loss::kernel};
+use crate::{Activation, Loss};
 use radv::Radv;
 use report::{Family, Report};
 
@@ -141,16 +141,19 @@ fn driver() -> PathBuf {
         )
 }
 
-/// Whether a variant is worth its time: all are, but of the products' forms for software adapters only
-/// those without an activation and with the longest. What follows a sum is the same in every form, and
-/// these unroll it.
+/// Whether a variant is worth its time: all are, but of the products' forms for software adapters, which
+/// unroll what follows a sum, and of the fused steps, which hold a whole net, only those without an
+/// activation and with the longest, and of the latter's element-wise losses the longest.
 fn is_compiled(variant: &Variant) -> bool {
     const ACTIVATIONS: [Activation; 2] = [Activation::Identity, Activation::Gelu];
     let name = variant.kernel.name;
-    let for_software = name.contains(".direct.") || name.contains(".broadcast");
+    let is_fused = name.starts_with("fused.");
+    let is_long = is_fused || name.contains(".direct.") || name.contains(".broadcast");
     let activation = variant.choice("ACTIVATION");
     let shown = || ACTIVATIONS.iter().any(|a| activation == Some(f64::from(a.code())));
-    !for_software || activation.is_none() || shown()
+    let (_, bce) = kernel(&Loss::BCE_WITH_LOGITS);
+    let other_loss = is_fused && variant.choice("LOSS").is_some_and(|loss| loss != bce[0]);
+    !other_loss && (!is_long || activation.is_none() || shown())
 }
 
 /// Prints a table of all variants, then the findings, which it returns.

@@ -1,5 +1,6 @@
 //! The dispatches of a step that touch the data set: they belong to it, all others to the plan.
 
+use super::fused::FusedNet;
 use super::{Builder, Dispatch, word};
 use crate::engine::gpu::buffers::whole;
 use crate::ops::loss;
@@ -9,12 +10,16 @@ use crate::ops::sample::{SAMPLE, SampleShape};
 /// What connects a data set with a [`Program`](super::Program).
 #[derive(Debug)]
 pub(crate) struct Feed {
-    /// Brings the batch's rows into the net: the first linear layer, or a copy of the rows.
+    /// Leaves the batch's rows where the net reads them, if that isn't the data set.
+    pub fill: Vec<Dispatch>,
+    /// The first layer, where that is what gathers the batch's rows.
     pub enter: Vec<Dispatch>,
     /// Loss, its gradient and the part's metrics.
     pub loss: Dispatch,
     /// The gradient of the first layer's weight, where that reads the data set.
     pub leave: Vec<Dispatch>,
+    /// In place of all these but `fill`, where the net is fused.
+    pub fused: Option<Dispatch>,
 }
 
 /// Inputs or targets of a data set.
@@ -40,12 +45,14 @@ impl Feed {
     /// perhaps followed by its weight). `fill` is what leaves batches where they are read.
     pub(crate) fn new(
         mut builder: Builder<'_>,
-        fill: Vec<Dispatch>,
+        net: Option<&FusedNet>,
+        mut fill: Vec<Dispatch>,
         inputs: &Rows<'_>,
         targets: &Rows<'_>,
     ) -> Self {
         let loss = builder.loss(targets);
-        let (mut enter, mut leave) = (fill, Vec::new());
+        let fused = net.map(|net| builder.fused_step(net, inputs, targets));
+        let (mut enter, mut leave) = (Vec::new(), Vec::new());
         if builder.plan.gathers() {
             let (source, gathered) = match inputs {
                 Rows::Dense(binding) => (binding.clone(), true),
@@ -53,19 +60,22 @@ impl Feed {
             };
             enter.push(builder.linear_forward(0, source.clone(), gathered));
             // Where nothing before it is trained, the first layer's gradient is the last of all.
-            leave = builder.weight_gradient(0, builder.gradient_of(0), source, gathered);
+            if fused.is_none() {
+                leave = builder.weight_gradient(0, builder.gradient_of(0), source, gathered);
+            }
         } else if let Rows::Dense(binding) = inputs {
             let columns = word(builder.plan.mlp().in_features());
             let shape = SampleShape::new(columns, 0, columns);
             let source = Source { binding: binding.clone(), shape, format: 0 };
-            enter.push(builder.sample(&source, &builder.buffers.batch_inputs, "data"));
+            fill.push(builder.sample(&source, &builder.buffers.batch_inputs, "data"));
         }
-        Self { enter, loss, leave }
+        Self { fill, enter, loss, leave, fused }
     }
 
     /// Workgroups that report on a part of so many rows.
-    pub(crate) fn metrics_groups(&self, rows: u32) -> u32 {
-        self.loss.grid.workgroups(rows)[0]
+    pub(crate) fn metrics_groups(&self, rows: u32, training: bool) -> u32 {
+        let reports = self.fused.as_ref().filter(|_| training).unwrap_or(&self.loss);
+        reports.grid.workgroups(rows)[0]
     }
 }
 

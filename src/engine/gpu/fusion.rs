@@ -1,0 +1,49 @@
+//! Whether the steps of a net are fused.
+
+use super::forms::Abilities;
+use crate::error::{Error, Result};
+use crate::ops::fused::Fused;
+use crate::plan::Plan;
+
+/// Whether forward pass, loss and backward pass of a training step are one dispatch.
+///
+/// A workgroup then takes some rows through the whole net and back, so that activations never leave
+/// the chip; fully fused MLPs are due to Müller et al., "Real-time neural radiance caching for path
+/// tracing" (2021). It suits nets of up to 16 linear layers, no wider than 128 (a first encoding may
+/// be in front), with the same activation behind all but the last, none behind that, and neither norms nor
+/// dropout. Gradients differ from those of single layers by rounding alone. Evaluations and
+/// predictions go layer by layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fusion {
+    /// Where the net suits and the device is a GPU; software adapters take layers faster.
+    #[default]
+    Auto,
+    /// On any device; an error where the net doesn't suit.
+    Always,
+    /// Layer by layer.
+    Never,
+}
+
+impl Fusion {
+    /// How the plan's steps are fused, if they are.
+    ///
+    /// # Errors
+    /// [`Error::Option`] where they have to be and can't.
+    pub(super) fn decide(
+        self,
+        plan: &Plan,
+        abilities: Abilities,
+        limits: &wgpu::Limits,
+    ) -> Result<Option<Fused>> {
+        let of_plan = || Fused::of(plan, limits.max_compute_workgroup_storage_size);
+        match self {
+            Self::Never => Ok(None),
+            Self::Auto => Ok(if abilities.software { None } else { of_plan().ok() }),
+            Self::Always => of_plan().map(Some).map_err(|reason| Error::Option {
+                name: "fusion",
+                value: format!("Always for {}, but {reason}", plan.mlp()),
+                expected: "Fusion::Auto or Fusion::Never for this net",
+            }),
+        }
+    }
+}
