@@ -79,9 +79,9 @@ macro_rules! with_constant {
 pub(crate) use with_constant;
 
 /// √(2/π).
-const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+pub(crate) const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
 /// Cubic coefficient of GELU's tanh form (Hendrycks and Gimpel 2016).
-const GELU_CUBIC: f64 = 0.044_715;
+pub(crate) const GELU_CUBIC: f64 = 0.044_715;
 
 impl Activation {
     /// Leaky ReLU with PyTorch's slope of 0.01.

@@ -1,5 +1,6 @@
 //! Trained nets in the forms that other programs take.
 
+mod onnx;
 pub(crate) mod wgsl;
 
 use crate::error::Result;
@@ -76,5 +77,36 @@ impl ModelFile {
     pub fn to_wgsl(&self, options: &WgslOptions) -> Result<String> {
         let (plan, parameters) = self.folded()?.plan()?;
         Ok(Snippet::baked(&plan, &parameters, options)?.text())
+    }
+
+    /// The net as an ONNX model (IR version 8, operator sets 17 and `ai.onnx.ml` 3), the content of an
+    /// `.onnx` file, with everything around it: raw rows go in, answers come out.
+    ///
+    /// *Inputs.* Where all columns are numbers, `input`, f32, rows × columns, in the order of
+    /// [`Schema::inputs`](crate::data::Schema); else a tensor of rows × 1 for each column, under its name:
+    /// f32 or, for categories, strings. NaN stands for a missing number, the empty string for a missing word;
+    /// they are filled in where the model was trained so. A word that the model doesn't know is filled in
+    /// likewise; where nothing is filled in, all its inputs are 0. Without a schema, `input` is the net's own.
+    ///
+    /// *Outputs.* Of a classification `label`, the class's name; `probabilities` and `logits`, rows ×
+    /// classes. Of a regression `prediction`, in the targets' own units. Without a schema, `output`.
+    ///
+    /// It computes what [`predict`](crate::Engine::predict) does up to rounding; the net is
+    /// [`folded`](Self::folded) first.
+    ///
+    /// ```
+    /// use wgrad::{Activation, Loss, Mlp, ModelFile, Optimizer, Plan, TrainOptions};
+    /// let mlp = Mlp::with_hidden(4, &[16], Activation::Gelu, 3);
+    /// let plan = Plan::new(&mlp, &TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3)))?;
+    /// let file = ModelFile::new(&plan, plan.initial_parameters(), None)?;
+    /// let onnx: Vec<u8> = file.to_onnx()?;
+    /// assert_eq!(onnx[..2], [8, 8]); // field 1, the IR version, is 8
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Model`](crate::Error::Model) for a batch norm without running statistics.
+    pub fn to_onnx(&self) -> Result<Vec<u8>> {
+        onnx::onnx(self)
     }
 }

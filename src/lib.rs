@@ -79,6 +79,7 @@ pub mod rng;
 mod sampler;
 pub mod schedule;
 mod simd;
+mod state_dict;
 #[cfg(test)]
 mod testing;
 mod trainer;

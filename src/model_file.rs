@@ -13,6 +13,7 @@ use crate::fold::fold;
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
+use crate::state_dict;
 use crate::whole_file::write_whole;
 
 /// Key of the metadata entry that holds the description. It is the only entry: the order of
@@ -162,9 +163,7 @@ impl ModelFile {
     /// [`Error::ModelFile`] as [`load`](Self::load).
     pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<Self> {
         let failed = |problem: String| Error::ModelFile { path: name.into(), problem };
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
-            failed(format!("not a whole safetensors file ({e}); it may have been cut short"))
-        })?;
+        let tensors = state_dict::read(bytes).map_err(failed)?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
         let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
         let json = json.ok_or_else(|| {
@@ -194,38 +193,7 @@ impl ModelFile {
                 )));
             }
         }
-        // All tensors are checked before memory is taken for them, so a wrong size in the description
-        // costs no more than this message.
-        for tensor in plan.tensors() {
-            let view = tensors
-                .tensor(&tensor.name)
-                .map_err(|_| failed(format!("tensor {} is missing", tensor.name)))?;
-            if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
-                return Err(failed(format!(
-                    "tensor {} is {:?} {:?}, but the net {} needs F32 {:?}",
-                    tensor.name,
-                    view.dtype(),
-                    view.shape(),
-                    description.mlp,
-                    tensor.shape
-                )));
-            }
-        }
-        if tensors.len() != plan.tensors().count() {
-            return Err(failed(format!("{} tensors, more than the net has", tensors.len())));
-        }
-        let mut parameters = vec![0.0; plan.arena_len()];
-        for tensor in plan.tensors() {
-            let Ok(view) = tensors.tensor(&tensor.name) else { continue };
-            let numbers =
-                view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            for (place, number) in parameters[tensor.range()].iter_mut().zip(numbers) {
-                if !number.is_finite() {
-                    return Err(failed(format!("tensor {} holds {number}", tensor.name)));
-                }
-                *place = number;
-            }
-        }
+        let parameters = state_dict::parameters(&plan, &tensors, "").map_err(failed)?;
         Ok(Self { description, parameters })
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn shortened(text: &str) -> String {
 }
 
 /// The first few of a list.
-pub(super) fn listed(values: &[impl AsRef<str>]) -> String {
+pub(crate) fn listed(values: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 10;
     let mut list = values
         .iter()

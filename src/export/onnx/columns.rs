@@ -1,0 +1,116 @@
+//! A table's columns on their way into the net, and the net's outputs on their way to answers.
+
+use super::graph::{Attribute, Graph, ML, Type, Values};
+use crate::data::{InputColumn, InputKind, Schema, Target};
+
+/// Appends what turns raw columns into the net's inputs; returns their name.
+pub(super) fn inputs(graph: &mut Graph, schema: &Schema) -> String {
+    let numeric: Option<Vec<_>> = schema.inputs.iter().map(numbers).collect();
+    if let Some(columns) = numeric {
+        let x = graph.input("input", Type::Float, columns.len());
+        return scaled(graph, "input", x, &columns);
+    }
+    let parts: Vec<String> = schema.inputs.iter().map(|column| part(graph, column)).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let axis = [("axis", Attribute::Integer(1))];
+    graph.node_with("Concat", "", &parts, "features", &axis)
+}
+
+/// Fill, offset and scale of a column of numbers.
+type Numbers = (Option<f32>, f32, f32);
+
+fn numbers(column: &InputColumn) -> Option<Numbers> {
+    match column.kind {
+        InputKind::Numeric { fill, offset, scale } => Some((fill, offset, scale)),
+        InputKind::Categorical { .. } => None,
+    }
+}
+
+/// (x − offset)·scale of neighbouring columns, where NaN stands for what is missing.
+fn scaled(graph: &mut Graph, name: &str, x: String, columns: &[(Option<f32>, f32, f32)]) -> String {
+    let constant = |graph: &mut Graph, part: &str, of: fn(&Numbers) -> f32| {
+        let values: Vec<f32> = columns.iter().map(of).collect();
+        graph.constant(&format!("{name}.{part}"), &[values.len()], &Values::Floats(&values))
+    };
+    let mut x = x;
+    if columns.iter().any(|(fill, ..)| fill.is_some()) {
+        let fill = constant(graph, "fill", |(fill, ..)| fill.unwrap_or(f32::NAN));
+        let missing = graph.node("IsNaN", &[&x], &format!("{name}.missing"));
+        x = graph.node("Where", &[&missing, &fill, &x], &format!("{name}.filled"));
+    }
+    let offset = constant(graph, "offset", |&(_, offset, _)| offset);
+    let scale = constant(graph, "scale", |&(.., scale)| scale);
+    let centred = graph.node("Sub", &[&x, &offset], &format!("{name}.centred"));
+    graph.node("Mul", &[&centred, &scale], &format!("{name}.scaled"))
+}
+
+/// A column that is an input of its own.
+fn part(graph: &mut Graph, column: &InputColumn) -> String {
+    let name = &column.name;
+    match &column.kind {
+        &InputKind::Numeric { fill, offset, scale } => {
+            let x = graph.input(name, Type::Float, 1);
+            scaled(graph, name, x, &[(fill, offset, scale)])
+        }
+        InputKind::Categorical { fill, values } => {
+            let word = graph.input(name, Type::String, 1);
+            #[expect(clippy::cast_possible_wrap, reason = "far fewer than 2⁶³ categories")]
+            let place = |index: usize| index as i64;
+            // One behind the last has no place of its own: all are 0.
+            let known = fill.as_ref().and_then(|fill| values.iter().position(|v| v == fill));
+            let default = place(known.unwrap_or(values.len()));
+            let places: Vec<i64> = (0..values.len()).map(place).collect();
+            let attributes = [
+                ("keys_strings", Attribute::Strings(values)),
+                ("values_int64s", Attribute::Integers(&places)),
+                ("default_int64", Attribute::Integer(default)),
+            ];
+            let named = |part: &str| format!("{name}.{part}");
+            let index = graph.node_with("LabelEncoder", ML, &[&word], &named("index"), &attributes);
+            let depth = [place(values.len())];
+            let depth = graph.constant(&named("depth"), &[1], &Values::Integers(&depth));
+            let range = graph.constant(&named("range"), &[2], &Values::Floats(&[0.0, 1.0]));
+            let hot = graph.node("OneHot", &[&index, &depth, &range], &named("hot"));
+            let shape = [-1, place(values.len())];
+            let shape = graph.constant(&named("shape"), &[2], &Values::Integers(&shape));
+            graph.node("Reshape", &[&hot, &shape], &named("one_hot"))
+        }
+    }
+}
+
+/// Appends what turns the net's `width` outputs into answers.
+pub(super) fn outputs(graph: &mut Graph, schema: &Schema, net: &str, width: usize) {
+    match &schema.target {
+        Target::Classes { names, .. } => {
+            let axis = [("axis", Attribute::Integer(1))];
+            // One logit z is the second of (0, z).
+            let logits = if width == 1 {
+                let nought = graph.node("Sub", &[net, net], "nought");
+                graph.node_with("Concat", "", &[&nought, net], "logits", &axis)
+            } else {
+                graph.node("Identity", &[net], "logits")
+            };
+            let flat = [("axis", Attribute::Integer(1)), ("keepdims", Attribute::Integer(0))];
+            let best = graph.node_with("ArgMax", "", &[&logits], "best", &flat);
+            let classes = graph.constant("classes", &[names.len()], &Values::Strings(names));
+            graph.node("Gather", &[&classes, &best], "label");
+            graph.node_with("Softmax", "", &[&logits], "probabilities", &axis);
+            graph.output("label", Type::String, None);
+            graph.output("probabilities", Type::Float, Some(names.len()));
+            graph.output("logits", Type::Float, Some(names.len()));
+        }
+        Target::Values { columns } => {
+            let of = |value: &dyn Fn(f32, f32) -> f32| -> Vec<f32> {
+                columns.iter().map(|column| value(column.offset, column.scale)).collect()
+            };
+            let scale = of(&|_, scale| scale);
+            let scale = graph.constant("target.scale", &[columns.len()], &Values::Floats(&scale));
+            let offset = of(&|offset, _| offset);
+            let offset =
+                graph.constant("target.offset", &[columns.len()], &Values::Floats(&offset));
+            let unscaled = graph.node("Div", &[net, &scale], "unscaled");
+            graph.node("Add", &[&unscaled, &offset], "prediction");
+            graph.output("prediction", Type::Float, Some(columns.len()));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A net's parameters in a safetensors file, by PyTorch's names.
+
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+use crate::error::{Error, Result};
+use crate::plan::{Plan, Tensor};
+
+/// What PyTorch's batch norms count besides; nothing depends on it.
+const NOT_NEEDED: &str = "num_batches_tracked";
+
+impl Plan {
+    /// Reads a parameter arena from a safetensors file with a `state_dict` of the same net, whoever wrote
+    /// it: for [`set_parameters`](crate::Engine::set_parameters).
+    ///
+    /// The names are those of [`tensors`](Self::tensors), which an `nn.Sequential` of the same layers has,
+    /// perhaps all with one prefix as in `net.0.weight`. In Python:
+    /// `safetensors.torch.save_file(net.state_dict(), path)`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file can't be read; [`Error::ModelFile`] if it isn't safetensors, a tensor is
+    /// missing, has another shape or type than f32, or holds a number that isn't finite, or if there are
+    /// tensors that the net doesn't have.
+    pub fn load_state_dict(&self, path: &Path) -> Result<Vec<f32>> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
+        let tensors = read(&bytes).map_err(failed)?;
+        // With the longest of names that end so, as every name has the prefix.
+        let first = self.tensors().next().map_or("", |tensor| tensor.name.as_str());
+        let prefixes = tensors.names().into_iter().filter_map(|name| name.strip_suffix(first));
+        let prefix = prefixes.filter(|p| p.is_empty() || p.ends_with('.')).min().unwrap_or("");
+        parameters(self, &tensors, prefix).map_err(failed)
+    }
+}
+
+/// The tensors of a file.
+pub(crate) fn read(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
+    SafeTensors::deserialize(bytes)
+        .map_err(|e| format!("not a whole safetensors file ({e}); it may have been cut short"))
+}
+
+/// The parameter arena of a plan from tensors whose names have a prefix.
+///
+/// # Errors
+/// What keeps it from being used.
+pub(crate) fn parameters(
+    plan: &Plan,
+    tensors: &SafeTensors<'_>,
+    prefix: &str,
+) -> Result<Vec<f32>, String> {
+    let named = |tensor: &Tensor| format!("{prefix}{}", tensor.name);
+    // All tensors are checked before memory is taken for them, so a wrong size in a description costs no
+    // more than a message.
+    for tensor in plan.tensors() {
+        let name = named(tensor);
+        let view = tensors.tensor(&name).map_err(|_| {
+            let mut there: Vec<_> = tensors.names().into_iter().map(str::to_owned).collect();
+            there.sort();
+            format!("tensor {name} is missing (there: {})", crate::data::wording::listed(&there))
+        })?;
+        if view.dtype() != Dtype::F32 || view.shape() != tensor.shape {
+            let (dtype, shape, needed) = (view.dtype(), view.shape(), &tensor.shape);
+            return Err(format!(
+                "tensor {name} is {dtype:?} {shape:?}, but the net {} needs F32 {needed:?}",
+                plan.mlp()
+            ));
+        }
+    }
+    let known: std::collections::HashSet<String> = plan.tensors().map(named).collect();
+    let other = tensors
+        .names()
+        .into_iter()
+        .find(|name| !known.contains(*name) && !name.ends_with(NOT_NEEDED));
+    if let Some(name) = other {
+        return Err(format!("tensor {name} is none of the net {}", plan.mlp()));
+    }
+    let mut arena = vec![0.0; plan.arena_len()];
+    for tensor in plan.tensors() {
+        let Ok(view) = tensors.tensor(&named(tensor)) else { continue };
+        let numbers =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        for (place, number) in arena[tensor.range()].iter_mut().zip(numbers) {
+            if !number.is_finite() {
+                return Err(format!("tensor {} holds {number}", named(tensor)));
+            }
+            *place = number;
+        }
+    }
+    Ok(arena)
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+    use crate::{Activation, Loss, Mlp, Optimizer, TrainOptions};
+
+    /// A file with these tensors of ones.
+    fn file(tensors: &[(&str, Dtype, &[usize])]) -> tempfile::NamedTempFile {
+        let bytes = |dtype: Dtype, shape: &[usize]| {
+            let count: usize = shape.iter().product();
+            if dtype == Dtype::F32 {
+                1.0_f32.to_le_bytes().repeat(count)
+            } else {
+                vec![0; 8 * count]
+            }
+        };
+        let content: Vec<_> =
+            tensors.iter().map(|(_, dtype, shape)| bytes(*dtype, shape)).collect();
+        let views = tensors.iter().zip(&content).map(|((name, dtype, shape), bytes)| {
+            (*name, TensorView::new(*dtype, shape.to_vec(), bytes).unwrap())
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), safetensors::serialize(views, None).unwrap()).unwrap();
+        file
+    }
+
+    fn plan(mlp: &Mlp) -> Plan {
+        Plan::new(mlp, &TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3))).unwrap()
+    }
+
+    #[test]
+    fn a_prefix_and_what_norms_count_are_taken() {
+        use Dtype::{F32, I64};
+        let plan = plan(&Mlp::new(3).linear(2).batch_norm());
+        for prefix in ["", "net."] {
+            let names =
+                ["0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var"];
+            let mut tensors: Vec<(String, Dtype, &[usize])> =
+                names.iter().map(|name| (format!("{prefix}{name}"), F32, &[2][..])).collect();
+            tensors[0].2 = &[2, 3];
+            tensors.push((format!("{prefix}1.num_batches_tracked"), I64, &[]));
+            let tensors: Vec<_> = tensors.iter().map(|(n, d, s)| (n.as_str(), *d, *s)).collect();
+            let arena = plan.load_state_dict(file(&tensors).path()).unwrap();
+            assert!(plan.tensors().all(|t| arena[t.range()].iter().all(|&x| x == 1.0)));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        use Dtype::{F32, F64};
+        let plan = plan(&Mlp::with_hidden(3, &[2], Activation::Tanh, 1));
+        let refused = |tensors: &[(&str, Dtype, &[usize])], why: &str| {
+            let message = plan.load_state_dict(file(tensors).path()).unwrap_err().to_string();
+            assert!(message.contains(why), "{message}");
+        };
+        let whole: [(&str, Dtype, &[usize]); 4] = [
+            ("0.weight", F32, &[2, 3]),
+            ("0.bias", F32, &[2]),
+            ("2.weight", F32, &[1, 2]),
+            ("2.bias", F32, &[1]),
+        ];
+        assert!(plan.load_state_dict(file(&whole).path()).is_ok());
+        refused(&whole[..3], "tensor 2.bias is missing (there: 0.bias, 0.weight");
+        refused(&[("fc1.weight", F32, &[2, 3])], "tensor 0.weight is missing (there: fc1.weight");
+        let with = |index: usize, tensor: (&'static str, Dtype, &'static [usize])| {
+            let mut tensors = whole;
+            tensors[index] = tensor;
+            tensors
+        };
+        refused(
+            &with(0, ("0.weight", F32, &[3, 2])),
+            "0.weight is F32 [3, 2], but the net 3-2-tanh-1",
+        );
+        refused(&with(1, ("0.bias", F64, &[2])), "0.bias is F64 [2]");
+        let more: Vec<_> = whole.into_iter().chain([("4.bias", F32, &[1][..])]).collect();
+        refused(&more, "tensor 4.bias is none of the net");
+    }
+}
