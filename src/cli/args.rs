@@ -16,6 +16,8 @@ use wgrad::data::Source;
 pub(crate) use self::train::TrainArgs;
 use super::choices::{DeviceChoice, Header};
 use super::config::csv_options;
+use super::config_file::{self, Expanded};
+use super::failure::Failure;
 use super::recipe;
 use super::values::{Delimiter, at_least_one, positive, schedule};
 
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     /// Train a net on a table
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
+    /// Write a configuration file with all of train's flags and their defaults
+    Init(InitArgs),
     /// Score a trained net
     Eval(EvalArgs),
     /// Apply a trained net to a table and write CSV
@@ -173,6 +177,14 @@ pub(crate) struct OutputArgs {
     /// Print the results as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where to write.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InitArgs {
+    /// The file, which must not be there yet; `-` for standard output
+    #[arg(default_value = "wgrad.toml")]
+    pub path: PathBuf,
 }
 
 /// What to score.
@@ -284,10 +296,11 @@ pub(crate) struct BenchArgs {
 }
 
 impl Args {
-    /// Reads the command line; ends the program where it asks for help or can't be understood.
+    /// Reads the command line, with the file that its `--config` names; ends the program where it asks
+    /// for help or can't be understood.
     ///
     /// Without a command it is training's: `wgrad` and `wgrad --epochs 5` train.
-    pub(crate) fn read(mut typed: Vec<OsString>) -> Command {
+    pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Command, Failure> {
         let own = ["-h", "--help", "-V", "--version"];
         let is_flag = |arg: &OsString| {
             arg.to_string_lossy().starts_with('-') && !own.iter().any(|own| arg == own)
@@ -295,14 +308,21 @@ impl Args {
         if typed.get(1).is_none_or(is_flag) {
             typed.insert(1.min(typed.len()), "train".into());
         }
-        match Self::try_parse_from(typed) {
-            Ok(args) => args.command,
+        let Expanded { words, file, fingerprint } = config_file::expand(typed)?;
+        match Self::try_parse_from(words) {
+            Ok(Self { command: Command::Train(train) }) => {
+                Ok(Command::Train(Box::new(TrainArgs { fingerprint, ..*train })))
+            }
+            Ok(args) => Ok(args.command),
             Err(mut error) => {
                 if error.kind() == ErrorKind::InvalidSubcommand
                     && error.get(ContextKind::SuggestedSubcommand).is_none()
                 {
                     let tip = "to train on a table, put `train` before its name".into();
                     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+                }
+                if let Some(file) = file {
+                    config_file::blame(&mut error, &file);
                 }
                 error.exit()
             }
@@ -322,7 +342,7 @@ mod tests {
 
     #[test]
     fn without_a_command_it_trains() {
-        let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect());
+        let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect()).unwrap();
         assert!(matches!(read(&["wgrad"]), Command::Train(_)));
         let Command::Train(args) = read(&["wgrad", "--epochs", "5"]) else { panic!("not train") };
         assert_eq!(args.training.epochs, Some(5));

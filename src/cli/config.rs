@@ -18,7 +18,20 @@ use super::choices::{
 };
 use super::failure::Failure;
 use super::recipe;
-use super::values::{ClassWeights, Delimiter};
+use super::values::{ClassWeights, Columns, Delimiter};
+
+/// Sections and keys of `config.toml` that tell how a run went. No flag says them, so a run that is made
+/// from the file again leaves them aside.
+pub(crate) const FACTS: [(&str, &str); 6] = [
+    ("", "wgrad"),
+    ("data", "rows"),
+    ("data", "fingerprint"),
+    ("run", "engine"),
+    ("run", "device-name"),
+    ("run", "outcome"),
+];
+/// The key for what `--target` says of a file.
+pub(crate) const TARGET_FILE: (&str, &str) = ("data", "target-file");
 
 /// How a run was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,19 +169,21 @@ impl Config {
                 net.activation
             )));
         }
+        let names = |columns: &[Columns]| columns.iter().flat_map(|c| c.0.clone()).collect();
+        let targets: Vec<String> = names(&columns.target);
         let (files, target): (Vec<String>, Vec<String>) =
-            columns.target.iter().cloned().partition(|target| is_target_file(target));
+            targets.iter().cloned().partition(|target| is_target_file(target));
         if files.len() > 1 || !files.is_empty() && !target.is_empty() {
             return Err(Failure::input(format!(
                 "--target {}: name columns, or one file that holds all targets",
-                columns.target.join(",")
+                targets.join(",")
             )));
         }
         let size = &recipe::TABLES;
         Ok(Self {
             wgrad: env!("CARGO_PKG_VERSION").into(),
             data: DataConfig {
-                source: absolute(&args.data),
+                source: absolute(&args.source),
                 rows: 0,
                 fingerprint: String::new(),
                 header: args.table.header,
@@ -176,7 +191,7 @@ impl Config {
                 target,
                 target_file: files.first().map(|file| absolute(file)),
                 task: columns.task,
-                ignore: columns.ignore.clone(),
+                ignore: names(&columns.ignore),
                 weights: columns.weights.clone(),
                 missing: columns.missing,
                 scaling: columns.scaling,

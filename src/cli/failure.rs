@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use wgrad::Error;
@@ -33,6 +34,17 @@ impl Failure {
         move |error| match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
             _ => Self::Run(format!("{what}: {error}")),
+        }
+    }
+
+    /// The same where flags are from a configuration file.
+    pub(crate) fn of_file(self, file: &Path) -> Self {
+        match self {
+            Self::Input(problem) => Self::Input(format!(
+                "{problem} (flags that weren't typed are from {})",
+                file.display()
+            )),
+            other => other,
         }
     }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::args::LectureArgs;
 use super::failure::Failure;
-use super::talk::{Talk, duration};
+use super::talk::{Talk, duration, wrapped};
 use study::Study;
 
 /// A study by its name: what it asks, and how it is answered.
@@ -126,19 +126,4 @@ fn spinner(talk: Talk, entry: &Entry) -> ProgressBar {
     bar.set_message(entry.name);
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     bar
-}
-
-/// A text in lines of at most 80 characters.
-fn wrapped(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 80 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
 }

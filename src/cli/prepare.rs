@@ -32,12 +32,18 @@ impl Prepared {
     /// Loads, divides and encodes the table, and completes the config with what it tells.
     pub(crate) fn new(args: &TrainArgs, config: &mut Config, talk: Talk) -> Result<Self, Failure> {
         // By the name that was typed, which messages repeat.
-        let source = Source { name: args.data.clone(), ..config.data.table() };
+        let source = Source { name: args.source.clone(), ..config.data.table() };
         let table = load(source, talk)?;
         let options = config.data.schema_options();
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &options)?;
         config.complete(args, &table, &schema, parts.train.len())?;
+        if args.fingerprint.as_ref().is_some_and(|then| *then != config.data.fingerprint) {
+            let name = table.source_name();
+            talk.line(format_args!(
+                "warning: {name} has changed since that run was made, so this one will differ"
+            ));
+        }
         Self::of(&table, &parts, schema, config)
     }
 

@@ -25,29 +25,11 @@ use super::values::Widths;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
-    let (mut config, folder, data, checkpoint) = match &args.resume {
-        None => {
-            let mut config = Config::new(args)?;
-            let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
-            let data = Prepared::new(args, &mut config, talk)?;
-            (config, folder, data, None)
-        }
-        Some(folder) => {
-            let (mut config, checkpoint) = unfinished(folder)?;
-            let data = Prepared::again(&mut config, talk)?;
-            (config, folder.clone(), data, Some(checkpoint))
-        }
-    };
-    let plan =
-        Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(
-            |error| match &error {
-                Error::Limit { .. } => {
-                    let layers = Widths(config.net.layers.clone());
-                    Failure::input(format!("--layers {layers}: {error}"))
-                }
-                _ => error.into(),
-            },
-        )?;
+    let Beginning { mut config, folder, data, plan, checkpoint } = Beginning::of(args, talk)
+        .map_err(|failure| match &args.config {
+            Some(file) => failure.of_file(file),
+            None => failure,
+        })?;
     let device = Device::open(&config.run.device, talk)?;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();
@@ -71,6 +53,45 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         json: args.output.json,
     };
     device.run(plan, rows, Training { run, train, validation })
+}
+
+/// What is known of a run before it has a device.
+struct Beginning {
+    config: Config,
+    folder: PathBuf,
+    data: Prepared,
+    plan: Plan,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Beginning {
+    fn of(args: &TrainArgs, talk: Talk) -> Result<Self, Failure> {
+        let (config, folder, data, checkpoint) = match &args.resume {
+            None => {
+                let mut config = Config::new(args)?;
+                let (runs, name) = (&args.run.runs, args.run.name.as_deref());
+                let folder = run_folder::choose(runs, name, &args.source)?;
+                let data = Prepared::new(args, &mut config, talk)?;
+                (config, folder, data, None)
+            }
+            Some(folder) => {
+                let (mut config, checkpoint) = unfinished(folder)?;
+                let data = Prepared::again(&mut config, talk)?;
+                (config, folder.clone(), data, Some(checkpoint))
+            }
+        };
+        let plan =
+            Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(|error| {
+                match &error {
+                    Error::Limit { .. } => {
+                        let layers = Widths(config.net.layers.clone());
+                        Failure::input(format!("--layers {layers}: {error}"))
+                    }
+                    _ => error.into(),
+                }
+            })?;
+        Ok(Self { config, folder, data, plan, checkpoint })
+    }
 }
 
 /// How a run that didn't end was made, and how far it came.

@@ -144,6 +144,33 @@ impl fmt::Display for ClassWeights {
     }
 }
 
+/// Columns by name or number, divided by commas; a name with a comma stands in quotes, as in CSV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Columns(pub Vec<String>);
+
+impl FromStr for Columns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let names = reader.records().next().and_then(Result::ok);
+        let names: Vec<String> = names.iter().flatten().map(str::to_owned).collect();
+        if names.is_empty() || names.iter().any(String::is_empty) {
+            return Err("give names or numbers of columns, divided by commas".into());
+        }
+        Ok(Self(names))
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = csv::Writer::from_writer(Vec::new());
+        line.write_record(&self.0).map_err(|_| fmt::Error)?;
+        let line = line.into_inner().map_err(|_| fmt::Error)?;
+        f.write_str(String::from_utf8_lossy(&line).trim_end_matches('\n'))
+    }
+}
+
 /// The ASCII character between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delimiter(pub u8);
@@ -196,6 +223,18 @@ mod tests {
         assert_eq!(Widths(vec![]).to_string(), "none");
         for text in ["", "64,", "0", "64,-1", "None", "64 32", "65537"] {
             assert!(text.parse::<Widths>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_are_divided_by_commas_outside_quotes() {
+        let columns = |names: &[&str]| Columns(names.iter().map(|&name| name.into()).collect());
+        assert_eq!("a,b".parse(), Ok(columns(&["a", "b"])));
+        for names in [&["a, b", "c"][..], &["say \"x\""], &["-1"], &["ä\nb", " "]] {
+            assert_eq!(columns(names).to_string().parse(), Ok(columns(names)));
+        }
+        for text in ["", ",", "a,", "\"\""] {
+            assert!(text.parse::<Columns>().is_err(), "{text:?}");
         }
     }
 

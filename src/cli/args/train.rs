@@ -13,8 +13,8 @@ use crate::cli::choices::{
 };
 use crate::cli::recipe;
 use crate::cli::values::{
-    ClassWeights, Widths, at_least_one, below_one, encoding, not_negative, plateau, positive,
-    probability, rows_fraction, schedule, seed,
+    ClassWeights, Columns, Widths, at_least_one, below_one, encoding, not_negative, plateau,
+    positive, probability, rows_fraction, schedule, seed,
 };
 
 /// [`recipe::PATIENCE`] as clap wants it.
@@ -25,12 +25,19 @@ const PATIENCE: &str = "10";
 pub(crate) struct TrainArgs {
     /// A CSV, TSV, NPY, NPZ or IDX file, gzipped or not; a folder with MNIST's four files; `-` for
     /// standard input; or a built-in table: digits, spirals, moons, rings, sdf
-    #[arg(default_value = "digits")]
-    pub data: String,
+    #[arg(value_name = "DATA", default_value = "digits")]
+    pub source: String,
+    /// A TOML file with flags, as wgrad init writes it, or a run's config.toml, to make that run again;
+    /// flags that are typed win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The table that the run of that file was made with.
+    #[arg(skip)]
+    pub fingerprint: Option<String>,
     /// Go on with a run that was interrupted or killed, from the checkpoint in its folder; all else is as
     /// that run was told
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "data", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
+        "source", "config", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
         "insight_every", "checkpoint_every",
     ])]
     pub resume: Option<PathBuf>,
@@ -53,14 +60,14 @@ pub(crate) struct TrainArgs {
 pub(crate) struct ColumnArgs {
     /// Column to predict, by name or number (-1 is the last); several for regression; or an NPY or
     /// IDX file with the targets of such an array [default: the last column, or what the file says]
-    #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
-    pub target: Vec<String>,
+    #[arg(long, value_name = "COL", allow_hyphen_values = true)]
+    pub target: Vec<Columns>,
     /// What the target is
     #[arg(long, value_name = "KIND", default_value_t = Task::Auto)]
     pub task: Task,
     /// Columns to leave out
-    #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
-    pub ignore: Vec<String>,
+    #[arg(long, value_name = "COL", allow_hyphen_values = true)]
+    pub ignore: Vec<Columns>,
     /// Column with what each row counts in the loss; not an input
     #[arg(long, value_name = "COL")]
     pub weights: Option<String>,

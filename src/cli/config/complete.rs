@@ -32,14 +32,15 @@ impl Config {
             }
         };
         if table.test_rows() > 0 {
-            if let Some(test) = args.columns.test {
+            data.test = share(table.test_rows(), table.rows());
+            // A run's own file says what it came to.
+            if let Some(test) = args.columns.test.filter(|&test| test != data.test) {
                 return Err(Failure::input(format!(
                     "--test {test}: {} brings {} test rows of its own, so leave the flag out",
                     table.source_name(),
                     table.test_rows()
                 )));
             }
-            data.test = share(table.test_rows(), table.rows());
         }
         let many_images = schema.reads_pixels() && train_rows >= recipe::MANY_IMAGES;
         if many_images && data.task == Task::Classification {

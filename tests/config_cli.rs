@@ -1,0 +1,128 @@
+//! Configuration files: `wgrad train --config` and `wgrad init`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+
+use common::place::{Place, table, text};
+
+/// The configuration of a run.
+fn config(place: &Place, name: &str) -> toml::Table {
+    fs::read_to_string(place.path("runs").join(name).join("config.toml")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_file_says_what_flags_say_and_typed_flags_win() {
+    let place = Place::new();
+    place.write(
+        "run.toml",
+        "[data]\nsource = \"spirals\"\n[net]\nlayers = [16, 8]\nactivation = \"tanh\"\n\
+         [training]\nepochs = 2\nlr = 0.01\nclip-norm = 1\n[run]\ndevice = \"cpu\"\nname = \"file\"\n",
+    );
+    place.done("train --config run.toml");
+    let flags = "spirals --layers 16,8 --activation tanh --lr 0.01 --device cpu";
+    place.done(&format!("train {flags} --epochs 2 --clip-norm 1 --name flags"));
+    let [by_file, by_flags] = ["file", "flags"].map(|name| {
+        let mut config = config(&place, name);
+        config.remove("wgrad");
+        config
+    });
+    assert_eq!(by_file, by_flags);
+
+    // Without a command too, and flags that exclude one of the file's.
+    place.done("--config run.toml --epochs 1 --name typed --clip-value 0.5 moons");
+    let typed = config(&place, "typed");
+    assert_eq!(typed["data"]["source"].as_str(), Some("moons"));
+    let training = &typed["training"];
+    assert_eq!((training["epochs"].as_integer(), training["lr"].as_float()), (Some(1), Some(0.01)));
+    assert_eq!(training["clip-value"].as_float(), Some(0.5));
+    assert!(training.get("clip-norm").is_none(), "{training}");
+}
+
+#[test]
+fn a_runs_own_file_makes_it_again() {
+    let place = Place::new();
+    let flags = "--optimizer nesterov --layers 32 --norm batch --dropout 0.1 --ema 0.9 --seed 3 \
+                 --early-stopping=5 --class-weights balanced --schedule warmup:1e+cosine --epochs 3 \
+                 --plateau patience=2 --device cpu --name a";
+    place.done(&format!("train digits {flags}"));
+    place.reproduce("runs/a");
+    place.done(&format!("train {} --device cpu --epochs 3 --name d", table("diabetes.train.csv")));
+    place.reproduce("runs/d");
+    // Names that are hard to write; no hidden layer; a column of weights.
+    let rows: String = (0..60).map(|i| format!("{i},{},1,{}\n", i % 7, 2 * i)).collect();
+    place.write("t.csv", &format!("\"a, b\",\"c \"\"d\"\"\",w,\"y,z\"\n{rows}"));
+    place.done("train t.csv --layers none --weights w --ignore 2 --device cpu --epochs 2 --name t");
+    place.reproduce("runs/t");
+
+    // Another table under the same name is told of.
+    place.write(
+        "t.csv",
+        &format!("\"a, b\",\"c \"\"d\"\"\",w,\"y,z\"\n{rows}").replace("\n3,", "\n4,"),
+    );
+    let output = place.run("train --config runs/t --name u");
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("t.csv has changed since that run was made"), "{told}");
+}
+
+#[test]
+fn init_writes_a_file_that_means_the_defaults() {
+    let place = Place::new();
+    assert_eq!(place.done("init"), "");
+    let file = fs::read_to_string(place.path("wgrad.toml")).unwrap();
+    assert_eq!(place.done("init -"), file);
+    place.refused_with("init", &["wgrad.toml is there already", "another file"]);
+    place.refused_with("init absent/run.toml", &["absent/run.toml"]);
+    assert_eq!(fs::read_to_string(place.path("wgrad.toml")).unwrap(), file);
+    place.done("train --config wgrad.toml --device cpu --epochs 1 --name a");
+    place.done("train --device cpu --epochs 1 --name b");
+    let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
+    assert!(model("a").unwrap() == model("b").unwrap(), "the file means something else");
+}
+
+#[test]
+fn what_a_file_gets_wrong_is_named_with_its_line() {
+    let place = Place::new();
+    for (content, parts) in [
+        ("[training]\nlr = 1\nepocs = 5\n", &["run.toml, line 3", "`epocs`", "`epochs`?"][..]),
+        (
+            "[training]\nbatch_size = 5\n",
+            &["line 2", "`batch_size` in [training]", "`batch-size`?"],
+        ),
+        ("[net]\nzzz = 5\n", &["line 2", "`zzz` in [net]", "its keys are encoding, layers"]),
+        ("[net]\nepochs = 5\n", &["line 2", "`epochs` belongs to the section [training]"]),
+        ("epochs = 5\n", &["line 1", "`epochs` belongs to the section [training]"]),
+        ("[training]\nresume = \"a\"\n", &["line 2", "unknown key `resume`"]),
+        ("\n[trainig]\nlr = 1\n", &["line 2", "[trainig]", "data, net, training, run"]),
+        (
+            "[training]\nepochs = \"5\"\n",
+            &["line 2", "epochs = \"5\" is of type string", "a whole number"],
+        ),
+        ("[training]\nepochs = 5.0\n", &["epochs = 5.0 is of type float", "a whole number"]),
+        ("[training]\nno-decay = 1\n", &["no-decay = 1", "true or false"]),
+        ("[training]\nseed = 1979-05-27\n", &["of type datetime"]),
+        ("[net]\nlayers = [[1]]\n", &["layers = [[1]]", "array of numbers"]),
+        ("[net]\nlayers = [0]\n", &["layers = [0]", "from 1 to 65536"]),
+        ("[training]\nlr = -1\n", &["line 2", "lr = -1: give a finite number above 0"]),
+        ("[training]\nlr = nan\n", &["lr = nan: give a finite number above 0"]),
+        ("[training]\noptimizer = \"adamm\"\n", &["give one of sgd, ", "did you mean `adam"]),
+        ("[net]\nactivation = \"rellu\"\n", &["give one of identity, relu", "did you mean `relu`"]),
+        ("[training]\nschedule = \"cosin\"\n", &["schedule = \"cosin\": character 1"]),
+        ("[training]\nlr = 1\nlr = 2\n", &["line 3", "duplicate"]),
+        ("[training\n", &["line 1"]),
+        ("[training]\nclip-norm = 1\nclip-value = 1\n", &["--clip-norm", "from run.toml"]),
+        ("[training]\nstop-on = \"loss\"\n", &["--early-stopping", "from run.toml"]),
+        ("[training]\nmomentum = 0.5\n", &["--momentum", "not adamw", "from run.toml"]),
+        ("[data]\ntarget = \"pixle_0_0\"\n", &["did you mean `pixel_0_0`", "from run.toml"]),
+    ] {
+        place.write("run.toml", content).refused_with("train --config run.toml", parts);
+    }
+    place.refused_with("train --config absent.toml", &["absent.toml", "wgrad init writes one"]);
+    place.refused_with("train --config a.toml --resume runs/x", &["cannot be used with"]);
+    fs::write(place.path("run.toml"), [0xff, 0xfe, 0x00]).unwrap();
+    place.refused_with("train --config run.toml", &["run.toml", "UTF-8"]);
+    fs::write(place.path("run.toml"), vec![b'#'; 2 << 20]).unwrap();
+    place.refused_with("train --config run.toml", &["run.toml", "bytes"]);
+}
