@@ -9,6 +9,7 @@ mod choices;
 mod config;
 mod config_file;
 mod device;
+mod environment;
 mod eval;
 mod failure;
 mod figure;
@@ -16,6 +17,7 @@ mod init;
 mod insights;
 mod interrupt;
 mod lecture;
+mod manual;
 mod options;
 mod plot;
 mod predict;
@@ -51,6 +53,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Adapters(args) => adapters::list(&args),
+        Command::Man(args) => manual::man(&args),
+        Command::Completions(args) => manual::completions(&args),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
 use wgrad::Schedule;
 use wgrad::data::Source;
 
@@ -55,7 +56,17 @@ Examples:
   wgrad train iris.csv                   train on a table; its last column is the target
   wgrad train mnist/                     train on images, test on those kept apart
   wgrad eval runs/iris-20261122-214455   score a run on its test rows again
-  wgrad predict runs/iris-20261122-214455 new.csv > answers.csv";
+  wgrad predict runs/iris-20261122-214455 new.csv > answers.csv
+
+Exit codes:
+  0  done; also where a run was interrupted and its model is kept
+  1  the run failed: training diverged, the device was lost, a file couldn't be written
+  2  flags, files or data can't be used as they are; nothing was trained
+
+Environment:
+  WGPU_BACKEND        backends to look for adapters in: vulkan, metal, dx12, gl, divided by commas
+  WGPU_ADAPTER_NAME   what --device auto and gpu take: a part of an adapter's name
+  WGRAD_LOG, RUST_LOG what is logged, as in debug or wgpu_core=info; the first wins";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -124,7 +135,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Score a trained net
     Eval(EvalArgs),
-    /// Apply a trained net to a table and write CSV
+    /// Apply a trained net to a table and write CSV, or JSON
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
     /// Show what a learning-rate schedule does
@@ -138,6 +149,10 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// List the adapters that wgpu finds, and which one training takes
     Adapters(AdaptersArgs),
+    /// Write the manual as man pages
+    Man(ManArgs),
+    /// Write a shell's completions of these commands and flags
+    Completions(CompletionsArgs),
 }
 
 /// How to read delimited text.
@@ -214,15 +229,14 @@ pub(crate) struct PredictArgs {
     /// Table to predict for, as in train
     pub data: String,
     /// File to write to [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    #[arg(long = "output", short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     #[command(flatten)]
     pub table: TableArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Tell nothing but results and errors
-    #[arg(long, short)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Which schedule, over which run.
@@ -257,6 +271,21 @@ pub(crate) struct AdaptersArgs {
     /// Print the adapters as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where to write man pages.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ManArgs {
+    /// Folder for a page per command [default: the first page to standard output]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// Which completions to write.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
 }
 
 /// Which studies to run.

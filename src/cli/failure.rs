@@ -48,6 +48,15 @@ impl Failure {
         }
     }
 
+    /// The same with what led to it in front.
+    pub(crate) fn because(self, of: impl fmt::Display) -> Self {
+        match self {
+            Self::Run(problem) => Self::Run(format!("{of}: {problem}")),
+            Self::Input(problem) => Self::Input(format!("{of}: {problem}")),
+            Self::BrokenPipe => Self::BrokenPipe,
+        }
+    }
+
     pub(crate) fn message(&self) -> Option<&str> {
         match self {
             Self::Run(message) | Self::Input(message) => Some(message),

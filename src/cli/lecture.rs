@@ -75,6 +75,11 @@ pub(crate) fn lecture(args: &LectureArgs) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut print =
         |text: String| out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+    if args.list && args.output.json {
+        let list = |entry: &Entry| (entry.name.to_owned(), json!({ "question": entry.question }));
+        let list: serde_json::Map<_, _> = STUDIES.iter().map(list).collect();
+        return print(format!("{}\n", Value::Object(list)));
+    }
     if args.list {
         return STUDIES
             .iter()
