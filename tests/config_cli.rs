@@ -56,6 +56,20 @@ fn a_runs_own_file_makes_it_again() {
     place.done("train t.csv --layers none --weights w --ignore 2 --device cpu --epochs 2 --name t");
     place.reproduce("runs/t");
 
+    // Columns that are something else than their cells say, by flag and by file.
+    let coded: String =
+        (0..60).map(|i| format!("{},{},{i}.5\n", 10 + i % 3, ["lo", "hi"][i % 2])).collect();
+    place.write("k.csv", &format!("zip,grade,y\n{coded}"));
+    place.write("k.toml", "[data.columns]\nzip = \"category\"\ngrade = \"category\"\n");
+    let flags = "--device cpu --epochs 2 --column grade=ordinal:lo,hi";
+    let output = place.run(&format!("train k.csv --config k.toml {flags} --name k"));
+    let told = text(&output.stderr);
+    for part in ["one-hot, 3 inputs", "(place − 0.5) · 2 in lo, hi"] {
+        assert!(told.contains(part), "{told} lacks {part}");
+    }
+    place.reproduce("runs/k");
+    assert_eq!(place.done("predict runs/k k.csv --device cpu").lines().count(), 61);
+
     // Another table under the same name is told of.
     place.write(
         "t.csv",
@@ -112,6 +126,13 @@ fn what_a_file_gets_wrong_is_named_with_its_line() {
         ("[training]\nschedule = \"cosin\"\n", &["schedule = \"cosin\": character 1"]),
         ("[training]\nlr = 1\nlr = 2\n", &["line 3", "duplicate"]),
         ("[training\n", &["line 1"]),
+        ("[data]\ncolumns = 1\n", &["columns = 1", "a table of columns"]),
+        ("[data.columns]\nx = 1\n", &["a table of columns and what they are"]),
+        (
+            "[data.columns]\nx = \"catgory\"\n",
+            &["columns: x=catgory: give a column and what it is"],
+        ),
+        ("[data.columns]\npixle_0_0 = \"category\"\n", &["did you mean `pixel_0_0`"]),
         ("[training]\nclip-norm = 1\nclip-value = 1\n", &["--clip-norm", "from run.toml"]),
         ("[training]\nstop-on = \"loss\"\n", &["--early-stopping", "from run.toml"]),
         ("[training]\nmomentum = 0.5\n", &["--momentum", "not adamw", "from run.toml"]),

@@ -1,1 +1,1 @@
-
+//! Wrong uses.

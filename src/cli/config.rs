@@ -5,6 +5,7 @@ mod complete;
 mod meaning;
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use super::choices::{
 };
 use super::failure::Failure;
 use super::recipe;
-use super::values::{ClassWeights, Columns, Delimiter};
+use super::values::{ClassWeights, Columns, Delimiter, column_kind};
 
 /// Sections and keys of `config.toml` that tell how a run went. No flag says them, so a run that is made
 /// from the file again leaves them aside.
@@ -70,6 +71,9 @@ pub(crate) struct DataConfig {
     pub scaling: ScalingChoice,
     pub validation: f32,
     pub test: f32,
+    /// What columns are by name or number, as typed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
 }
 
 /// The net but for its inputs and outputs, which the data decide.
@@ -197,6 +201,11 @@ impl Config {
                 scaling: columns.scaling,
                 validation: columns.validation,
                 test: columns.test.unwrap_or(recipe::TEST),
+                columns: columns
+                    .columns
+                    .iter()
+                    .map(|rule| (rule.column.clone(), rule.kind()))
+                    .collect(),
             },
             net: NetConfig {
                 encoding: net.encoding,
@@ -274,6 +283,11 @@ impl DataConfig {
             ignore: self.ignore.iter().chain(&self.weights).cloned().collect(),
             scaling: self.scaling.into(),
             missing: self.missing.into(),
+            columns: self
+                .columns
+                .iter()
+                .filter_map(|(column, kind)| Some((column.clone(), column_kind(kind)?)))
+                .collect(),
         }
     }
 }

@@ -15,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 use super::args::Args;
 use super::config::{FACTS, TARGET_FILE};
 use super::failure::Failure;
-use super::options::{self, Setting};
+use super::options::{self, Kind, Setting};
 use super::run_folder::CONFIG;
 
 /// Bytes that a file may have: beyond, it is something else.
@@ -67,7 +67,8 @@ fn is_typed(matches: &ArgMatches, id: &str) -> bool {
     matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
-/// The options that were typed, and those that can't stand beside them.
+/// The options that were typed, and those that can't stand beside them. What a file says of columns stays:
+/// for each the last word counts.
 fn overruled(train: &Command, matches: &ArgMatches) -> Vec<String> {
     let settings: Vec<Setting> = options::settings(train).collect();
     let excludes = |a: &Setting, b: &Setting| train.get_arg_conflicts_with(a.arg).contains(&b.arg);
@@ -76,6 +77,9 @@ fn overruled(train: &Command, matches: &ArgMatches) -> Vec<String> {
         .filter(|setting| is_typed(matches, setting.arg.get_id().as_str()))
         .collect();
     let is_overruled = |setting: &&Setting| {
+        if setting.kind == Kind::Kinds {
+            return false;
+        }
         let same = |typed: &&Setting| typed.arg.get_id() == setting.arg.get_id();
         typed
             .iter()
@@ -170,7 +174,12 @@ impl ConfigFile {
             format!("{key} = {shown} is of type {}, but must be {expected}", value.type_str())
         })?;
         for word in &words {
-            check(train, word).map_err(|problem| format!("{key} = {shown}: {problem}"))?;
+            check(train, word).map_err(|problem| match word.split_once('=') {
+                Some((_, of_column)) if setting.kind == Kind::Kinds => {
+                    format!("{key}: {of_column}: {problem}")
+                }
+                _ => format!("{key} = {shown}: {problem}"),
+            })?;
         }
         let id = setting.arg.get_id().to_string();
         match self.words.iter_mut().find(|(known, _)| *known == id) {

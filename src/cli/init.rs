@@ -69,7 +69,9 @@ fn default(setting: Setting) -> Option<String> {
     match setting.kind {
         Kind::Switch => Some("false".into()),
         Kind::Whole | Kind::Number => value.map(Into::into),
-        Kind::Text | Kind::Numbers | Kind::Columns => value.map(|value| quoted(&value)),
+        Kind::Text | Kind::Numbers | Kind::Columns | Kind::Kinds => {
+            value.map(|value| quoted(&value))
+        }
     }
 }
 
@@ -80,6 +82,7 @@ fn placeholder(setting: Setting) -> String {
     match setting.kind {
         Kind::Text | Kind::Numbers => quoted(name),
         Kind::Columns => format!("[{}]", quoted(name)),
+        Kind::Kinds => "{ COL = \"KIND\" }".into(),
         Kind::Switch | Kind::Whole | Kind::Number => name.into(),
     }
 }

@@ -4,10 +4,11 @@
 use std::any::TypeId;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _};
-use toml::de::DeValue;
+use toml::Spanned;
+use toml::de::{DeString, DeValue};
 
 use super::args::{Args, TrainArgs};
-use super::values::{ClassWeights, Columns, Widths};
+use super::values::{ClassWeights, ColumnRule, Columns, Widths};
 
 /// What no file says: which file, and which run to go on with.
 const NOT_IN_FILES: [&str; 3] = ["config", "resume", "help"];
@@ -45,6 +46,8 @@ pub(crate) enum Kind {
     Numbers,
     /// A string, or an array of names or numbers of columns.
     Columns,
+    /// A table of columns and what they are.
+    Kinds,
 }
 
 /// All options of the command [`train`].
@@ -65,13 +68,25 @@ impl<'a> Setting<'a> {
         self.arg.get_help_heading().map_or_else(|| FIRST.into(), str::to_lowercase)
     }
 
-    /// The flag's name; that of the field where there is no flag.
+    /// The flag's name; that of the field where there is no flag, or where many are one table.
     pub(crate) fn key(self) -> &'a str {
+        if self.kind == Kind::Kinds {
+            return self.arg.get_id().as_str();
+        }
         self.arg.get_long().unwrap_or_else(|| self.arg.get_id().as_str())
     }
 
     /// What would be typed for a value; else what it must be.
     pub(crate) fn words(self, value: &DeValue) -> Result<Vec<String>, &'static str> {
+        if let (Kind::Kinds, DeValue::Table(kinds), Some(flag)) =
+            (self.kind, value, self.arg.get_long())
+        {
+            let word = |(column, kind): (&Spanned<_>, &Spanned<DeValue>)| {
+                let (column, kind): (&DeString, _) = (column.get_ref(), kind.get_ref().as_str()?);
+                Some(format!("--{flag}={column}={kind}"))
+            };
+            return kinds.iter().map(word).collect::<Option<_>>().ok_or(self.kind.expected());
+        }
         let text = match self.kind.text(value) {
             Some(text) => text,
             None => return Err(self.kind.expected()),
@@ -99,6 +114,8 @@ impl Kind {
             Self::Numbers
         } else if one_of(&[TypeId::of::<Columns>()]) {
             Self::Columns
+        } else if one_of(&[TypeId::of::<ColumnRule>()]) {
+            Self::Kinds
         } else {
             Self::Text
         }
@@ -138,6 +155,7 @@ impl Kind {
             Self::Number => "a number",
             Self::Text => "a string",
             Self::Numbers => "an array of numbers, or a string",
+            Self::Kinds => "a table of columns and what they are, as in zip = \"category\"",
             Self::Columns => "an array of names or numbers of columns, or a string",
         }
     }

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use wgrad::data::ColumnKind;
 use wgrad::{Encoding, Error, Plateau, Schedule};
 
 fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
@@ -171,6 +172,52 @@ impl fmt::Display for Columns {
     }
 }
 
+/// What a column is taken for: `zip=category`, `x=number`, `grade=ordinal:low,mid,high`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnRule {
+    /// Name or number of the column.
+    pub column: String,
+    pub kind: ColumnKind,
+}
+
+impl FromStr for ColumnRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Names may have an equals sign, and so may the values of an order.
+        let split = text.match_indices('=').find_map(|(at, _)| {
+            let kind = column_kind(&text[at + 1..])?;
+            Some(Self { column: text[..at].to_owned(), kind })
+        });
+        split.filter(|rule| !rule.column.is_empty()).ok_or_else(|| {
+            "give a column and what it is: zip=category, x=number, or grade=ordinal:low,mid,high".into()
+        })
+    }
+}
+
+/// What stands behind the equals sign; `None` for anything else.
+pub(crate) fn column_kind(text: &str) -> Option<ColumnKind> {
+    match text {
+        "number" => Some(ColumnKind::Number),
+        "category" => Some(ColumnKind::Category),
+        _ => {
+            let order: Columns = text.strip_prefix("ordinal:")?.parse().ok()?;
+            Some(ColumnKind::Ordinal(order.0))
+        }
+    }
+}
+
+impl ColumnRule {
+    /// The kind as it is typed behind the equals sign.
+    pub(crate) fn kind(&self) -> String {
+        match &self.kind {
+            ColumnKind::Number => "number".into(),
+            ColumnKind::Category => "category".into(),
+            ColumnKind::Ordinal(order) => format!("ordinal:{}", Columns(order.clone())),
+        }
+    }
+}
+
 /// The ASCII character between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delimiter(pub u8);
@@ -235,6 +282,24 @@ mod tests {
         }
         for text in ["", ",", "a,", "\"\""] {
             assert!(text.parse::<Columns>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn columns_are_given_kinds() {
+        let rule = |text: &str| text.parse::<ColumnRule>();
+        for (text, column, kind) in [
+            ("zip=category", "zip", "category"),
+            ("a=b=number", "a=b", "number"),
+            ("-1=ordinal:low, mid,\"a,b\"", "-1", "ordinal:low, mid,\"a,b\""),
+            ("x=ordinal:a=category,b", "x", "ordinal:a=category,b"),
+        ] {
+            let rule = rule(text).unwrap();
+            assert_eq!((&*rule.column, &*rule.kind()), (column, kind));
+        }
+        for text in ["", "zip", "zip=", "=category", "zip=categori", "zip=ordinal:", "zip=ordinal"]
+        {
+            assert!(rule(text).is_err(), "{text}");
         }
     }
 

@@ -13,8 +13,8 @@ use crate::cli::choices::{
 };
 use crate::cli::recipe;
 use crate::cli::values::{
-    ClassWeights, Columns, Widths, at_least_one, below_one, encoding, not_negative, plateau,
-    positive, probability, rows_fraction, schedule, seed,
+    ClassWeights, ColumnRule, Columns, Widths, at_least_one, below_one, encoding, not_negative,
+    plateau, positive, probability, rows_fraction, schedule, seed,
 };
 
 /// [`recipe::PATIENCE`] as clap wants it.
@@ -68,6 +68,10 @@ pub(crate) struct ColumnArgs {
     /// Columns to leave out
     #[arg(long, value_name = "COL", allow_hyphen_values = true)]
     pub ignore: Vec<Columns>,
+    /// What a column is, where its cells don't say so: zip=category, x=number, or
+    /// grade=ordinal:low,mid,high; may be given several times
+    #[arg(long = "column", value_name = "COL=KIND", allow_hyphen_values = true)]
+    pub columns: Vec<ColumnRule>,
     /// Column with what each row counts in the loss; not an input
     #[arg(long, value_name = "COL")]
     pub weights: Option<String>,

@@ -1,7 +1,7 @@
 //! What fitting a schema learns, and what it refuses.
 
 use super::*;
-use crate::data::{CsvOptions, digits, read_csv};
+use crate::data::{CsvOptions, InputColumn, InputKind, digits, read_csv};
 
 fn table(text: &str) -> Table {
     read_csv(text.as_bytes(), "t.csv", &CsvOptions::default()).unwrap()
@@ -258,7 +258,7 @@ fn pixels_share_a_scale() {
         let schema = Schema::fit(table, &[0, 1, 2], &options).unwrap();
         let scale = |input: &InputColumn| match input.kind {
             InputKind::Numeric { offset, scale, .. } => (offset, scale),
-            InputKind::Categorical { .. } => panic!("pixels are numbers"),
+            _ => panic!("pixels are numbers"),
         };
         let scales: Vec<_> = schema.inputs.iter().map(scale).collect();
         (scales[0], scales[1], schema.reads_pixels())
