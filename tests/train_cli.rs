@@ -226,34 +226,3 @@ fn scores_are_told_even_if_nothing_can_be_written() {
     assert!(told.contains("test accuracy"), "{told}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("model.safetensors"));
 }
-
-#[test]
-fn flags_that_mean_nothing_are_refused() {
-    let place = Place::new();
-    for (flags, parts) in [
-        ("--dropout 1", ["--dropout", "below 1"]),
-        ("--dropout nan", ["--dropout", "below 1"]),
-        ("--clip-norm 0", ["--clip-norm", "above 0"]),
-        ("--clip-norm 1 --clip-value 1", ["--clip-norm", "--clip-value"]),
-        ("--ema 1", ["--ema", "below 1"]),
-        ("--micro-batch 0", ["--micro-batch", "at least 1"]),
-        ("--stop-on score", ["--early-stopping", "required"]),
-        ("--early-stopping=0", ["--early-stopping", "at least 1"]),
-        ("--early-stopping --validation 0", ["early stopping", "give some"]),
-        ("--class-weights 1,2", ["has 2 numbers", "10 classes"]),
-        ("--class-weights 1,-2", ["--class-weights", "at least 0"]),
-        ("--optimizer adan", ["adan", "adam"]),
-        ("--norm group", ["group", "batch"]),
-        ("--insight-every 0", ["--insight-every", "at least 1"]),
-        ("--norm batch --batch-size 1", ["layer 1", "at least 2 rows"]),
-        ("--norm batch --micro-batch 1", ["layer 1", "micro_batch"]),
-        ("--optimizer lion --momentum 0.5", ["--momentum", "lion"]),
-    ] {
-        place.refused_with(&format!("train digits --device cpu {flags}"), &parts);
-    }
-    let weights = format!(
-        "train {} --device cpu --class-weights balanced",
-        common::place::table("diabetes.train.csv")
-    );
-    place.refused_with(&weights, &["--class-weights", "mse"]);
-}

@@ -167,6 +167,12 @@ impl Config {
                 training.optimizer
             )));
         }
+        if training.early_stopping.is_some() && columns.validation == 0.0 {
+            return Err(Failure::input(
+                "--early-stopping watches the validation rows, but --validation is 0 (give a fraction, \
+                 or leave --early-stopping off)",
+            ));
+        }
         if net.init.before(net.activation).is_none() {
             return Err(Failure::input(format!(
                 "--init siren is for --activation sine, whose omega0 it takes, not {}",

@@ -33,7 +33,19 @@ impl Failure {
     pub(crate) fn write(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |error| match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            io::ErrorKind::NotFound => {
+                Self::Run(format!("{what}: its folder isn't there (make it, or name another)"))
+            }
+            io::ErrorKind::IsADirectory => Self::Run(format!("{what} is a folder; name a file")),
             _ => Self::Run(format!("{what}: {error}")),
+        }
+    }
+
+    /// Making a folder of this path failed.
+    pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            let path = path.display();
+            Self::Run(format!("making the folder {path}: {error} (name another folder)"))
         }
     }
 

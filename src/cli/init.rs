@@ -26,6 +26,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         io::ErrorKind::AlreadyExists => {
             Failure::input(format!("{path} is there already (name another file, or delete it)"))
         }
+        io::ErrorKind::NotFound => {
+            Failure::input(format!("{path}: its folder isn't there (make it, or name another)"))
+        }
         _ => Failure::input(format!("{path}: {error}")),
     })?;
     file.write_all(text.as_bytes()).map_err(Failure::write(path))

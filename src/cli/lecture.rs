@@ -89,8 +89,7 @@ pub(crate) fn lecture(args: &LectureArgs) -> Result<(), Failure> {
     let wanted = |entry: &&Entry| {
         args.studies.is_empty() || args.studies.iter().any(|name| name == entry.name)
     };
-    std::fs::create_dir_all(&args.folder)
-        .map_err(|e| Failure::run(format!("{}: {e}", args.folder.display())))?;
+    std::fs::create_dir_all(&args.folder).map_err(Failure::folder(&args.folder))?;
     let mut answers = serde_json::Map::new();
     for entry in STUDIES.iter().filter(wanted) {
         let start = Instant::now();

@@ -17,9 +17,8 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
             .map_err(Failure::write("standard output"))?;
         return Ok(());
     };
-    std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Args::command(), folder))
-        .map_err(Failure::write(folder.display()))
+    std::fs::create_dir_all(folder).map_err(Failure::folder(folder))?;
+    clap_mangen::generate_to(Args::command(), folder).map_err(Failure::write(folder.display()))
 }
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {

@@ -158,10 +158,7 @@ fn encoded(
     let refuse = |problem: String| {
         Err(Failure::input(format!("--weights {name}: {problem} in {}", table.source_name())))
     };
-    let Some(column) = table.columns().iter().find(|column| column.name == name) else {
-        let names: Vec<_> = table.columns().iter().map(|c| c.name.as_str()).collect();
-        return refuse(format!("there is no such column among {}", names.join(", ")));
-    };
+    let column = &table.columns()[table.find(name)?];
     let ColumnValues::Numeric(values) = &column.values else {
         return refuse("the column holds text, not numbers,".into());
     };

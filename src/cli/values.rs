@@ -40,7 +40,11 @@ fn narrow(x: f64) -> f32 {
 
 pub(crate) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     let value = text.parse().ok().filter(|n: &T| *n >= T::from(1));
-    value.ok_or_else(|| "give a whole number, at least 1".to_owned())
+    value.ok_or_else(|| {
+        let too_large = text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let bound = if too_large { "a smaller whole number" } else { "a whole number, at least 1" };
+        format!("give {bound}")
+    })
 }
 
 pub(crate) fn seed(text: &str) -> Result<u64, String> {

@@ -140,6 +140,15 @@ fn check_loss(loss: LossChoice, schema: &Schema) -> Result<(), Failure> {
              (or --task classification, if each number is a class)",
             columns[0].name
         ),
+        (Target::Values { columns }, LossChoice::BceWithLogits)
+            if columns.iter().any(|column| (column.offset, column.scale) != (0.0, 1.0)) =>
+        {
+            format!(
+                "is for targets from 0 to 1 as they are, but `{}` is a number that is scaled; take mse, \
+                 mae or huber, or --scaling none",
+                columns[0].name
+            )
+        }
         (Target::Values { .. }, _) => return Ok(()),
     };
     Err(Failure::input(format!("--loss {loss} {problem}")))
