@@ -107,6 +107,44 @@ fn early_stopping_ends_early_and_says_so() {
 }
 
 #[test]
+fn a_time_budget_ends_in_good_order_and_goes_on() {
+    let place = Place::new();
+    let flags = "--device cpu --epochs 10000000 --time-budget 1s --insight-every 1000 --name t";
+    let told = place.json(&format!("train moons {flags}"));
+    assert_eq!((&told["time_up"], &told["interrupted"]), (&true.into(), &false.into()));
+    let seconds = told["train_seconds"].as_f64().unwrap();
+    assert!((0.9..20.0).contains(&seconds), "{seconds}");
+    // Model, scores and metrics are of the same step.
+    let evaluated = place.json("eval runs/t --device cpu");
+    assert_eq!(evaluated["test_loss"], told["test_loss"]);
+    let metrics =
+        |place: &Place| rows(&fs::read_to_string(place.path("runs/t/metrics.csv")).unwrap());
+    assert_eq!(metrics(&place).last().unwrap()[1], told["steps"].to_string());
+    // The schedule is that of all epochs: it has hardly begun.
+    let lr: f64 = metrics(&place).last().unwrap()[2].parse().unwrap();
+    assert!(lr > 0.99 * 3e-3, "{lr}");
+
+    // For as long again.
+    let output = place.run("train --resume runs/t");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{message}");
+    for part in ["going on after step", "the time is up; the model is saved", "--resume runs/t"] {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+    let result = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(result.contains("until the time was up in epoch"), "{result}");
+    let steps: u64 = metrics(&place).last().unwrap()[1].parse().unwrap();
+    assert!(steps > told["steps"].as_u64().unwrap());
+
+    // Time that isn't needed changes nothing.
+    place.done("train moons --device cpu --epochs 2 --time-budget 1h --name a");
+    place.done("train moons --device cpu --epochs 2 --name b");
+    let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
+    assert_eq!(model("a").unwrap(), model("b").unwrap());
+    place.reproduce("runs/a");
+}
+
+#[test]
 fn insights_leave_a_table_columns_and_a_picture() {
     let place = Place::new();
     let flags = "train digits --device cpu --epochs 2 --optimizer adam --weight-decay 0.01 \

@@ -66,6 +66,8 @@ const VALUES: &[Use] = &[
     ("train digits --device cpu --norm batch --micro-batch 1", 2, &["layer 1", "micro_batch"]),
     ("train digits --device cpu --optimizer lion --momentum 0.5", 2, &["--momentum", "lion"]),
     ("train --epochs", 2, &["--epochs <N>", "a value is required"]),
+    ("train --time-budget 5", 2, &["--time-budget", "'5'", "as in 30s, 5m or 1h30m"]),
+    ("train --time-budget 0s", 2, &["--time-budget", "'0s'", "above 0"]),
     ("train --epochs 5.5", 2, &["--epochs", "'5.5'", "whole number"]),
     (
         "train --epochs 18446744073709551616",

@@ -19,7 +19,7 @@ use super::choices::{
 };
 use super::failure::Failure;
 use super::recipe;
-use super::values::{ClassWeights, Columns, Delimiter, column_kind};
+use super::values::{ClassWeights, Columns, Delimiter, TimeBudget, column_kind};
 
 /// Sections and keys of `config.toml` that tell how a run went. No flag says them, so a run that is made
 /// from the file again leaves them aside.
@@ -126,6 +126,8 @@ pub(crate) struct TrainingConfig {
     pub batch_size: usize,
     pub micro_batch: Option<usize>,
     pub epochs: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
+    pub time_budget: Option<TimeBudget>,
     /// Epochs that it waits for.
     pub early_stopping: Option<u64>,
     pub stop_on: Option<StopOn>,
@@ -238,6 +240,7 @@ impl Config {
                 batch_size: training.batch_size.unwrap_or(size.batch_size),
                 micro_batch: training.micro_batch,
                 epochs: training.epochs.unwrap_or(size.epochs),
+                time_budget: training.time_budget,
                 early_stopping: training.early_stopping,
                 stop_on: training.stop_on,
                 class_weights: training.class_weights.clone(),

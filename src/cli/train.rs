@@ -1,14 +1,18 @@
 //! `wgrad train`: from the flags to a run's folder.
 
+mod beginning;
+
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Plan, Trainer};
+use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Trainer};
 
+use self::beginning::Beginning;
 use super::args::TrainArgs;
 use super::chart;
 use super::config::Config;
@@ -19,9 +23,8 @@ use super::interrupt;
 use super::prepare::Prepared;
 use super::progress::{Display, rate};
 use super::results::{Results, score_entry};
-use super::run_folder::{self, CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
+use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
 use super::talk::{Talk, count, duration, printable};
-use super::values::Widths;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
@@ -55,64 +58,6 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     device.run(plan, rows, Training { run, train, validation })
 }
 
-/// What is known of a run before it has a device.
-struct Beginning {
-    config: Config,
-    folder: PathBuf,
-    data: Prepared,
-    plan: Plan,
-    checkpoint: Option<Checkpoint>,
-}
-
-impl Beginning {
-    fn of(args: &TrainArgs, talk: Talk) -> Result<Self, Failure> {
-        let (config, folder, data, checkpoint) = match &args.resume {
-            None => {
-                let mut config = Config::new(args)?;
-                let (runs, name) = (&args.run.runs, args.run.name.as_deref());
-                let folder = run_folder::choose(runs, name, &args.source)?;
-                let data = Prepared::new(args, &mut config, talk)?;
-                (config, folder, data, None)
-            }
-            Some(folder) => {
-                let (mut config, checkpoint) = unfinished(folder)?;
-                let data = Prepared::again(&mut config, talk)?;
-                (config, folder.clone(), data, Some(checkpoint))
-            }
-        };
-        let plan =
-            Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(|error| {
-                match &error {
-                    Error::Limit { .. } => {
-                        let layers = Widths(config.net.layers.clone());
-                        Failure::input(format!("--layers {layers}: {error}"))
-                    }
-                    _ => error.into(),
-                }
-            })?;
-        Ok(Self { config, folder, data, plan, checkpoint })
-    }
-}
-
-/// How a run that didn't end was made, and how far it came.
-fn unfinished(folder: &Path) -> Result<(Config, Checkpoint), Failure> {
-    let refuse =
-        |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", folder.display())));
-    if !folder.join(CONFIG).exists() {
-        return refuse("no run's folder (it has no config.toml)");
-    }
-    let mut config = Config::load(&folder.join(CONFIG))?;
-    if !folder.join(CHECKPOINT).exists() {
-        return refuse(match config.run.outcome.as_str() {
-            "complete" => "the run is complete, so there is nothing to go on with",
-            _ => "there is no checkpoint to go on from (train with --checkpoint-every)",
-        });
-    }
-    let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).map_err(Failure::input)?;
-    config.run.outcome = "unfinished".into();
-    Ok((config, checkpoint))
-}
-
 /// Everything a run needs but the engine, and the rows that the engine has a copy of.
 struct Run<'a> {
     config: &'a Config,
@@ -138,6 +83,8 @@ struct Training<'a> {
 enum End {
     Complete,
     Interrupted,
+    /// `--time-budget` was spent.
+    TimeUp,
     Diverged(Error),
 }
 
@@ -161,10 +108,15 @@ impl Job for Training<'_> {
             End::Diverged(error) => Some(error.to_string()),
             _ => None,
         };
-        if matches!(end, End::Interrupted) && written.is_ok() {
+        let ended = match end {
+            End::Interrupted => Some("interrupted"),
+            End::TimeUp => Some("the time is up"),
+            End::Complete | End::Diverged(_) => None,
+        };
+        if let Some(ended) = ended.filter(|_| written.is_ok()) {
             let folder = log.folder.path().display();
             run.talk.line(format_args!(
-                "interrupted; the model is saved (to go on: wgrad train --resume {folder})"
+                "{ended}; the model is saved (to go on: wgrad train --resume {folder})"
             ));
         }
         // With the weights that were saved: their average, where one is kept.
@@ -178,6 +130,7 @@ impl Job for Training<'_> {
             history: &log.history,
             results,
             interrupted: matches!(end, End::Interrupted),
+            time_up: matches!(end, End::TimeUp),
             diverged: diverged.as_deref(),
             steps: trainer.steps(),
         };
@@ -255,6 +208,9 @@ impl Run<'_> {
         let epochs = options.epochs;
         let mut display = Display::new(self.talk, epochs, self.train_rows, score);
         display.start();
+        // The time of this process: a run that goes on has it once more.
+        let budget = self.config.training.time_budget.map(|budget| (Instant::now(), budget.0));
+        let time_up = || budget.is_some_and(|(begun, budget)| begun.elapsed() >= budget);
         let every = self.config.run.checkpoint_every;
         while trainer.epochs() < epochs {
             let most = every.map_or(u64::MAX, |every| every - trainer.steps() % every);
@@ -263,7 +219,7 @@ impl Run<'_> {
                 if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
                     insights.add(insight);
                 }
-                if interrupt::interrupted() {
+                if interrupt::interrupted() || time_up() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -285,7 +241,13 @@ impl Run<'_> {
             if stop {
                 break;
             }
-            if interrupt::interrupted() && trainer.epochs() < epochs {
+            // Asked once, so that what is done and what is told agree.
+            let end = match (interrupt::interrupted(), time_up()) {
+                (true, _) => Some(End::Interrupted),
+                (false, true) => Some(End::TimeUp),
+                (false, false) => None,
+            };
+            if let Some(end) = end.filter(|_| trainer.epochs() < epochs) {
                 self.keep(trainer, log)?;
                 if report.is_none() {
                     let report = trainer.end_epoch()?;
@@ -293,7 +255,7 @@ impl Run<'_> {
                     display.epoch(&report);
                 }
                 display.finish();
-                return Ok(End::Interrupted);
+                return Ok(end);
             }
             if every.is_some_and(|every| trainer.steps().is_multiple_of(every)) {
                 self.keep(trainer, log)?;
@@ -324,6 +286,7 @@ impl Run<'_> {
         config.run.outcome = match end {
             End::Complete => "complete".into(),
             End::Interrupted => "interrupted".into(),
+            End::TimeUp => "out of time".into(),
             End::Diverged(error) => error.to_string(),
         };
         folder.write(CONFIG, &config.to_toml()?)?;
@@ -362,6 +325,7 @@ struct Summary<'a> {
     /// On the test rows, if there are any.
     results: Option<Results>,
     interrupted: bool,
+    time_up: bool,
     /// Why training went wrong, if it did.
     diverged: Option<&'a str>,
     steps: u64,
@@ -384,6 +348,9 @@ impl Summary<'_> {
         let epochs = match self.history.last() {
             Some(last) if self.interrupted => {
                 format!("until interrupted in epoch {} of {asked}", last.epoch)
+            }
+            Some(last) if self.time_up => {
+                format!("until the time was up in epoch {} of {asked}", last.epoch)
             }
             _ if self.interrupted => "not at all (interrupted)".into(),
             Some(last) if last.stop => {
@@ -432,6 +399,7 @@ impl Summary<'_> {
             ("device", json!(run.device_name)),
             ("seed", json!(self.config.training.seed)),
             ("interrupted", json!(self.interrupted)),
+            ("time_up", json!(self.time_up)),
             ("diverged", json!(self.diverged)),
             ("run", json!(self.folder.path())),
         ];

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use wgrad::data::ColumnKind;
 use wgrad::{Encoding, Error, Plateau, Schedule};
@@ -222,6 +223,45 @@ impl ColumnRule {
     }
 }
 
+/// A time in hours, minutes and seconds: `1h30m`, `5m`, `30s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeBudget(pub Duration);
+
+/// Seconds of each unit, the largest first.
+const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
+
+impl FromStr for TimeBudget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = || {
+            let (mut rest, mut total) = (text, 0_u64);
+            for (unit, length) in UNITS {
+                if let Some((number, behind)) = rest.split_once(unit) {
+                    total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(length)?)?;
+                    rest = behind;
+                }
+            }
+            Some(total).filter(|&total| rest.is_empty() && total > 0)
+        };
+        let budget = seconds().map(|seconds| Self(Duration::from_secs(seconds)));
+        budget.ok_or_else(|| "give a time above 0, as in 30s, 5m or 1h30m".into())
+    }
+}
+
+impl fmt::Display for TimeBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_secs();
+        for (unit, length) in UNITS {
+            if left >= length {
+                write!(f, "{}{unit}", left / length)?;
+                left %= length;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The ASCII character between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delimiter(pub u8);
@@ -304,6 +344,23 @@ mod tests {
         for text in ["", "zip", "zip=", "=category", "zip=categori", "zip=ordinal:", "zip=ordinal"]
         {
             assert!(rule(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_hours_minutes_and_seconds() {
+        for (text, seconds, shown) in [
+            ("30s", 30, "30s"),
+            ("1h30m", 5400, "1h30m"),
+            ("90m5s", 5405, "1h30m5s"),
+            ("2h", 7200, "2h"),
+        ] {
+            let budget: TimeBudget = text.parse().unwrap();
+            assert_eq!((budget.0.as_secs(), &*budget.to_string()), (seconds, shown));
+        }
+        for text in ["", "5", "0s", "m", "-5s", "1.5h", "5s3m", "5 m", "99999999999999999h", "1h1h"]
+        {
+            assert!(text.parse::<TimeBudget>().is_err(), "{text}");
         }
     }
 

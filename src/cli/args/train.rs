@@ -13,8 +13,8 @@ use crate::cli::choices::{
 };
 use crate::cli::recipe;
 use crate::cli::values::{
-    ClassWeights, ColumnRule, Columns, Widths, at_least_one, below_one, encoding, not_negative,
-    plateau, positive, probability, rows_fraction, schedule, seed,
+    ClassWeights, ColumnRule, Columns, TimeBudget, Widths, at_least_one, below_one, encoding,
+    not_negative, plateau, positive, probability, rows_fraction, schedule, seed,
 };
 
 /// [`recipe::PATIENCE`] as clap wants it.
@@ -175,6 +175,10 @@ pub(crate) struct TrainingArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true,
           help = format!("Passes over the training rows {}", recipe::by_data(|size| size.epochs)))]
     pub epochs: Option<u64>,
+    /// End at the first step behind so much time, as in 30s, 5m or 1h30m, and keep the model. The schedule
+    /// is still that of all epochs; --resume goes on for as long again
+    #[arg(long, value_name = "TIME")]
+    pub time_budget: Option<TimeBudget>,
     #[arg(long, value_name = "EPOCHS", num_args = 0..=1, require_equals = true,
           default_missing_value = PATIENCE, value_parser = at_least_one::<u64>,
           help = format!("End when the validation rows show no improvement for so many epochs, and \
