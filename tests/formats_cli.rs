@@ -222,6 +222,7 @@ fn files_that_claim_too_much_or_do_not_fit_are_refused() {
         place.refused_with(&format!("train {flags} --device cpu"), parts);
     }
     image_folder(&place);
+    place.refused_with("train im --folds 3", &["--folds 3", "keeps 50 test rows apart"]);
     place.refused_with("train im --test 0.3", &["--test 0.3", "50 test rows of its own"]);
     let (pixels, _) = images(49, 2);
     put(&place, "im/t10k-images.idx3-ubyte.gz", &gzipped(&idx(&[49, 8, 8], &pixels)));

@@ -145,6 +145,36 @@ fn a_time_budget_ends_in_good_order_and_goes_on() {
 }
 
 #[test]
+fn cross_validation_scores_every_row_once() {
+    let place = Place::new();
+    let iris = common::place::table("iris.train.csv");
+    let flags = format!("train {iris} --device cpu --epochs 60 --seed 3");
+    let told = place.json(&format!("{flags} --folds 5"));
+    let folds = told["folds"].as_array().unwrap();
+    assert_eq!(folds.len(), 5);
+    assert_eq!(folds.iter().map(|fold| fold["test_rows"].as_u64().unwrap()).sum::<u64>(), 112);
+    for name in ["test_loss", "test_accuracy"] {
+        let scores: Vec<f64> = folds.iter().map(|fold| fold[name].as_f64().unwrap()).collect();
+        let mean = scores.iter().sum::<f64>() / 5.0;
+        let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+        assert!((told["mean"][name].as_f64().unwrap() - mean).abs() < 1e-12, "{told}");
+        let deviation = told["standard_deviation"][name].as_f64().unwrap();
+        assert!((deviation - (squares / 4.0).sqrt()).abs() < 1e-12, "{told}");
+    }
+    assert!(told["mean"]["test_accuracy"].as_f64().unwrap() > 0.9, "{told}");
+    assert_eq!(told, place.json(&format!("{flags} --folds 5")), "the same seed scores otherwise");
+    let text = place.done(&format!("{flags} --folds 5"));
+    assert!(text.contains("test accuracy") && text.contains(" ± "), "{text}");
+    let r2 = place.done("train sdf --folds 2 --device cpu --epochs 1");
+    assert!(r2.contains("test R²"), "{r2}");
+    assert!(!place.path("runs").exists(), "a model was kept");
+    // In a file too; what is typed overrules what can't stand beside it.
+    place.write("f.toml", "[data]\nsource = \"moons\"\ntest = 0.3\n[run]\nname = \"x\"\n");
+    let told = place.json("train --config f.toml --folds 2 --device cpu --epochs 1");
+    assert_eq!(told["folds"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn insights_leave_a_table_columns_and_a_picture() {
     let place = Place::new();
     let flags = "train digits --device cpu --epochs 2 --optimizer adam --weight-decay 0.01 \

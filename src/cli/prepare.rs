@@ -47,6 +47,39 @@ impl Prepared {
         Self::of(&table, &parts, schema, config)
     }
 
+    /// The table and its divisions for a cross-validation.
+    pub(crate) fn folds(
+        args: &TrainArgs,
+        config: &Config,
+        folds: usize,
+        talk: Talk,
+    ) -> Result<(Table, Vec<Partition>), Failure> {
+        let source = Source { name: args.source.clone(), ..config.data.table() };
+        let table = load(source, talk)?;
+        let labels = config.data.schema_options().labels(&table)?;
+        let options = config.partition(0);
+        let parts = Partition::folds(table.rows(), labels.as_deref(), folds, &options);
+        let parts = parts.map_err(|error| {
+            Failure::input(format!(
+                "{}: {error}; see --folds and --validation",
+                table.source_name()
+            ))
+        })?;
+        Ok((table, parts))
+    }
+
+    /// The data of one of its folds.
+    pub(crate) fn fold(
+        args: &TrainArgs,
+        config: &mut Config,
+        table: &Table,
+        parts: &Partition,
+    ) -> Result<Self, Failure> {
+        let schema = Schema::fit(table, &parts.train, &config.data.schema_options())?;
+        config.complete(args, table, &schema, parts.train.len())?;
+        Self::of(table, parts, schema, config)
+    }
+
     /// The data of a run that was made before, to go on with it.
     pub(crate) fn again(config: &mut Config, talk: Talk) -> Result<Self, Failure> {
         let table = same_table(config, "the run can't go on", talk)?;

@@ -1,6 +1,7 @@
 //! `wgrad train`: from the flags to a run's folder.
 
 mod beginning;
+mod folds;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -28,11 +29,11 @@ use super::talk::{Talk, count, duration, printable};
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
-    let Beginning { mut config, folder, data, plan, checkpoint } = Beginning::of(args, talk)
-        .map_err(|failure| match &args.config {
-            Some(file) => failure.of_file(file),
-            None => failure,
-        })?;
+    if let Some(folds) = args.columns.folds {
+        return folds::cross_validate(args, folds, talk).map_err(|failure| args.blame(failure));
+    }
+    let Beginning { mut config, folder, data, plan, checkpoint } =
+        Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
     let device = Device::open(&config.run.device, talk)?;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();

@@ -48,6 +48,11 @@ pub(crate) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Re
     })
 }
 
+pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
+    let value = text.parse().ok().filter(|&n: &usize| n >= 2);
+    value.ok_or_else(|| "give a whole number, at least 2".to_owned())
+}
+
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     // TOML's integers have a sign.
     let most = i64::MAX.unsigned_abs();

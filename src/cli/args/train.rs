@@ -11,10 +11,11 @@ use crate::cli::choices::{
     ActivationParser, DecayChoice, InitChoice, LossChoice, MissingCells, NormChoice,
     OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
 };
+use crate::cli::failure::Failure;
 use crate::cli::recipe;
 use crate::cli::values::{
-    ClassWeights, ColumnRule, Columns, TimeBudget, Widths, at_least_one, below_one, encoding,
-    not_negative, plateau, positive, probability, rows_fraction, schedule, seed,
+    ClassWeights, ColumnRule, Columns, TimeBudget, Widths, at_least_one, at_least_two, below_one,
+    encoding, not_negative, plateau, positive, probability, rows_fraction, schedule, seed,
 };
 
 /// [`recipe::PATIENCE`] as clap wants it.
@@ -55,6 +56,16 @@ pub(crate) struct TrainArgs {
     pub output: OutputArgs,
 }
 
+impl TrainArgs {
+    /// Says of what can't be used that it may be from a file.
+    pub(crate) fn blame(&self, failure: Failure) -> Failure {
+        match &self.config {
+            Some(file) => failure.of_file(file),
+            None => failure,
+        }
+    }
+}
+
 /// What the columns mean and which rows do what.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ColumnArgs {
@@ -88,6 +99,12 @@ pub(crate) struct ColumnArgs {
           help = format!("Fraction of the rows to score the result with [default: {}; the test rows that \
                           the data bring, if they do]", recipe::TEST))]
     pub test: Option<f32>,
+    /// Train so many times, each time testing on another part of the rows, and print the scores with their
+    /// mean and standard deviation; no model is kept
+    #[arg(long, value_name = "K", value_parser = at_least_two, allow_negative_numbers = true, conflicts_with_all = [
+        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "time_budget",
+    ])]
+    pub folds: Option<usize>,
 }
 
 /// The net.
