@@ -110,7 +110,7 @@ impl ConfigFile {
             return Err(refuse(format!(": no configuration file has more than {MOST} bytes")));
         }
         Self::parse(&text, train).map_err(|(at, problem)| {
-            let line = text[..at].matches('\n').count() + 1;
+            let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
             refuse(format!(", line {line}: {problem}"))
         })
     }
@@ -287,6 +287,21 @@ mod tests {
             let lines = text.lines().map(|line| line.trim_start_matches('#'));
             let of_key = |line: &&str| line.strip_prefix(key).is_some_and(|l| l.starts_with(" = "));
             assert_eq!(lines.filter(of_key).count(), 1, "{key}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_cut_or_damaged_end_in_a_problem_or_not_at_all() {
+        let (text, train) = (init::text().unwrap(), options::train());
+        for at in (0..text.len()).step_by(331).filter(|&at| text.is_char_boundary(at)) {
+            let (head, tail) = text.split_at(at);
+            for damaged in
+                [head.to_owned(), format!("{head}é\"[{tail}"), format!("{head}\u{0}{tail}")]
+            {
+                if let Err((at, problem)) = ConfigFile::parse(&damaged, &train) {
+                    assert!(at <= damaged.len() && !problem.is_empty(), "{problem}");
+                }
+            }
         }
     }
 

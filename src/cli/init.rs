@@ -11,9 +11,9 @@ use super::options::{self, Kind, Setting};
 use super::talk::wrapped;
 
 const HEAD: &str = "\
-# What `wgrad train --config FILE` does. Keys are the flags of `wgrad train`; flags that are typed win.
-# A key behind a `#` is off, or its default depends on the data: take the `#` away to set it. Paths are
-# relative to the folder in which wgrad is started.
+# What `wgrad train --config FILE` does. Keys are the flags of `wgrad train`; flags that are typed win,
+# but what is true here can't be typed away. A key behind a `#` is off, or its default depends on the
+# data: take the `#` away to set it. Paths are relative to the folder in which wgrad is started.
 ";
 
 pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {

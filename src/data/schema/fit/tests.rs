@@ -129,7 +129,7 @@ fn classes_must_be_worth_telling_apart() {
     assert!(fit_all(&ids(64), &SchemaOptions::default()).is_ok());
     assert_eq!(
         message(&ids(65), &target("x")),
-        "t.csv: column `id` holds 65 different texts \
+        "t.csv: column `id` holds 65 different values \
          (n0, n1, n10, n11, n12, n13, n14, n15, n16, n17, … (65 in all)), too many to tell apart \
          (at most 64); leave it out with `--ignore id`"
     );
