@@ -7,13 +7,18 @@ mod bench;
 mod chart;
 mod choices;
 mod config;
+mod config_file;
 mod device;
+mod environment;
 mod eval;
 mod failure;
 mod figure;
+mod init;
 mod insights;
 mod interrupt;
 mod lecture;
+mod manual;
+mod options;
 mod plot;
 mod predict;
 mod prepare;
@@ -39,7 +44,8 @@ const LOG: &str = "warn,wgpu_core=error,wgpu_hal=off,naga=error";
 /// Does what was typed.
 pub(crate) fn run() -> ExitCode {
     start_log();
-    let outcome = match Args::read(std::env::args_os().collect()) {
+    let outcome = Args::read(std::env::args_os().collect()).and_then(|command| match command {
+        Command::Init(args) => init::init(&args),
         Command::Train(args) => train::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
@@ -47,7 +53,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Adapters(args) => adapters::list(&args),
-    };
+        Command::Man(args) => manual::man(&args),
+        Command::Completions(args) => manual::completions(&args),
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

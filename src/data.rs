@@ -52,8 +52,8 @@ pub use input::Reading;
 pub use load::{BUILT_IN, Source, is_target_file, load};
 pub use partition::{Partition, PartitionOptions};
 pub use schema::{
-    InputColumn, InputKind, Missing, Scaling, Schema, SchemaOptions, Target, TargetKind,
-    ValueColumn,
+    ColumnKind, InputColumn, InputKind, Missing, Scaling, Schema, SchemaOptions, Target,
+    TargetKind, ValueColumn,
 };
 pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
 pub use table::{Column, ColumnValues, MISSING_TEXT, Table};

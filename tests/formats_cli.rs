@@ -97,6 +97,7 @@ fn a_folder_of_images_trains_and_is_tested_on_its_own_test_rows() {
     assert!(
         predicted[1..].iter().zip(["0", "1"].iter().cycle()).all(|(row, label)| row[0] == *label)
     );
+    place.reproduce("runs/i");
     // A gzipped copy under another name is the same table; a file that changed isn't.
     put(
         &place,
@@ -148,6 +149,7 @@ fn arrays_of_any_kind_train_alike() {
     assert_eq!(rows(&predicted)[0], ["y"]);
     let config = fs::read_to_string(place.path("runs/a/config.toml")).unwrap();
     assert!(config.contains("target-file = ") && config.contains("target = [\"y\"]"), "{config}");
+    place.reproduce("runs/a");
     // A matrix alone has its target in the last column, and flags name columns as in other tables.
     let told =
         place.json("train a.npy --target x0 --task regression --device cpu --epochs 1 --name m");
@@ -220,6 +222,7 @@ fn files_that_claim_too_much_or_do_not_fit_are_refused() {
         place.refused_with(&format!("train {flags} --device cpu"), parts);
     }
     image_folder(&place);
+    place.refused_with("train im --folds 3", &["--folds 3", "keeps 50 test rows apart"]);
     place.refused_with("train im --test 0.3", &["--test 0.3", "50 test rows of its own"]);
     let (pixels, _) = images(49, 2);
     put(&place, "im/t10k-images.idx3-ubyte.gz", &gzipped(&idx(&[49, 8, 8], &pixels)));

@@ -107,6 +107,74 @@ fn early_stopping_ends_early_and_says_so() {
 }
 
 #[test]
+fn a_time_budget_ends_in_good_order_and_goes_on() {
+    let place = Place::new();
+    let flags = "--device cpu --epochs 10000000 --time-budget 1s --insight-every 1000 --name t";
+    let told = place.json(&format!("train moons {flags}"));
+    assert_eq!((&told["time_up"], &told["interrupted"]), (&true.into(), &false.into()));
+    let seconds = told["train_seconds"].as_f64().unwrap();
+    assert!((0.9..20.0).contains(&seconds), "{seconds}");
+    // Model, scores and metrics are of the same step.
+    let evaluated = place.json("eval runs/t --device cpu");
+    assert_eq!(evaluated["test_loss"], told["test_loss"]);
+    let metrics =
+        |place: &Place| rows(&fs::read_to_string(place.path("runs/t/metrics.csv")).unwrap());
+    assert_eq!(metrics(&place).last().unwrap()[1], told["steps"].to_string());
+    // The schedule is that of all epochs: it has hardly begun.
+    let lr: f64 = metrics(&place).last().unwrap()[2].parse().unwrap();
+    assert!(lr > 0.99 * 3e-3, "{lr}");
+
+    // For as long again.
+    let output = place.run("train --resume runs/t");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{message}");
+    for part in ["going on after step", "the time is up; the model is saved", "--resume runs/t"] {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+    let result = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(result.contains("until the time was up in epoch"), "{result}");
+    let steps: u64 = metrics(&place).last().unwrap()[1].parse().unwrap();
+    assert!(steps > told["steps"].as_u64().unwrap());
+
+    // Time that isn't needed changes nothing.
+    place.done("train moons --device cpu --epochs 2 --time-budget 1h --name a");
+    place.done("train moons --device cpu --epochs 2 --name b");
+    let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
+    assert_eq!(model("a").unwrap(), model("b").unwrap());
+    place.reproduce("runs/a");
+}
+
+#[test]
+fn cross_validation_scores_every_row_once() {
+    let place = Place::new();
+    let iris = common::place::table("iris.train.csv");
+    let flags = format!("train {iris} --device cpu --epochs 60 --seed 3");
+    let told = place.json(&format!("{flags} --folds 5"));
+    let folds = told["folds"].as_array().unwrap();
+    assert_eq!(folds.len(), 5);
+    assert_eq!(folds.iter().map(|fold| fold["test_rows"].as_u64().unwrap()).sum::<u64>(), 112);
+    for name in ["test_loss", "test_accuracy"] {
+        let scores: Vec<f64> = folds.iter().map(|fold| fold[name].as_f64().unwrap()).collect();
+        let mean = scores.iter().sum::<f64>() / 5.0;
+        let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+        assert!((told["mean"][name].as_f64().unwrap() - mean).abs() < 1e-12, "{told}");
+        let deviation = told["standard_deviation"][name].as_f64().unwrap();
+        assert!((deviation - (squares / 4.0).sqrt()).abs() < 1e-12, "{told}");
+    }
+    assert!(told["mean"]["test_accuracy"].as_f64().unwrap() > 0.9, "{told}");
+    assert_eq!(told, place.json(&format!("{flags} --folds 5")), "the same seed scores otherwise");
+    let text = place.done(&format!("{flags} --folds 5"));
+    assert!(text.contains("test accuracy") && text.contains(" ± "), "{text}");
+    let r2 = place.done("train sdf --folds 2 --device cpu --epochs 1");
+    assert!(r2.contains("test R²"), "{r2}");
+    assert!(!place.path("runs").exists(), "a model was kept");
+    // In a file too; what is typed overrules what can't stand beside it.
+    place.write("f.toml", "[data]\nsource = \"moons\"\ntest = 0.3\n[run]\nname = \"x\"\n");
+    let told = place.json("train --config f.toml --folds 2 --device cpu --epochs 1");
+    assert_eq!(told["folds"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn insights_leave_a_table_columns_and_a_picture() {
     let place = Place::new();
     let flags = "train digits --device cpu --epochs 2 --optimizer adam --weight-decay 0.01 \
@@ -225,35 +293,4 @@ fn scores_are_told_even_if_nothing_can_be_written() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("test accuracy"), "{told}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("model.safetensors"));
-}
-
-#[test]
-fn flags_that_mean_nothing_are_refused() {
-    let place = Place::new();
-    for (flags, parts) in [
-        ("--dropout 1", ["--dropout", "below 1"]),
-        ("--dropout nan", ["--dropout", "below 1"]),
-        ("--clip-norm 0", ["--clip-norm", "above 0"]),
-        ("--clip-norm 1 --clip-value 1", ["--clip-norm", "--clip-value"]),
-        ("--ema 1", ["--ema", "below 1"]),
-        ("--micro-batch 0", ["--micro-batch", "at least 1"]),
-        ("--stop-on score", ["--early-stopping", "required"]),
-        ("--early-stopping=0", ["--early-stopping", "at least 1"]),
-        ("--early-stopping --validation 0", ["early stopping", "give some"]),
-        ("--class-weights 1,2", ["has 2 numbers", "10 classes"]),
-        ("--class-weights 1,-2", ["--class-weights", "at least 0"]),
-        ("--optimizer adan", ["adan", "adam"]),
-        ("--norm group", ["group", "batch"]),
-        ("--insight-every 0", ["--insight-every", "at least 1"]),
-        ("--norm batch --batch-size 1", ["layer 1", "at least 2 rows"]),
-        ("--norm batch --micro-batch 1", ["layer 1", "micro_batch"]),
-        ("--optimizer lion --momentum 0.5", ["--momentum", "lion"]),
-    ] {
-        place.refused_with(&format!("train digits --device cpu {flags}"), &parts);
-    }
-    let weights = format!(
-        "train {} --device cpu --class-weights balanced",
-        common::place::table("diabetes.train.csv")
-    );
-    place.refused_with(&weights, &["--class-weights", "mse"]);
 }

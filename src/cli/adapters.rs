@@ -5,16 +5,22 @@ use std::io::Write as _;
 use indicatif::BinaryBytes;
 use serde_json::{Value, json};
 use wgrad::wgpu::{Adapter, AdapterInfo};
-use wgrad::{adapters, is_software};
+use wgrad::{AdapterChoice, adapters};
 
 use super::args::AdaptersArgs;
 use super::device::{driver, kind};
+use super::environment;
 use super::failure::Failure;
 
 pub(crate) fn list(args: &AdaptersArgs) -> Result<(), Failure> {
+    environment::check_backends()?;
     let found: Vec<(AdapterInfo, u64)> =
         adapters().iter().map(|adapter| (adapter.get_info(), largest_binding(adapter))).collect();
-    let auto = found.iter().position(|(info, _)| !is_software(info));
+    let named = environment::adapter_name();
+    let auto = found.iter().position(|(info, _)| match &named {
+        Some(name) => AdapterChoice::Named(name).fits(info),
+        None => AdapterChoice::Hardware.fits(info),
+    });
     let text = if args.json { json_text(&found, auto) } else { table(&found, auto) };
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
 }
@@ -55,6 +61,18 @@ fn table(found: &[(AdapterInfo, u64)], auto: Option<usize>) -> String {
 
 /// Which of them `--device auto` takes.
 fn why(found: &[(AdapterInfo, u64)], auto: Option<usize>) -> String {
+    if let Some(name) = environment::adapter_name() {
+        return match auto {
+            Some(i) => format!(
+                "--device auto and gpu take {} (*), since WGPU_ADAPTER_NAME={name}",
+                found[i].0.name
+            ),
+            None => format!(
+                "--device auto and gpu take none, since WGPU_ADAPTER_NAME={name} fits no adapter's \
+                 name or driver"
+            ),
+        };
+    }
     match (auto, found.first()) {
         (Some(i), _) => format!(
             "--device auto takes {} (*): of the hardware adapters the fastest kind, native \
@@ -86,7 +104,12 @@ fn json_text(found: &[(AdapterInfo, u64)], auto: Option<usize>) -> String {
             })
         })
         .collect();
-    let engine = if auto.is_some() { "gpu" } else { "cpu" };
+    let named = environment::adapter_name().is_some();
+    let engine = match auto {
+        Some(_) => json!("gpu"),
+        None if named => Value::Null,
+        None => json!("cpu"),
+    };
     let auto = json!({ "engine": engine, "adapter": auto, "why": why(found, auto) });
     format!("{}\n", json!({ "adapters": adapters, "auto": auto }))
 }

@@ -1,6 +1,8 @@
 //! What may be typed. Single values are checked here; what they mean together, in
 //! [`config`](super::config).
 
+mod train;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -8,19 +10,17 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use wgrad::Schedule;
 use wgrad::data::Source;
-use wgrad::{Activation, Encoding, Plateau, Schedule};
 
-use super::choices::{
-    ActivationParser, DecayChoice, DeviceChoice, Header, InitChoice, LossChoice, MissingCells,
-    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
-};
+pub(crate) use self::train::TrainArgs;
+use super::choices::{DeviceChoice, Header};
 use super::config::csv_options;
+use super::config_file::{self, Expanded};
+use super::failure::Failure;
 use super::recipe;
-use super::values::{
-    ClassWeights, Delimiter, Widths, at_least_one, below_one, encoding, not_negative, plateau,
-    positive, probability, rows_fraction, schedule, seed,
-};
+use super::values::{Delimiter, at_least_one, positive, schedule};
 
 const LECTURE_EXAMPLES: &str = "\
 Examples:
@@ -44,9 +44,6 @@ Workloads:
   W4  2-4×64-3 relu, batch 16384, adam: an image as a function of the place
   W5  32-2×256-1 norm relu dropout, batch 1024, momentum: a table";
 
-/// [`recipe::PATIENCE`] as clap wants it.
-const PATIENCE: &str = "10";
-
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -59,7 +56,17 @@ Examples:
   wgrad train iris.csv                   train on a table; its last column is the target
   wgrad train mnist/                     train on images, test on those kept apart
   wgrad eval runs/iris-20261122-214455   score a run on its test rows again
-  wgrad predict runs/iris-20261122-214455 new.csv > answers.csv";
+  wgrad predict runs/iris-20261122-214455 new.csv > answers.csv
+
+Exit codes:
+  0  done; also where a run was interrupted and its model is kept
+  1  the run failed: training diverged, the device was lost, a file couldn't be written
+  2  flags, files or data can't be used as they are; nothing was trained
+
+Environment:
+  WGPU_BACKEND        backends to look for adapters in: vulkan, metal, dx12, gl, divided by commas
+  WGPU_ADAPTER_NAME   what --device auto and gpu take: a part of an adapter's name
+  WGRAD_LOG, RUST_LOG what is logged, as in debug or wgpu_core=info; the first wins";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:
@@ -124,9 +131,11 @@ pub(crate) enum Command {
     /// Train a net on a table
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(Box<TrainArgs>),
+    /// Write a configuration file with all of train's flags and their defaults
+    Init(InitArgs),
     /// Score a trained net
     Eval(EvalArgs),
-    /// Apply a trained net to a table and write CSV
+    /// Apply a trained net to a table and write CSV, or JSON
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
     /// Show what a learning-rate schedule does
@@ -140,34 +149,10 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// List the adapters that wgpu finds, and which one training takes
     Adapters(AdaptersArgs),
-}
-
-/// What to train on, and how.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct TrainArgs {
-    /// A CSV, TSV, NPY, NPZ or IDX file, gzipped or not; a folder with MNIST's four files; `-` for
-    /// standard input; or a built-in table: digits, spirals, moons, rings, sdf
-    #[arg(default_value = "digits")]
-    pub data: String,
-    /// Go on with a run that was interrupted or killed, from the checkpoint in its folder; all else is as
-    /// that run was told
-    #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "data", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
-        "insight_every", "checkpoint_every",
-    ])]
-    pub resume: Option<PathBuf>,
-    #[command(flatten, next_help_heading = "Data")]
-    pub table: TableArgs,
-    #[command(flatten)]
-    pub columns: ColumnArgs,
-    #[command(flatten, next_help_heading = "Net")]
-    pub net: NetArgs,
-    #[command(flatten, next_help_heading = "Training")]
-    pub training: TrainingArgs,
-    #[command(flatten, next_help_heading = "Run")]
-    pub run: RunArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
+    /// Write the manual as man pages
+    Man(ManArgs),
+    /// Write a shell's completions of these commands and flags
+    Completions(CompletionsArgs),
 }
 
 /// How to read delimited text.
@@ -189,164 +174,6 @@ impl TableArgs {
     }
 }
 
-/// What the columns mean and which rows do what.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ColumnArgs {
-    /// Column to predict, by name or number (-1 is the last); several for regression; or an NPY or
-    /// IDX file with the targets of such an array [default: the last column, or what the file says]
-    #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
-    pub target: Vec<String>,
-    /// What the target is
-    #[arg(long, value_name = "KIND", default_value_t = Task::Auto)]
-    pub task: Task,
-    /// Columns to leave out
-    #[arg(long, value_name = "COL", value_delimiter = ',', allow_hyphen_values = true)]
-    pub ignore: Vec<String>,
-    /// Column with what each row counts in the loss; not an input
-    #[arg(long, value_name = "COL")]
-    pub weights: Option<String>,
-    /// What to do about missing input cells
-    #[arg(long, value_name = "HOW", default_value_t = MissingCells::Reject)]
-    pub missing: MissingCells,
-    /// What to do to numbers, learnt from the training rows
-    #[arg(long, value_name = "HOW", default_value_t = ScalingChoice::Auto)]
-    pub scaling: ScalingChoice,
-    /// Fraction of the rows to watch the training with
-    #[arg(long, value_name = "FRACTION", default_value = "0.1", value_parser = rows_fraction, allow_negative_numbers = true)]
-    pub validation: f32,
-    #[arg(long, value_name = "FRACTION", value_parser = rows_fraction, allow_negative_numbers = true,
-          help = format!("Fraction of the rows to score the result with [default: {}; the test rows that \
-                          the data bring, if they do]", recipe::TEST))]
-    pub test: Option<f32>,
-}
-
-/// The net.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct NetArgs {
-    /// What encodes the inputs in front of the net: freqN or triN of N octaves, blobN of N bins; suits
-    /// few inputs, for blobN with --scaling min-max
-    #[arg(long, value_name = "NAME", value_parser = encoding)]
-    pub encoding: Option<Encoding>,
-    #[arg(long, value_name = "WIDTHS", allow_hyphen_values = true,
-          help = format!("Widths of the hidden layers, as in 64,64; `none` for a linear model {}",
-                         recipe::by_data(|size| size.hidden[0])))]
-    pub layers: Option<Widths>,
-    /// Activation behind each hidden layer
-    #[arg(long, value_name = "NAME", default_value = recipe::ACTIVATION, value_parser = ActivationParser)]
-    pub activation: Activation,
-    /// Where weights start
-    #[arg(long, value_name = "NAME", default_value_t = recipe::INIT)]
-    pub init: InitChoice,
-    /// What normalises behind each hidden linear layer
-    #[arg(long, value_name = "KIND", default_value_t = NormChoice::None)]
-    pub norm: NormChoice,
-    /// Share of the hidden units that training drops at random, at least 0 and below 1
-    #[arg(long, value_name = "RATE", default_value_t = 0.0, value_parser = below_one, allow_negative_numbers = true)]
-    pub dropout: f64,
-}
-
-/// The training.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct TrainingArgs {
-    #[arg(
-        long,
-        value_name = "NAME",
-        help = "What to minimise [default: cross_entropy for classes, mse for values]"
-    )]
-    pub loss: Option<LossChoice>,
-    #[arg(long, value_name = "SHARE", value_parser = probability, allow_negative_numbers = true,
-          help = format!("How much of the target cross-entropy spreads over all classes, 0 to 1 \
-                          [default: {}]", recipe::LABEL_SMOOTHING))]
-    pub label_smoothing: Option<f32>,
-    /// How a gradient becomes a step
-    #[arg(long, value_name = "NAME", default_value_t = recipe::OPTIMIZER)]
-    pub optimizer: OptimizerChoice,
-    #[arg(long, value_name = "MU", value_parser = below_one, allow_negative_numbers = true,
-          help = format!("Momentum of momentum and nesterov [default: {}]", recipe::MOMENTUM))]
-    pub momentum: Option<f64>,
-    #[arg(long, value_name = "RATE", value_parser = positive, allow_negative_numbers = true,
-          help = format!("Learning rate [default: {}]", recipe::lr_by_optimizer()))]
-    pub lr: Option<f64>,
-    #[arg(long, value_name = "LAMBDA", value_parser = not_negative, allow_negative_numbers = true,
-          help = "Weight decay [default: 0; for adamw and lion 1 / sum of all learning rates, at most 1]")]
-    pub weight_decay: Option<f64>,
-    #[arg(
-        long,
-        value_name = "KIND",
-        help = "Where weight decay enters [default: decoupled for adamw and lion, else l2]"
-    )]
-    pub decay: Option<DecayChoice>,
-    /// No weight decay on biases and on the norms' parameters
-    #[arg(long)]
-    pub no_decay: bool,
-    /// Bound on the norm of the gradient
-    #[arg(long, value_name = "BOUND", value_parser = positive, allow_negative_numbers = true)]
-    pub clip_norm: Option<f64>,
-    /// Bound on each element of the gradient
-    #[arg(long, value_name = "BOUND", value_parser = positive, allow_negative_numbers = true, conflicts_with = "clip_norm")]
-    pub clip_value: Option<f64>,
-    /// Average the weights over the steps, keeping this share at each, as in 0.999; the average is
-    /// what is validated, tested and saved
-    #[arg(long, value_name = "SHARE", value_parser = below_one, allow_negative_numbers = true)]
-    pub ema: Option<f64>,
-    /// Learning rate over the run, as in warmup:5e+cosine; `wgrad schedule --help` has them all
-    #[arg(long, value_name = "SPEC", default_value = recipe::SCHEDULE, value_parser = schedule, allow_hyphen_values = true)]
-    pub schedule: Schedule,
-    /// Lower the learning rate where the validation loss stops falling, as in
-    /// plateau:factor=0.1,patience=10; `wgrad schedule --help` has the keys
-    #[arg(long, value_name = "SPEC", value_parser = plateau, allow_hyphen_values = true)]
-    pub plateau: Option<Plateau>,
-    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, allow_negative_numbers = true,
-          help = format!("Rows per step {}", recipe::by_data(|size| size.batch_size)))]
-    pub batch_size: Option<usize>,
-    /// Rows that go through the net at once: less memory, the same steps [default: the batch]
-    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
-    pub micro_batch: Option<usize>,
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true,
-          help = format!("Passes over the training rows {}", recipe::by_data(|size| size.epochs)))]
-    pub epochs: Option<u64>,
-    #[arg(long, value_name = "EPOCHS", num_args = 0..=1, require_equals = true,
-          default_missing_value = PATIENCE, value_parser = at_least_one::<u64>,
-          help = format!("End when the validation rows show no improvement for so many epochs, and \
-                          go back to the best [default without a number: {}]", recipe::PATIENCE))]
-    pub early_stopping: Option<u64>,
-    /// What early stopping watches on the validation rows [default: loss]
-    #[arg(long, value_name = "WHAT", requires = "early_stopping")]
-    pub stop_on: Option<StopOn>,
-    /// What rows of each class count in the loss: `balanced`, or a number per class, as in 1,2.5
-    #[arg(long, value_name = "WEIGHTS", allow_hyphen_values = true)]
-    pub class_weights: Option<ClassWeights>,
-    /// How batches are drawn
-    #[arg(long, value_name = "HOW", default_value_t = SamplingChoice::Shuffled)]
-    pub sampling: SamplingChoice,
-    /// Leave out the last batch of an epoch if it isn't full
-    #[arg(long)]
-    pub drop_last: bool,
-    /// Seed of everything random: the same seed on the same device gives the same model
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, allow_negative_numbers = true)]
-    pub seed: u64,
-}
-
-/// Where a run goes.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Name of the run's folder [default: the data's name and the time]
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
-    /// Folder for runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    pub runs: PathBuf,
-    /// Measure norms, update ratios and effective steps of every tensor each N steps: insights.csv,
-    /// insights.svg and four columns of metrics.csv
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
-    pub insight_every: Option<u64>,
-    /// Write a checkpoint each N steps, which --resume goes on from; one is always written on Ctrl-C
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
-    pub checkpoint_every: Option<u64>,
-}
-
 /// What computes.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct DeviceArgs {
@@ -365,6 +192,14 @@ pub(crate) struct OutputArgs {
     /// Print the results as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where to write.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InitArgs {
+    /// The file, which must not be there yet; `-` for standard output
+    #[arg(default_value = "wgrad.toml")]
+    pub path: PathBuf,
 }
 
 /// What to score.
@@ -394,15 +229,14 @@ pub(crate) struct PredictArgs {
     /// Table to predict for, as in train
     pub data: String,
     /// File to write to [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    #[arg(long = "output", short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     #[command(flatten)]
     pub table: TableArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Tell nothing but results and errors
-    #[arg(long, short)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Which schedule, over which run.
@@ -437,6 +271,21 @@ pub(crate) struct AdaptersArgs {
     /// Print the adapters as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where to write man pages.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ManArgs {
+    /// Folder for a page per command [default: the first page to standard output]
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// Which completions to write.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
 }
 
 /// Which studies to run.
@@ -476,10 +325,11 @@ pub(crate) struct BenchArgs {
 }
 
 impl Args {
-    /// Reads the command line; ends the program where it asks for help or can't be understood.
+    /// Reads the command line, with the file that its `--config` names; ends the program where it asks
+    /// for help or can't be understood.
     ///
     /// Without a command it is training's: `wgrad` and `wgrad --epochs 5` train.
-    pub(crate) fn read(mut typed: Vec<OsString>) -> Command {
+    pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Command, Failure> {
         let own = ["-h", "--help", "-V", "--version"];
         let is_flag = |arg: &OsString| {
             arg.to_string_lossy().starts_with('-') && !own.iter().any(|own| arg == own)
@@ -487,14 +337,21 @@ impl Args {
         if typed.get(1).is_none_or(is_flag) {
             typed.insert(1.min(typed.len()), "train".into());
         }
-        match Self::try_parse_from(typed) {
-            Ok(args) => args.command,
+        let Expanded { words, file, fingerprint } = config_file::expand(typed)?;
+        match Self::try_parse_from(words) {
+            Ok(Self { command: Command::Train(train) }) => {
+                Ok(Command::Train(Box::new(TrainArgs { fingerprint, ..*train })))
+            }
+            Ok(args) => Ok(args.command),
             Err(mut error) => {
                 if error.kind() == ErrorKind::InvalidSubcommand
                     && error.get(ContextKind::SuggestedSubcommand).is_none()
                 {
                     let tip = "to train on a table, put `train` before its name".into();
                     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+                }
+                if let Some(file) = file {
+                    config_file::blame(&mut error, &file);
                 }
                 error.exit()
             }
@@ -514,7 +371,7 @@ mod tests {
 
     #[test]
     fn without_a_command_it_trains() {
-        let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect());
+        let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect()).unwrap();
         assert!(matches!(read(&["wgrad"]), Command::Train(_)));
         let Command::Train(args) = read(&["wgrad", "--epochs", "5"]) else { panic!("not train") };
         assert_eq!(args.training.epochs, Some(5));

@@ -6,6 +6,7 @@ use wgrad::wgpu::{Adapter, AdapterInfo, DeviceType};
 use wgrad::{AdapterChoice, CpuEngine, Engine, Gpu, GpuEngine, Plan, adapters, is_software};
 
 use super::choices::DeviceChoice;
+use super::environment;
 use super::failure::Failure;
 use super::talk::Talk;
 
@@ -25,16 +26,22 @@ pub(crate) trait Job {
 }
 
 impl Device {
-    /// Opens what was asked for. Where `auto` ends at the CPU it tells why, and what would make the
+    /// Opens what was asked for; an adapter that the environment names stands for `auto` and `gpu`. Where `auto` ends at the CPU it tells why, and what would make the
     /// GPU kernels run.
     pub(crate) fn open(choice: &DeviceChoice, talk: Talk) -> Result<Self, Failure> {
-        let gpu = match choice {
-            DeviceChoice::Cpu => return Ok(Self::Cpu),
-            DeviceChoice::Gpu => Gpu::open(AdapterChoice::Any),
-            DeviceChoice::Named(name) => Gpu::open(AdapterChoice::Named(name)),
-            DeviceChoice::Auto => return Ok(Self::fastest(talk)),
+        if *choice == DeviceChoice::Cpu {
+            return Ok(Self::Cpu);
+        }
+        environment::check_backends()?;
+        let gpu = match (choice, environment::adapter_name()) {
+            (DeviceChoice::Named(name), _) => Gpu::open(AdapterChoice::Named(name))?,
+            (_, Some(name)) => Gpu::open(AdapterChoice::Named(&name)).map_err(|error| {
+                Failure::from(error).because(format_args!("WGPU_ADAPTER_NAME={name}"))
+            })?,
+            (DeviceChoice::Gpu, None) => Gpu::open(AdapterChoice::Any)?,
+            (DeviceChoice::Auto | DeviceChoice::Cpu, None) => return Ok(Self::fastest(talk)),
         };
-        Ok(Self::Gpu(Box::new(gpu?)))
+        Ok(Self::Gpu(Box::new(gpu)))
     }
 
     /// A hardware GPU, else the CPU.

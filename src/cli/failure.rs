@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use wgrad::Error;
@@ -32,7 +33,39 @@ impl Failure {
     pub(crate) fn write(what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |error| match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            io::ErrorKind::NotFound => {
+                Self::Run(format!("{what}: its folder isn't there (make it, or name another)"))
+            }
+            io::ErrorKind::IsADirectory => Self::Run(format!("{what} is a folder; name a file")),
             _ => Self::Run(format!("{what}: {error}")),
+        }
+    }
+
+    /// Making a folder of this path failed.
+    pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| {
+            let path = path.display();
+            Self::Run(format!("making the folder {path}: {error} (name another folder)"))
+        }
+    }
+
+    /// The same where flags are from a configuration file.
+    pub(crate) fn of_file(self, file: &Path) -> Self {
+        match self {
+            Self::Input(problem) => Self::Input(format!(
+                "{problem} (flags that weren't typed are from {})",
+                file.display()
+            )),
+            other => other,
+        }
+    }
+
+    /// The same with what led to it in front.
+    pub(crate) fn because(self, of: impl fmt::Display) -> Self {
+        match self {
+            Self::Run(problem) => Self::Run(format!("{of}: {problem}")),
+            Self::Input(problem) => Self::Input(format!("{of}: {problem}")),
+            Self::BrokenPipe => Self::BrokenPipe,
         }
     }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::args::LectureArgs;
 use super::failure::Failure;
-use super::talk::{Talk, duration};
+use super::talk::{Talk, duration, wrapped};
 use study::Study;
 
 /// A study by its name: what it asks, and how it is answered.
@@ -75,6 +75,11 @@ pub(crate) fn lecture(args: &LectureArgs) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let mut print =
         |text: String| out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+    if args.list && args.output.json {
+        let list = |entry: &Entry| (entry.name.to_owned(), json!({ "question": entry.question }));
+        let list: serde_json::Map<_, _> = STUDIES.iter().map(list).collect();
+        return print(format!("{}\n", Value::Object(list)));
+    }
     if args.list {
         return STUDIES
             .iter()
@@ -84,8 +89,7 @@ pub(crate) fn lecture(args: &LectureArgs) -> Result<(), Failure> {
     let wanted = |entry: &&Entry| {
         args.studies.is_empty() || args.studies.iter().any(|name| name == entry.name)
     };
-    std::fs::create_dir_all(&args.folder)
-        .map_err(|e| Failure::run(format!("{}: {e}", args.folder.display())))?;
+    std::fs::create_dir_all(&args.folder).map_err(Failure::folder(&args.folder))?;
     let mut answers = serde_json::Map::new();
     for entry in STUDIES.iter().filter(wanted) {
         let start = Instant::now();
@@ -126,19 +130,4 @@ fn spinner(talk: Talk, entry: &Entry) -> ProgressBar {
     bar.set_message(entry.name);
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     bar
-}
-
-/// A text in lines of at most 80 characters.
-fn wrapped(text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= 80 => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join("\n")
 }

@@ -1,10 +1,12 @@
-//! `wgrad predict`: applies a trained net to a table and writes CSV.
+//! `wgrad predict`: applies a trained net to a table and writes CSV or JSON.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 use wgrad::Engine;
 use wgrad::data::{Schema, Target};
 
@@ -17,7 +19,7 @@ use super::talk::{Talk, count, shortest};
 use super::trained::Trained;
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
-    let talk = Talk { quiet: args.quiet };
+    let talk = Talk { quiet: args.output.quiet };
     let trained = Trained::load(&args.model, talk)?;
     let table = prepare::load(args.table.source(&args.data, None), talk)?;
     let inputs = trained.schema.encode_inputs(&table)?;
@@ -34,7 +36,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     }
     let same =
         |output: &Path| output.canonicalize().ok() == Path::new(&args.data).canonicalize().ok();
-    if let Some(output) = args.output.as_deref().filter(|output| output.exists() && same(output)) {
+    if let Some(output) = args.file.as_deref().filter(|output| output.exists() && same(output)) {
         return Err(Failure::input(format!(
             "--output {} is the table itself; choose another file",
             output.display()
@@ -53,11 +55,13 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
         ));
     }
     let write = |out: &mut dyn Write, name: &dyn Display| {
-        write_csv(out, &trained.schema, outputs, width)
-            .map_err(io_error)
-            .map_err(Failure::write(name))
+        let written = match args.output.json {
+            true => write_json(out, &trained.schema, outputs, width),
+            false => write_csv(out, &trained.schema, outputs, width).map_err(io_error),
+        };
+        written.map_err(Failure::write(name))
     };
-    let Some(path) = &args.output else {
+    let Some(path) = &args.file else {
         return write(&mut io::stdout().lock(), &"standard output");
     };
     let mut file = File::create(path).map_err(Failure::write(path.display()))?;
@@ -107,6 +111,67 @@ fn write_csv(
         }
     }
     Ok(csv.flush()?)
+}
+
+/// What [`write_csv`] writes, as one object.
+fn write_json(
+    out: impl Write,
+    schema: &Schema,
+    mut outputs: Vec<f32>,
+    width: usize,
+) -> io::Result<()> {
+    schema.restore_values(&mut outputs);
+    let mut out = io::BufWriter::new(out);
+    serde_json::to_writer(&mut out, &Predictions { schema, outputs: &outputs, width })?;
+    writeln!(out)?;
+    out.flush()
+}
+
+/// `{"classes": …, "predictions": [{"prediction": …, "probabilities": …}, …]}`, or
+/// `{"targets": …, "predictions": [[…], …]}`.
+struct Predictions<'a> {
+    schema: &'a Schema,
+    outputs: &'a [f32],
+    width: usize,
+}
+
+#[derive(Serialize)]
+struct Class<'a> {
+    prediction: &'a str,
+    /// In the order of the classes.
+    probabilities: Vec<f32>,
+}
+
+/// The items of an iterator, written one by one.
+struct Items<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Items<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+impl Serialize for Predictions<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Predictions", 2)?;
+        let rows = || self.outputs.chunks_exact(self.width);
+        match &self.schema.target {
+            Target::Classes { names, .. } => {
+                let class = |logits| Class {
+                    prediction: &names[predicted_class(logits)],
+                    probabilities: probabilities(logits),
+                };
+                object.serialize_field("classes", names)?;
+                object.serialize_field("predictions", &Items(|| rows().map(class)))?;
+            }
+            Target::Values { columns } => {
+                let names: Vec<&str> = columns.iter().map(|column| &*column.name).collect();
+                object.serialize_field("targets", &names)?;
+                object.serialize_field("predictions", &Items(rows))?;
+            }
+        }
+        object.end()
+    }
 }
 
 /// The I/O error inside: wrapped as another, a broken pipe would no longer be one.

@@ -32,13 +32,52 @@ impl Prepared {
     /// Loads, divides and encodes the table, and completes the config with what it tells.
     pub(crate) fn new(args: &TrainArgs, config: &mut Config, talk: Talk) -> Result<Self, Failure> {
         // By the name that was typed, which messages repeat.
-        let source = Source { name: args.data.clone(), ..config.data.table() };
+        let source = Source { name: args.source.clone(), ..config.data.table() };
         let table = load(source, talk)?;
         let options = config.data.schema_options();
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &options)?;
         config.complete(args, &table, &schema, parts.train.len())?;
+        if args.fingerprint.as_ref().is_some_and(|then| *then != config.data.fingerprint) {
+            let name = table.source_name();
+            talk.line(format_args!(
+                "warning: {name} has changed since that run was made, so this one will differ"
+            ));
+        }
         Self::of(&table, &parts, schema, config)
+    }
+
+    /// The table and its divisions for a cross-validation.
+    pub(crate) fn folds(
+        args: &TrainArgs,
+        config: &Config,
+        folds: usize,
+        talk: Talk,
+    ) -> Result<(Table, Vec<Partition>), Failure> {
+        let source = Source { name: args.source.clone(), ..config.data.table() };
+        let table = load(source, talk)?;
+        let labels = config.data.schema_options().labels(&table)?;
+        let options = config.partition(0);
+        let parts = Partition::folds(table.rows(), labels.as_deref(), folds, &options);
+        let parts = parts.map_err(|error| {
+            Failure::input(format!(
+                "{}: {error}; see --folds and --validation",
+                table.source_name()
+            ))
+        })?;
+        Ok((table, parts))
+    }
+
+    /// The data of one of its folds.
+    pub(crate) fn fold(
+        args: &TrainArgs,
+        config: &mut Config,
+        table: &Table,
+        parts: &Partition,
+    ) -> Result<Self, Failure> {
+        let schema = Schema::fit(table, &parts.train, &config.data.schema_options())?;
+        config.complete(args, table, &schema, parts.train.len())?;
+        Self::of(table, parts, schema, config)
     }
 
     /// The data of a run that was made before, to go on with it.
@@ -152,10 +191,7 @@ fn encoded(
     let refuse = |problem: String| {
         Err(Failure::input(format!("--weights {name}: {problem} in {}", table.source_name())))
     };
-    let Some(column) = table.columns().iter().find(|column| column.name == name) else {
-        let names: Vec<_> = table.columns().iter().map(|c| c.name.as_str()).collect();
-        return refuse(format!("there is no such column among {}", names.join(", ")));
-    };
+    let column = &table.columns()[table.find(name)?];
     let ColumnValues::Numeric(values) = &column.values else {
         return refuse("the column holds text, not numbers,".into());
     };

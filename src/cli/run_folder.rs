@@ -37,7 +37,8 @@ impl RunFolder {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::run(format!("making the run folder {}: {error}", path.display()))
         };
-        std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(|e| failed(&e))?;
+        let runs = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(runs).map_err(Failure::folder(runs))?;
         // Fails if another run took the name in the meantime.
         std::fs::create_dir(&path).map_err(|e| failed(&e))?;
         let file = File::create_new(path.join(METRICS)).map_err(|e| failed(&e))?;

@@ -96,6 +96,21 @@ pub(crate) fn shortest<T: Copy + Into<f64> + fmt::Display + fmt::LowerExp>(x: T)
     if size == 0.0 || (1e-4..1e9).contains(&size) { x.to_string() } else { format!("{x:e}") }
 }
 
+/// A text in lines of at most 80 characters.
+pub(crate) fn wrapped(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 80 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,14 +1,19 @@
 //! `wgrad train`: from the flags to a run's folder.
 
+mod beginning;
+mod folds;
+
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Plan, Trainer};
+use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Trainer};
 
+use self::beginning::Beginning;
 use super::args::TrainArgs;
 use super::chart;
 use super::config::Config;
@@ -19,35 +24,16 @@ use super::interrupt;
 use super::prepare::Prepared;
 use super::progress::{Display, rate};
 use super::results::{Results, score_entry};
-use super::run_folder::{self, CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
+use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
 use super::talk::{Talk, count, duration, printable};
-use super::values::Widths;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
-    let (mut config, folder, data, checkpoint) = match &args.resume {
-        None => {
-            let mut config = Config::new(args)?;
-            let folder = run_folder::choose(&args.run.runs, args.run.name.as_deref(), &args.data)?;
-            let data = Prepared::new(args, &mut config, talk)?;
-            (config, folder, data, None)
-        }
-        Some(folder) => {
-            let (mut config, checkpoint) = unfinished(folder)?;
-            let data = Prepared::again(&mut config, talk)?;
-            (config, folder.clone(), data, Some(checkpoint))
-        }
-    };
-    let plan =
-        Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(
-            |error| match &error {
-                Error::Limit { .. } => {
-                    let layers = Widths(config.net.layers.clone());
-                    Failure::input(format!("--layers {layers}: {error}"))
-                }
-                _ => error.into(),
-            },
-        )?;
+    if let Some(folds) = args.columns.folds {
+        return folds::cross_validate(args, folds, talk).map_err(|failure| args.blame(failure));
+    }
+    let Beginning { mut config, folder, data, plan, checkpoint } =
+        Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
     let device = Device::open(&config.run.device, talk)?;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();
@@ -71,25 +57,6 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         json: args.output.json,
     };
     device.run(plan, rows, Training { run, train, validation })
-}
-
-/// How a run that didn't end was made, and how far it came.
-fn unfinished(folder: &Path) -> Result<(Config, Checkpoint), Failure> {
-    let refuse =
-        |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", folder.display())));
-    if !folder.join(CONFIG).exists() {
-        return refuse("no run's folder (it has no config.toml)");
-    }
-    let mut config = Config::load(&folder.join(CONFIG))?;
-    if !folder.join(CHECKPOINT).exists() {
-        return refuse(match config.run.outcome.as_str() {
-            "complete" => "the run is complete, so there is nothing to go on with",
-            _ => "there is no checkpoint to go on from (train with --checkpoint-every)",
-        });
-    }
-    let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).map_err(Failure::input)?;
-    config.run.outcome = "unfinished".into();
-    Ok((config, checkpoint))
 }
 
 /// Everything a run needs but the engine, and the rows that the engine has a copy of.
@@ -117,6 +84,8 @@ struct Training<'a> {
 enum End {
     Complete,
     Interrupted,
+    /// `--time-budget` was spent.
+    TimeUp,
     Diverged(Error),
 }
 
@@ -140,10 +109,15 @@ impl Job for Training<'_> {
             End::Diverged(error) => Some(error.to_string()),
             _ => None,
         };
-        if matches!(end, End::Interrupted) && written.is_ok() {
+        let ended = match end {
+            End::Interrupted => Some("interrupted"),
+            End::TimeUp => Some("the time is up"),
+            End::Complete | End::Diverged(_) => None,
+        };
+        if let Some(ended) = ended.filter(|_| written.is_ok()) {
             let folder = log.folder.path().display();
             run.talk.line(format_args!(
-                "interrupted; the model is saved (to go on: wgrad train --resume {folder})"
+                "{ended}; the model is saved (to go on: wgrad train --resume {folder})"
             ));
         }
         // With the weights that were saved: their average, where one is kept.
@@ -157,6 +131,7 @@ impl Job for Training<'_> {
             history: &log.history,
             results,
             interrupted: matches!(end, End::Interrupted),
+            time_up: matches!(end, End::TimeUp),
             diverged: diverged.as_deref(),
             steps: trainer.steps(),
         };
@@ -234,6 +209,9 @@ impl Run<'_> {
         let epochs = options.epochs;
         let mut display = Display::new(self.talk, epochs, self.train_rows, score);
         display.start();
+        // The time of this process: a run that goes on has it once more.
+        let budget = self.config.training.time_budget.map(|budget| (Instant::now(), budget.0));
+        let time_up = || budget.is_some_and(|(begun, budget)| begun.elapsed() >= budget);
         let every = self.config.run.checkpoint_every;
         while trainer.epochs() < epochs {
             let most = every.map_or(u64::MAX, |every| every - trainer.steps() % every);
@@ -242,7 +220,7 @@ impl Run<'_> {
                 if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
                     insights.add(insight);
                 }
-                if interrupt::interrupted() {
+                if interrupt::interrupted() || time_up() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -264,7 +242,13 @@ impl Run<'_> {
             if stop {
                 break;
             }
-            if interrupt::interrupted() && trainer.epochs() < epochs {
+            // Asked once, so that what is done and what is told agree.
+            let end = match (interrupt::interrupted(), time_up()) {
+                (true, _) => Some(End::Interrupted),
+                (false, true) => Some(End::TimeUp),
+                (false, false) => None,
+            };
+            if let Some(end) = end.filter(|_| trainer.epochs() < epochs) {
                 self.keep(trainer, log)?;
                 if report.is_none() {
                     let report = trainer.end_epoch()?;
@@ -272,7 +256,7 @@ impl Run<'_> {
                     display.epoch(&report);
                 }
                 display.finish();
-                return Ok(End::Interrupted);
+                return Ok(end);
             }
             if every.is_some_and(|every| trainer.steps().is_multiple_of(every)) {
                 self.keep(trainer, log)?;
@@ -303,6 +287,7 @@ impl Run<'_> {
         config.run.outcome = match end {
             End::Complete => "complete".into(),
             End::Interrupted => "interrupted".into(),
+            End::TimeUp => "out of time".into(),
             End::Diverged(error) => error.to_string(),
         };
         folder.write(CONFIG, &config.to_toml()?)?;
@@ -341,6 +326,7 @@ struct Summary<'a> {
     /// On the test rows, if there are any.
     results: Option<Results>,
     interrupted: bool,
+    time_up: bool,
     /// Why training went wrong, if it did.
     diverged: Option<&'a str>,
     steps: u64,
@@ -363,6 +349,9 @@ impl Summary<'_> {
         let epochs = match self.history.last() {
             Some(last) if self.interrupted => {
                 format!("until interrupted in epoch {} of {asked}", last.epoch)
+            }
+            Some(last) if self.time_up => {
+                format!("until the time was up in epoch {} of {asked}", last.epoch)
             }
             _ if self.interrupted => "not at all (interrupted)".into(),
             Some(last) if last.stop => {
@@ -411,6 +400,7 @@ impl Summary<'_> {
             ("device", json!(run.device_name)),
             ("seed", json!(self.config.training.seed)),
             ("interrupted", json!(self.interrupted)),
+            ("time_up", json!(self.time_up)),
             ("diverged", json!(self.diverged)),
             ("run", json!(self.folder.path())),
         ];

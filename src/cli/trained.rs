@@ -33,7 +33,7 @@ impl Trained {
         let file = ModelFile::load(&path).map_err(Failure::input)?;
         if let Ok(config) = Config::load(&path.with_file_name(CONFIG)) {
             let outcome = config.run.outcome;
-            if !matches!(&outcome[..], "complete" | "interrupted") {
+            if !matches!(&outcome[..], "complete" | "interrupted" | "out of time") {
                 talk.line(format_args!("warning: this model's {outcome}"));
             }
         }

@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+use wgrad::data::ColumnKind;
 use wgrad::{Encoding, Error, Plateau, Schedule};
 
 fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
@@ -39,7 +41,16 @@ fn narrow(x: f64) -> f32 {
 
 pub(crate) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     let value = text.parse().ok().filter(|n: &T| *n >= T::from(1));
-    value.ok_or_else(|| "give a whole number, at least 1".to_owned())
+    value.ok_or_else(|| {
+        let too_large = text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let bound = if too_large { "a smaller whole number" } else { "a whole number, at least 1" };
+        format!("give {bound}")
+    })
+}
+
+pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
+    let value = text.parse().ok().filter(|&n: &usize| n >= 2);
+    value.ok_or_else(|| "give a whole number, at least 2".to_owned())
 }
 
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
@@ -144,6 +155,118 @@ impl fmt::Display for ClassWeights {
     }
 }
 
+/// Columns by name or number, divided by commas; a name with a comma stands in quotes, as in CSV.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Columns(pub Vec<String>);
+
+impl FromStr for Columns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let names = reader.records().next().and_then(Result::ok);
+        let names: Vec<String> = names.iter().flatten().map(str::to_owned).collect();
+        if names.is_empty() || names.iter().any(String::is_empty) {
+            return Err("give names or numbers of columns, divided by commas".into());
+        }
+        Ok(Self(names))
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = csv::Writer::from_writer(Vec::new());
+        line.write_record(&self.0).map_err(|_| fmt::Error)?;
+        let line = line.into_inner().map_err(|_| fmt::Error)?;
+        f.write_str(String::from_utf8_lossy(&line).trim_end_matches('\n'))
+    }
+}
+
+/// What a column is taken for: `zip=category`, `x=number`, `grade=ordinal:low,mid,high`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnRule {
+    /// Name or number of the column.
+    pub column: String,
+    pub kind: ColumnKind,
+}
+
+impl FromStr for ColumnRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Names may have an equals sign, and so may the values of an order.
+        let split = text.match_indices('=').find_map(|(at, _)| {
+            let kind = column_kind(&text[at + 1..])?;
+            Some(Self { column: text[..at].to_owned(), kind })
+        });
+        split.filter(|rule| !rule.column.is_empty()).ok_or_else(|| {
+            "give a column and what it is: zip=category, x=number, or grade=ordinal:low,mid,high".into()
+        })
+    }
+}
+
+/// What stands behind the equals sign; `None` for anything else.
+pub(crate) fn column_kind(text: &str) -> Option<ColumnKind> {
+    match text {
+        "number" => Some(ColumnKind::Number),
+        "category" => Some(ColumnKind::Category),
+        _ => {
+            let order: Columns = text.strip_prefix("ordinal:")?.parse().ok()?;
+            Some(ColumnKind::Ordinal(order.0))
+        }
+    }
+}
+
+impl ColumnRule {
+    /// The kind as it is typed behind the equals sign.
+    pub(crate) fn kind(&self) -> String {
+        match &self.kind {
+            ColumnKind::Number => "number".into(),
+            ColumnKind::Category => "category".into(),
+            ColumnKind::Ordinal(order) => format!("ordinal:{}", Columns(order.clone())),
+        }
+    }
+}
+
+/// A time in hours, minutes and seconds: `1h30m`, `5m`, `30s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeBudget(pub Duration);
+
+/// Seconds of each unit, the largest first.
+const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
+
+impl FromStr for TimeBudget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = || {
+            let (mut rest, mut total) = (text, 0_u64);
+            for (unit, length) in UNITS {
+                if let Some((number, behind)) = rest.split_once(unit) {
+                    total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(length)?)?;
+                    rest = behind;
+                }
+            }
+            Some(total).filter(|&total| rest.is_empty() && total > 0)
+        };
+        let budget = seconds().map(|seconds| Self(Duration::from_secs(seconds)));
+        budget.ok_or_else(|| "give a time above 0, as in 30s, 5m or 1h30m".into())
+    }
+}
+
+impl fmt::Display for TimeBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_secs();
+        for (unit, length) in UNITS {
+            if left >= length {
+                write!(f, "{}{unit}", left / length)?;
+                left %= length;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The ASCII character between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delimiter(pub u8);
@@ -196,6 +319,53 @@ mod tests {
         assert_eq!(Widths(vec![]).to_string(), "none");
         for text in ["", "64,", "0", "64,-1", "None", "64 32", "65537"] {
             assert!(text.parse::<Widths>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_are_divided_by_commas_outside_quotes() {
+        let columns = |names: &[&str]| Columns(names.iter().map(|&name| name.into()).collect());
+        assert_eq!("a,b".parse(), Ok(columns(&["a", "b"])));
+        for names in [&["a, b", "c"][..], &["say \"x\""], &["-1"], &["ä\nb", " "]] {
+            assert_eq!(columns(names).to_string().parse(), Ok(columns(names)));
+        }
+        for text in ["", ",", "a,", "\"\""] {
+            assert!(text.parse::<Columns>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn columns_are_given_kinds() {
+        let rule = |text: &str| text.parse::<ColumnRule>();
+        for (text, column, kind) in [
+            ("zip=category", "zip", "category"),
+            ("a=b=number", "a=b", "number"),
+            ("-1=ordinal:low, mid,\"a,b\"", "-1", "ordinal:low, mid,\"a,b\""),
+            ("x=ordinal:a=category,b", "x", "ordinal:a=category,b"),
+        ] {
+            let rule = rule(text).unwrap();
+            assert_eq!((&*rule.column, &*rule.kind()), (column, kind));
+        }
+        for text in ["", "zip", "zip=", "=category", "zip=categori", "zip=ordinal:", "zip=ordinal"]
+        {
+            assert!(rule(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_hours_minutes_and_seconds() {
+        for (text, seconds, shown) in [
+            ("30s", 30, "30s"),
+            ("1h30m", 5400, "1h30m"),
+            ("90m5s", 5405, "1h30m5s"),
+            ("2h", 7200, "2h"),
+        ] {
+            let budget: TimeBudget = text.parse().unwrap();
+            assert_eq!((budget.0.as_secs(), &*budget.to_string()), (seconds, shown));
+        }
+        for text in ["", "5", "0s", "m", "-5s", "1.5h", "5s3m", "5 m", "99999999999999999h", "1h1h"]
+        {
+            assert!(text.parse::<TimeBudget>().is_err(), "{text}");
         }
     }
 

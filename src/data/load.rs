@@ -183,7 +183,7 @@ enum Content {
 
 impl Content {
     fn of(head: &[u8]) -> Self {
-        const OTHERS: [(&[u8], &str); 8] = [
+        const OTHERS: [(&[u8], &str); 12] = [
             (b"PAR1", "a Parquet file"),
             (b"ARROW1", "an Arrow file"),
             (b"\x89HDF", "an HDF5 file"),
@@ -192,6 +192,10 @@ impl Content {
             (b"\x28\xb5\x2f\xfd", "data packed by zstd"),
             (b"\xd0\xcf\x11\xe0", "an old Excel file"),
             (b"SQLite f", "an SQLite database"),
+            (b"\x89PNG", "a PNG image"),
+            (b"\xff\xd8\xff", "a JPEG image"),
+            (b"%PDF", "a PDF"),
+            (b"{\"", "JSON"),
         ];
         if head.starts_with(npy::MAGIC) || idx::is_magic(head) {
             Self::Array

@@ -53,30 +53,7 @@ impl Partition {
     /// If a fraction is out of range, the number of labels isn't `rows`, there are more than 2³² − 1
     /// rows, or no row would be left to learn from.
     pub fn new(rows: usize, labels: Option<&[u32]>, options: &PartitionOptions) -> Result<Self> {
-        for (name, fraction) in [("validation", options.validation), ("test", options.test)] {
-            if !(0.0..1.0).contains(&fraction) {
-                return Err(Error::Option {
-                    name,
-                    value: fraction.to_string(),
-                    expected: "a fraction of the rows, at least 0 and below 1",
-                });
-            }
-        }
-        let rows = u32::try_from(rows).map_err(|_| Error::Limit {
-            what: "the partition".into(),
-            needed: format!("{rows} rows"),
-            limit_name: "row index",
-            limit: format!("{} rows", u32::MAX),
-            remedy: String::new(),
-        })?;
-        let labels = labels.filter(|_| options.stratify);
-        if let Some(labels) = labels.filter(|labels| labels.len() != rows as usize) {
-            return Err(Error::Shape {
-                what: "labels of the partition".into(),
-                expected: format!("{rows}"),
-                got: labels.len().to_string(),
-            });
-        }
+        let (rows, labels) = options.check(rows, labels)?;
         if options.last_rows_test > 0 {
             return Self::before_test(rows, labels, options);
         }
@@ -93,10 +70,6 @@ impl Partition {
         Stream::new(options.seed, Purpose::Split, 0).shuffle(&mut shuffled);
         let mut classes = by_class(shuffled, labels);
         let [test, validation] = [test, validation].map(|count| take(&mut classes, count));
-        let ascending = |mut rows: Vec<u32>| {
-            rows.sort_unstable();
-            rows
-        };
         Ok(Self {
             train: ascending(classes.concat()),
             validation: ascending(validation),
@@ -105,7 +78,88 @@ impl Partition {
     }
 }
 
+impl PartitionOptions {
+    /// The number of rows and the labels that are heeded, if the options suit them.
+    fn check<'a>(
+        &self,
+        rows: usize,
+        labels: Option<&'a [u32]>,
+    ) -> Result<(u32, Option<&'a [u32]>)> {
+        for (name, fraction) in [("validation", self.validation), ("test", self.test)] {
+            if !(0.0..1.0).contains(&fraction) {
+                return Err(Error::Option {
+                    name,
+                    value: fraction.to_string(),
+                    expected: "a fraction of the rows, at least 0 and below 1",
+                });
+            }
+        }
+        let rows = u32::try_from(rows).map_err(|_| Error::Limit {
+            what: "the partition".into(),
+            needed: format!("{rows} rows"),
+            limit_name: "row index",
+            limit: format!("{} rows", u32::MAX),
+            remedy: String::new(),
+        })?;
+        let labels = labels.filter(|_| self.stratify);
+        if let Some(labels) = labels.filter(|labels| labels.len() != rows as usize) {
+            return Err(Error::Shape {
+                what: "labels of the partition".into(),
+                expected: format!("{rows}"),
+                got: labels.len().to_string(),
+            });
+        }
+        Ok((rows, labels))
+    }
+}
+
 impl Partition {
+    /// Divides `rows` rows `folds` times, so that each is in the test part once: k-fold cross-validation
+    /// (Stone 1974). Test parts differ by a row at most, and have their share of each class as those of
+    /// [`new`](Self::new); the options' `test` and `last_rows_test` aren't heeded.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); if there are fewer than two folds, or fewer rows than folds.
+    pub fn folds(
+        rows: usize,
+        labels: Option<&[u32]>,
+        folds: usize,
+        options: &PartitionOptions,
+    ) -> Result<Vec<Self>> {
+        let (rows, labels) = options.check(rows, labels)?;
+        let count_of_folds = u32::try_from(folds).ok().filter(|&folds| folds >= 2 && folds <= rows);
+        let folds = count_of_folds.ok_or_else(|| Error::Option {
+            name: "folds",
+            value: folds.to_string(),
+            expected: "a whole number from 2 to the number of rows",
+        })?;
+        let mut shuffled: Vec<u32> = (0..rows).collect();
+        Stream::new(options.seed, Purpose::Split, 0).shuffle(&mut shuffled);
+        let mut classes = by_class(shuffled, labels);
+        let size = |fold| rows / folds + u32::from(fold < rows % folds);
+        let tests: Vec<Vec<u32>> = (0..folds).map(|fold| take(&mut classes, size(fold))).collect();
+        let validation = count(rows, options.validation);
+        let divide = |fold: usize| {
+            let others = tests.iter().enumerate().filter(|&(other, _)| other != fold);
+            let others: Vec<u32> = others.flat_map(|(_, rows)| rows).copied().collect();
+            if validation as usize >= others.len() {
+                return Err(Error::Shape {
+                    what: format!("fold of {rows} rows"),
+                    expected: "at least one row to learn from (lower the fraction)".into(),
+                    got: format!(
+                        "{} for testing and {validation} for validation",
+                        tests[fold].len()
+                    ),
+                });
+            }
+            let mut classes = by_class(others, labels);
+            let validation = ascending(take(&mut classes, validation));
+            let (train, test) = (ascending(classes.concat()), ascending(tests[fold].clone()));
+            Ok(Self { train, validation, test })
+        };
+        (0..tests.len()).map(divide).collect()
+    }
+
     /// Divides the rows before those that are the test part.
     fn before_test(rows: u32, labels: Option<&[u32]>, options: &PartitionOptions) -> Result<Self> {
         let first = u32::try_from(options.last_rows_test).ok().and_then(|n| rows.checked_sub(n));
@@ -118,6 +172,11 @@ impl Partition {
         let rest = PartitionOptions { test: 0.0, last_rows_test: 0, ..options.clone() };
         Ok(Self { test: (first..rows).collect(), ..Self::new(first as usize, labels, &rest)? })
     }
+}
+
+fn ascending(mut rows: Vec<u32>) -> Vec<u32> {
+    rows.sort_unstable();
+    rows
 }
 
 /// Rows that a fraction comes to.
@@ -283,5 +342,33 @@ mod tests {
         );
         assert!(message(0, None, 0.0, 0.0).contains("partition of 0 rows"));
         assert_eq!(message(3, Some(&[0]), 0.0, 0.5), "labels of the partition: expected 3, got 1");
+    }
+
+    #[test]
+    fn every_row_is_tested_in_one_fold() {
+        for (rows, folds, labelled) in
+            [(103, 5, true), (103, 5, false), (10, 10, false), (9, 2, true)]
+        {
+            let labels = labels(rows);
+            let labels = labelled.then_some(&labels[..]);
+            let all: Vec<u32> = (0..rows).collect();
+            let (expected, rows) = (count(rows, 0.1) as usize, rows as usize);
+            let parts = Partition::folds(rows, labels, folds, &options(0.1, 0.2)).unwrap();
+            assert_eq!(parts, Partition::folds(rows, labels, folds, &options(0.1, 0.9)).unwrap());
+            let tested: Vec<u32> = parts.iter().flat_map(|part| part.test.clone()).collect();
+            assert_eq!(ascending(tested), all);
+            for Partition { train, validation, test } in &parts {
+                assert!(test.len() == rows / folds || test.len() == rows.div_ceil(folds));
+                assert_eq!(validation.len(), expected);
+                assert_eq!(ascending([&train[..], validation, test].concat()), all);
+                if let (Some(labels), true) = (labels, rows > 100) {
+                    let largest = test.iter().filter(|&&row| labels[row as usize] == 2).count();
+                    assert!((11..=13).contains(&largest), "{largest} of {}", test.len());
+                }
+            }
+        }
+        for (rows, folds) in [(10, 1), (10, 0), (10, 11), (2, 2)] {
+            assert!(Partition::folds(rows, None, folds, &options(0.5, 0.0)).is_err());
+        }
     }
 }

@@ -2,12 +2,14 @@
 
 mod encode;
 mod fit;
+mod kind;
 mod summary;
 
 use serde::{Deserialize, Serialize};
 
 use self::fit::MIN_PIXELS;
 pub use self::fit::{Missing, Scaling, SchemaOptions, TargetKind};
+pub use self::kind::ColumnKind;
 use super::statistics::narrow;
 use crate::{Error, Result};
 
@@ -54,6 +56,17 @@ pub enum InputKind {
         /// The known values, sorted.
         values: Vec<String>,
     },
+    /// One input: (place of the cell's value − offset) · scale, places counted from 0.
+    Ordinal {
+        /// What stands in for a missing or unknown cell; `None`: an error.
+        fill: Option<String>,
+        /// The known values, in their order.
+        values: Vec<String>,
+        /// In places.
+        offset: f32,
+        /// Per place.
+        scale: f32,
+    },
 }
 
 /// What the net predicts.
@@ -89,7 +102,7 @@ impl InputColumn {
     /// Number of the net's inputs that the column fills.
     fn width(&self) -> usize {
         match &self.kind {
-            InputKind::Numeric { .. } => 1,
+            InputKind::Numeric { .. } | InputKind::Ordinal { .. } => 1,
             InputKind::Categorical { values, .. } => values.len(),
         }
     }
@@ -125,7 +138,7 @@ impl Schema {
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
         let names = |column: &InputColumn| match &column.kind {
-            InputKind::Numeric { .. } => vec![column.name.clone()],
+            InputKind::Numeric { .. } | InputKind::Ordinal { .. } => vec![column.name.clone()],
             InputKind::Categorical { values, .. } => {
                 values.iter().map(|value| format!("{}={value}", column.name)).collect()
             }
@@ -172,10 +185,15 @@ impl Schema {
                         return scaling(name, offset, scale);
                     }
                 }
-                InputKind::Categorical { values, .. } if values.is_empty() => {
+                InputKind::Categorical { values, .. } | InputKind::Ordinal { values, .. }
+                    if values.is_empty() =>
+                {
                     return fail(format!("column {name}"), "at least one category", "none".into());
                 }
-                InputKind::Categorical { .. } => {}
+                &InputKind::Ordinal { offset, scale, .. } if !usable(offset, scale) => {
+                    return scaling(name, offset, scale);
+                }
+                InputKind::Categorical { .. } | InputKind::Ordinal { .. } => {}
             }
         }
         match &self.target {

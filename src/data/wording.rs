@@ -15,17 +15,22 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and substitutions that turn `a` into `b` (Levenshtein 1966).
+/// Insertions, deletions, substitutions and exchanges of neighbours that turn `a` into `b` (Damerau 1964),
+/// where no part is changed twice.
 fn edit_distance(a: &[char], b: &[char]) -> usize {
-    // row[j] is the distance between the letters of `a` so far and the first j of `b`.
+    // row[j] is the distance between the letters of `a` so far and the first j of `b`; before that the
+    // rows of one and of two letters less.
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
+    let mut above = row.clone();
+    for i in 0..a.len() {
+        let two_above = std::mem::replace(&mut above, row.clone());
         row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        for j in 0..b.len() {
+            let substituted = above[j] + usize::from(a[i] != b[j]);
+            row[j + 1] = substituted.min(row[j] + 1).min(above[j + 1] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                row[j + 1] = row[j + 1].min(two_above[j - 1] + 1);
+            }
         }
     }
     row[b.len()]
@@ -64,9 +69,13 @@ mod tests {
         let distance = |a: &str, b: &str| {
             edit_distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
         };
-        for (a, b, expected) in
-            [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("ü", "ü", 0)]
-        {
+        for (a, b, expected) in [
+            ("kitten", "sitting", 3),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("ü", "ü", 0),
+            ("zpi", "zip", 1),
+        ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }

@@ -49,6 +49,18 @@ impl Place {
         serde_json::from_str(&self.done(&format!("{args} --json"))).unwrap()
     }
 
+    /// Makes a run again from its `config.toml`; fails unless the model is the same byte for byte.
+    #[track_caller]
+    pub(crate) fn reproduce(&self, run: &str) {
+        let output = self.run(&format!("train --config {run}/config.toml --name again"));
+        let told = text(&output.stderr);
+        assert!(output.status.success() && !told.contains("warning"), "{run}: {told}");
+        let model = |folder: PathBuf| fs::read(folder.join("model.safetensors")).unwrap();
+        let again = self.path("runs/again");
+        assert!(model(self.path(run)) == model(again.clone()), "{run} is another model again");
+        fs::remove_dir_all(again).unwrap();
+    }
+
     /// Runs what should be refused: exit code 2, one error on standard error, nothing on standard
     /// output and no run left behind. Returns the error.
     #[track_caller]

@@ -93,7 +93,9 @@ impl Schema {
         let in_features = self.in_features();
         let mut inputs = vec![0.0; rows.len() * in_features];
         let known = self.inputs.iter().map(|input| match &input.kind {
-            InputKind::Categorical { fill, values } => Some(Known::new(values, fill.as_deref())),
+            InputKind::Categorical { fill, values } | InputKind::Ordinal { fill, values, .. } => {
+                Some(Known::new(values, fill.as_deref()))
+            }
             InputKind::Numeric { .. } => None,
         });
         let known: Vec<Option<Known>> = known.collect();
@@ -104,6 +106,12 @@ impl Schema {
                     (&InputKind::Numeric { fill, offset, scale }, _) => {
                         let out = out[feature..].iter_mut().step_by(in_features);
                         Scaled { offset, scale, fill }.encode(table, column, rows, out)?;
+                    }
+                    (&InputKind::Ordinal { offset, scale, .. }, Some(known)) => {
+                        for (out, &row) in out.chunks_exact_mut(in_features).zip(rows) {
+                            let place = place_number(known.index(table, column, row as usize)?);
+                            out[feature] = (place - offset) * scale;
+                        }
                     }
                     (_, Some(known)) => {
                         for (out, &row) in out.chunks_exact_mut(in_features).zip(rows) {
@@ -183,20 +191,20 @@ impl Scaled {
 }
 
 /// The values that a categorical column or target may have.
-struct Known<'a> {
+pub(super) struct Known<'a> {
     index: HashMap<&'a str, usize>,
     values: &'a [String],
     fill: Option<usize>,
 }
 
 impl<'a> Known<'a> {
-    fn new(values: &'a [String], fill: Option<&str>) -> Self {
+    pub(super) fn new(values: &'a [String], fill: Option<&str>) -> Self {
         let index: HashMap<_, _> = values.iter().map(String::as_str).zip(0..).collect();
         let fill = fill.and_then(|fill| index.get(fill).copied());
         Self { index, values, fill }
     }
 
-    fn index(&self, table: &Table, column: &Column, row: usize) -> Result<usize> {
+    pub(super) fn index(&self, table: &Table, column: &Column, row: usize) -> Result<usize> {
         let word = column.word(row);
         let found = word.as_ref().and_then(|word| self.index.get(word.as_ref()).copied());
         found.or(self.fill).ok_or_else(|| match word {
@@ -212,6 +220,12 @@ impl<'a> Known<'a> {
             ),
         })
     }
+}
+
+/// A place in an order, as a number.
+#[expect(clippy::cast_precision_loss, reason = "orders are short")]
+pub(super) fn place_number(place: usize) -> f32 {
+    place as f32
 }
 
 /// Refuses a table in which a cell of these columns and rows is missing.

@@ -1,16 +1,16 @@
 //! Fits a [`Schema`] to a table.
 
-use std::collections::BTreeMap;
+mod input;
 
 use super::encode::{class_indices, require_values};
-use super::{InputColumn, InputKind, Schema, Target, ValueColumn};
+use super::{ColumnKind, Schema, Target, ValueColumn};
 use crate::Result;
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::{Column, ColumnValues, Table, number_word};
 use crate::data::wording::listed;
 
 /// More different values than this make a column an identifier or free text, not a category.
-const MAX_CATEGORIES: usize = 64;
+pub(super) const MAX_CATEGORIES: usize = 64;
 /// Integers in a target count as classes up to this many different ones.
 const MAX_INTEGER_CLASSES: usize = 20;
 const TARGET_REMEDY: &str = "remove such rows, or choose another target with `--target`";
@@ -27,6 +27,9 @@ pub struct SchemaOptions {
     pub ignore: Vec<String>,
     /// What is done to numbers, inputs and targets alike.
     pub scaling: Scaling,
+    /// What input columns are, by name or number, where that differs from what their cells say: text is a
+    /// category and numbers are numbers. Default: none.
+    pub columns: Vec<(String, ColumnKind)>,
     /// What is done about missing input cells. A missing target is always an error.
     pub missing: Missing,
 }
@@ -220,67 +223,6 @@ impl SchemaOptions {
         // The range of a constant column, or of subnormal numbers, has no reciprocal in f32.
         (offset, if scale.is_finite() { scale } else { 1.0 })
     }
-
-    fn fit_input(
-        &self,
-        table: &Table,
-        column: &Column,
-        train_rows: &[u32],
-        white: Option<f32>,
-    ) -> Result<InputColumn> {
-        let fill = self.missing == Missing::Fill;
-        let empty = || {
-            table.error(format!(
-                "column `{0}` has no value in any of the {1} training rows; leave it out with `--ignore {0}`",
-                column.name,
-                train_rows.len()
-            ))
-        };
-        let kind = match &column.values {
-            ColumnValues::Numeric(values) => {
-                let values = train_rows.iter().map(|&row| values[row as usize]);
-                let statistics = Statistics::of(values).ok_or_else(empty)?;
-                let (offset, scale) = match white {
-                    Some(white) => (0.0, white.recip()),
-                    None => self.offset_and_scale(&statistics),
-                };
-                InputKind::Numeric { fill: fill.then(|| narrow(statistics.mean)), offset, scale }
-            }
-            ColumnValues::Text { codes, values } => {
-                if let Some(date) = dates(values) {
-                    return Err(table.error(format!(
-                        "column `{0}` holds dates (`{date}`), of which a net can make nothing as they \
-                         are; put numbers in its place (the days since a start, the month, the day of \
-                         the week), or leave it out with `--ignore {0}`",
-                        column.name
-                    )));
-                }
-                if values.len() > MAX_CATEGORIES {
-                    return Err(table.error(format!(
-                        "column `{0}` holds {1} different texts ({2}), too many to tell apart \
-                         (at most {MAX_CATEGORIES}); leave it out with `--ignore {0}`",
-                        column.name,
-                        values.len(),
-                        listed(values)
-                    )));
-                }
-                let mut counts = BTreeMap::new();
-                for &row in train_rows {
-                    *counts.entry(codes[row as usize]).or_insert(0_u32) += 1;
-                }
-                let present = counts
-                    .into_iter()
-                    .filter_map(|(code, count)| Some((count, values.get(code as usize)?)));
-                // Of equally frequent ones the first in order.
-                let frequent = present.rev().max_by_key(|&(count, _)| count).ok_or_else(empty)?.1;
-                InputKind::Categorical {
-                    fill: fill.then(|| frequent.clone()),
-                    values: values.clone(),
-                }
-            }
-        };
-        Ok(InputColumn { name: column.name.clone(), kind })
-    }
 }
 
 impl Schema {
@@ -291,7 +233,7 @@ impl Schema {
     /// # Errors
     /// If a column isn't there, no input is left, a target cell is missing, an input cell is missing
     /// under [`Missing::Reject`], a column has no value at all, a text column has more than 64
-    /// different values, the target has a single class or nothing but different ones, or
+    /// different values, a column can't be of its [kind](ColumnKind), the target has a single class or nothing but different ones, or
     /// `train_rows` is empty.
     ///
     /// # Panics
@@ -301,6 +243,7 @@ impl Schema {
             return Err(table.error("there is no training row to fit to; take at least one".into()));
         }
         let (targets, inputs) = options.choose(table)?;
+        let kinds = options.kinds_of(table, &inputs)?;
         let class_names = options.class_names(table, &targets)?;
         let target = |index: usize| &table.columns()[index];
         let inputs_left = |index: usize| inputs.iter().filter(|&&input| input < index).count();
@@ -314,13 +257,16 @@ impl Schema {
                           or leave the column out with `--ignore`";
             require_values(table, &columns, 0..table.rows(), remedy)?;
         }
+        let kinds: Vec<_> = inputs.iter().map(|&index| kinds[index]).collect();
+        let all_numbers = kinds.iter().all(|kind| matches!(kind, None | Some(ColumnKind::Number)));
         let white = match options.scaling {
-            Scaling::Auto => white(&columns, train_rows),
+            Scaling::Auto if all_numbers => white(&columns, train_rows),
             _ => None,
         };
         let inputs = columns
             .into_iter()
-            .map(|column| options.fit_input(table, column, train_rows, white))
+            .zip(kinds)
+            .map(|(column, kind)| options.fit_input(table, column, kind, train_rows, white))
             .collect::<Result<Vec<_>>>()?;
 
         let fit_value = |&index: &usize| {
@@ -369,22 +315,6 @@ fn white(columns: &[&Column], rows: &[u32]) -> Option<f32> {
     }
     let fractions = all(&|x| (0.0..=1.0).contains(&x));
     fractions.filter(|&most| most > 0.5).map(|_| 1.0)
-}
-
-/// One of the texts, if all are dates: three numbers, a year among them, between `-`, `/` or `.`, and
-/// maybe a time.
-fn dates(values: &[String]) -> Option<&str> {
-    let is_date = |text: &String| {
-        let date = text.split(['T', ' ']).next().unwrap_or_default();
-        let Some(mark) = date.chars().find(|c| !c.is_ascii_digit()) else { return false };
-        let parts: Vec<&str> = date.split(mark).collect();
-        let digits = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-        "-/.".contains(mark)
-            && parts.iter().all(digits)
-            && matches!(lengths[..], [4, 1 | 2, 1 | 2] | [1 | 2, 1 | 2, 2 | 4])
-    };
-    values.iter().all(is_date).then(|| values.first().map(String::as_str)).flatten()
 }
 
 #[cfg(test)]

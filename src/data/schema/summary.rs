@@ -6,7 +6,7 @@ use super::encode::class_indices;
 use super::{InputKind, Schema, Target, ValueColumn};
 use crate::data::statistics::Statistics;
 use crate::data::table::{ColumnValues, Table};
-use crate::data::wording::shortened;
+use crate::data::wording::{listed, shortened};
 
 /// Up to this many input columns are all shown.
 const SHOWN: usize = 12;
@@ -102,6 +102,10 @@ fn fate(kind: &InputKind) -> String {
         }
         InputKind::Categorical { fill, values } => {
             (format!("one-hot, {} inputs", values.len()), fill.as_deref().map(shortened))
+        }
+        InputKind::Ordinal { fill, values, offset, scale } => {
+            let place = scaled("place", *offset, *scale);
+            (format!("{place} in {}", listed(values)), fill.as_deref().map(shortened))
         }
     };
     fate + &fill.map_or_else(String::new, |fill| format!(", missing: {fill}"))

@@ -33,6 +33,23 @@ pub enum AdapterChoice<'a> {
     Named(&'a str),
 }
 
+impl AdapterChoice<'_> {
+    /// Whether it may fall on an adapter.
+    #[must_use]
+    pub fn fits(self, info: &wgpu::AdapterInfo) -> bool {
+        match self {
+            Self::Hardware => !is_software(info),
+            Self::Any => true,
+            Self::Named(part) => {
+                let part = part.to_lowercase();
+                [&info.name, &info.driver, &info.driver_info]
+                    .iter()
+                    .any(|text| text.to_lowercase().contains(&part))
+            }
+        }
+    }
+}
+
 /// All adapters, the fastest kind first.
 ///
 /// Those of Vulkan, Metal and DX12; of OpenGL only where there are no others, since looking for
@@ -84,17 +101,7 @@ impl Gpu {
     /// one), [`Error::Device`] if the driver refuses.
     pub fn open(choice: AdapterChoice<'_>) -> Result<Self> {
         let adapters = adapters();
-        let fits = |info: &wgpu::AdapterInfo| match choice {
-            AdapterChoice::Hardware => !is_software(info),
-            AdapterChoice::Any => true,
-            AdapterChoice::Named(part) => {
-                let part = part.to_lowercase();
-                [&info.name, &info.driver, &info.driver_info]
-                    .iter()
-                    .any(|text| text.to_lowercase().contains(&part))
-            }
-        };
-        let Some(adapter) = adapters.iter().find(|adapter| fits(&adapter.get_info())) else {
+        let Some(adapter) = adapters.iter().find(|adapter| choice.fits(&adapter.get_info())) else {
             return Err(Error::Adapter(no_adapter(choice, &adapters)));
         };
         Self::from_adapter(adapter)
@@ -140,6 +147,11 @@ fn no_adapter(choice: AdapterChoice<'_>, adapters: &[wgpu::Adapter]) -> String {
         AdapterChoice::Named(part) => format!("no adapter has \"{part}\" in its name or driver"),
     };
     if adapters.is_empty() {
+        if let Ok(backends) = std::env::var("WGPU_BACKEND") {
+            return format!(
+                "{wanted} by WGPU_BACKEND={backends}; leave it out to look in all backends"
+            );
+        }
         return format!(
             "{wanted}; install your GPU's Vulkan driver, or Mesa's software one (Debian and \
              Ubuntu: apt-get install mesa-vulkan-drivers)"

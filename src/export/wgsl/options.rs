@@ -159,13 +159,16 @@ impl ColumnScaling {
     pub fn of(schema: &Schema) -> Result<Self> {
         let input = schema.inputs.iter().map(|column| match &column.kind {
             &InputKind::Numeric { offset, scale, .. } => Ok(Affine { shift: offset, scale }),
-            InputKind::Categorical { values, .. } => Err(Error::Shape {
-                what: format!("column {} in front of a WGSL function", column.name),
-                expected: "a column of numbers (export without the schema's scaling, and give the \
+            InputKind::Categorical { values, .. } | InputKind::Ordinal { values, .. } => {
+                Err(Error::Shape {
+                    what: format!("column {} in front of a WGSL function", column.name),
+                    expected:
+                        "a column of numbers (export without the schema's scaling, and give the \
                            function inputs as Schema::encode_inputs makes them)"
-                    .into(),
-                got: format!("one of {} categories", values.len()),
-            }),
+                            .into(),
+                    got: format!("one of {} categories", values.len()),
+                })
+            }
         });
         let output = match &schema.target {
             Target::Classes { .. } => Vec::new(),

@@ -1,7 +1,7 @@
 //! What fitting a schema learns, and what it refuses.
 
 use super::*;
-use crate::data::{CsvOptions, digits, read_csv};
+use crate::data::{CsvOptions, InputColumn, InputKind, digits, read_csv};
 
 fn table(text: &str) -> Table {
     read_csv(text.as_bytes(), "t.csv", &CsvOptions::default()).unwrap()
@@ -129,7 +129,7 @@ fn classes_must_be_worth_telling_apart() {
     assert!(fit_all(&ids(64), &SchemaOptions::default()).is_ok());
     assert_eq!(
         message(&ids(65), &target("x")),
-        "t.csv: column `id` holds 65 different texts \
+        "t.csv: column `id` holds 65 different values \
          (n0, n1, n10, n11, n12, n13, n14, n15, n16, n17, … (65 in all)), too many to tell apart \
          (at most 64); leave it out with `--ignore id`"
     );
@@ -258,7 +258,7 @@ fn pixels_share_a_scale() {
         let schema = Schema::fit(table, &[0, 1, 2], &options).unwrap();
         let scale = |input: &InputColumn| match input.kind {
             InputKind::Numeric { offset, scale, .. } => (offset, scale),
-            InputKind::Categorical { .. } => panic!("pixels are numbers"),
+            _ => panic!("pixels are numbers"),
         };
         let scales: Vec<_> = schema.inputs.iter().map(scale).collect();
         (scales[0], scales[1], schema.reads_pixels())

@@ -1,0 +1,352 @@
+//! `--config`: a file that says what flags say. It becomes the words that would have been typed, so that
+//! it has the same checks and defaults.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory as _};
+use toml::de::{DeTable, DeValue};
+
+use super::args::Args;
+use super::config::{FACTS, TARGET_FILE};
+use super::failure::Failure;
+use super::options::{self, Kind, Setting};
+use super::run_folder::CONFIG;
+
+/// Bytes that a file may have: beyond, it is something else.
+const MOST: u64 = 1 << 20;
+
+/// What a file says.
+#[derive(Debug, Default)]
+struct ConfigFile {
+    /// Options by clap's name, with the words for them.
+    words: Vec<(String, Vec<String>)>,
+    /// The table that a run was made with, if the file is a run's.
+    fingerprint: Option<String>,
+}
+
+/// A command line with its configuration file put in.
+#[derive(Debug)]
+pub(crate) struct Expanded {
+    pub words: Vec<OsString>,
+    /// The file, if one was named.
+    pub file: Option<PathBuf>,
+    /// The table that the file's run was made with, unless another was typed.
+    pub fingerprint: Option<String>,
+}
+
+/// Puts in the words of the file that `--config` names. What was typed wins.
+pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
+    let plain = |words| Expanded { words, file: None, fingerprint: None };
+    // What is wrong with it is told when it is read for good.
+    let lenient = Args::command().ignore_errors(true).try_get_matches_from(&typed);
+    let Ok(lenient) = lenient else { return Ok(plain(typed)) };
+    let Some(("train", matches)) = lenient.subcommand() else { return Ok(plain(typed)) };
+    let Some(path) = matches.get_one::<PathBuf>("config") else { return Ok(plain(typed)) };
+    if is_typed(matches, "resume") {
+        return Ok(plain(typed));
+    }
+    let path = if path.is_dir() { path.join(CONFIG) } else { path.clone() };
+    let train = options::train();
+    let file = ConfigFile::read(&path, &train)?;
+    let overruled = overruled(&train, matches);
+    let words = file.words.into_iter().filter(|(id, _)| !overruled.contains(id));
+    let words = words.flat_map(|(_, words)| words).map(OsString::from);
+    // Behind `wgrad train`.
+    typed.splice(2..2, words);
+    let fingerprint = file.fingerprint.filter(|_| !is_typed(matches, "source"));
+    Ok(Expanded { words: typed, file: Some(path), fingerprint })
+}
+
+fn is_typed(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+/// The options that were typed, and those that can't stand beside them. What a file says of columns stays:
+/// for each the last word counts.
+fn overruled(train: &Command, matches: &ArgMatches) -> Vec<String> {
+    let settings: Vec<Setting> = options::settings(train).collect();
+    let excludes = |a: &Setting, b: &Setting| train.get_arg_conflicts_with(a.arg).contains(&b.arg);
+    let typed: Vec<&Setting> = settings
+        .iter()
+        .filter(|setting| is_typed(matches, setting.arg.get_id().as_str()))
+        .collect();
+    let is_overruled = |setting: &&Setting| {
+        if setting.kind == Kind::Kinds {
+            return false;
+        }
+        let same = |typed: &&Setting| typed.arg.get_id() == setting.arg.get_id();
+        typed
+            .iter()
+            .any(|typed| same(typed) || excludes(typed, setting) || excludes(setting, typed))
+    };
+    settings.iter().filter(is_overruled).map(|setting| setting.arg.get_id().to_string()).collect()
+}
+
+/// Adds to what clap says of a command line that some of it is from a file.
+pub(crate) fn blame(error: &mut clap::Error, file: &Path) {
+    let tip = StyledStr::from(format!("flags that weren't typed are from {}", file.display()));
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+}
+
+/// What is wrong, and at which byte.
+type Problem = (usize, String);
+
+impl ConfigFile {
+    fn read(path: &Path, train: &Command) -> Result<Self, Failure> {
+        let refuse = |problem: String| Failure::input(format!("{}{problem}", path.display()));
+        let mut text = String::new();
+        File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)).map_err(
+            |error| {
+                refuse(format!(": {error} (--config takes a TOML file; wgrad init writes one)"))
+            },
+        )?;
+        if text.len() as u64 > MOST {
+            return Err(refuse(format!(": no configuration file has more than {MOST} bytes")));
+        }
+        Self::parse(&text, train).map_err(|(at, problem)| {
+            let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
+            refuse(format!(", line {line}: {problem}"))
+        })
+    }
+
+    /// Fails with the first problem.
+    fn parse(text: &str, train: &Command) -> Result<Self, Problem> {
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start.min(text.len()));
+            (at, error.message().to_owned())
+        })?;
+        let (mut file, mut problems) = (Self::default(), Vec::new());
+        let sections = options::sections(train);
+        for (section, value) in table.get_ref() {
+            let (name, at) = (section.get_ref(), section.span().start);
+            match value.get_ref() {
+                DeValue::Table(keys) if sections.iter().any(|known| known == name) => {
+                    for (key, value) in keys {
+                        let (key, at) = (key.get_ref(), key.span().start);
+                        let shown = text.get(value.span()).unwrap_or_default();
+                        let taken = file.take(train, name, key, value.get_ref(), shown);
+                        problems.extend(taken.err().map(|problem| (at, problem)));
+                    }
+                }
+                DeValue::Table(_) => {
+                    let problem =
+                        format!("unknown section [{name}]; {}", known("sections", &sections));
+                    problems.push((at, problem));
+                }
+                _ if is_fact("", name) => {}
+                _ => problems.push((at, misplaced(train, None, name))),
+            }
+        }
+        match problems.into_iter().min() {
+            Some(problem) => Err(problem),
+            None => Ok(file),
+        }
+    }
+
+    fn take(
+        &mut self,
+        train: &Command,
+        section: &str,
+        key: &str,
+        value: &DeValue,
+        shown: &str,
+    ) -> Result<(), String> {
+        if is_fact(section, key) {
+            if key == "fingerprint" {
+                self.fingerprint = value.as_str().map(str::to_owned);
+            }
+            return Ok(());
+        }
+        // A run's file has the names of the targets as well, which are those of the file.
+        let of_file = (section, key) == TARGET_FILE;
+        let key = if of_file { "target" } else { key };
+        let named = |setting: &Setting| setting.key() == key && setting.section() == section;
+        let Some(setting) = options::settings(train).find(named) else {
+            return Err(misplaced(train, Some(section), key));
+        };
+        let words = setting.words(value).map_err(|expected| {
+            format!("{key} = {shown} is of type {}, but must be {expected}", value.type_str())
+        })?;
+        for word in &words {
+            check(train, word).map_err(|problem| match word.split_once('=') {
+                Some((_, of_column)) if setting.kind == Kind::Kinds => {
+                    format!("{key}: {of_column}: {problem}")
+                }
+                _ => format!("{key} = {shown}: {problem}"),
+            })?;
+        }
+        let id = setting.arg.get_id().to_string();
+        match self.words.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, target)) if of_file => *target = words,
+            Some(_) => {}
+            None => self.words.push((id, words)),
+        }
+        Ok(())
+    }
+}
+
+fn is_fact(section: &str, key: &str) -> bool {
+    FACTS.contains(&(section, key))
+}
+
+/// What is wrong with a key that isn't its section's.
+fn misplaced(train: &Command, section: Option<&str>, key: &str) -> String {
+    let of_others = |setting: &Setting| setting.key() == key;
+    if let Some(setting) = options::settings(train).find(of_others) {
+        return format!("`{key}` belongs to the section [{}]", setting.section());
+    }
+    let place =
+        section.map_or_else(|| "outside the sections".into(), |name| format!("in [{name}]"));
+    let likely = nearest(train, key)
+        .filter(|name| options::settings(train).any(|setting| setting.key() == name));
+    let remedy = match (likely, section) {
+        (Some(name), _) => format!("did you mean `{name}`?"),
+        (None, Some(section)) => {
+            let keys = options::settings(train).filter(|setting| setting.section() == section);
+            known("keys", &keys.map(|setting| setting.key().to_owned()).collect::<Vec<_>>())
+        }
+        (None, None) => known("sections", &options::sections(train)),
+    };
+    format!("unknown key `{key}` {place}; {remedy}")
+}
+
+fn known(things: &str, names: &[String]) -> String {
+    format!("its {things} are {}", names.join(", "))
+}
+
+/// The flag that clap takes a misspelt one for.
+fn nearest(train: &Command, key: &str) -> Option<String> {
+    let error = train.clone().try_get_matches_from(["train", &format!("--{key}")]).err()?;
+    match error.get(ContextKind::SuggestedArg)? {
+        ContextValue::String(flag) => Some(flag.trim_start_matches('-').to_owned()),
+        _ => None,
+    }
+}
+
+/// Whether a flag can be understood by itself.
+fn check(train: &Command, word: &str) -> Result<(), String> {
+    let Err(error) = train.clone().try_get_matches_from(["train", word]) else { return Ok(()) };
+    match error.kind() {
+        // What it stands beside is seen later.
+        ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict => Ok(()),
+        ErrorKind::InvalidValue => {
+            let mut problem = String::from("give another value");
+            if let Some(ContextValue::Strings(values)) = error.get(ContextKind::ValidValue) {
+                problem = format!("give one of {}", values.join(", "));
+            }
+            if let Some(ContextValue::String(value)) = error.get(ContextKind::SuggestedValue) {
+                problem += &format!("; did you mean `{value}`?");
+            }
+            Err(problem)
+        }
+        _ => Err(std::error::Error::source(&error)
+            .map_or_else(|| error.kind().to_string(), ToString::to_string)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches as _;
+
+    use super::*;
+    use crate::cli::args::TrainArgs;
+    use crate::cli::config::Config;
+    use crate::cli::init;
+    use crate::cli::values::Columns;
+
+    /// What a file comes to.
+    fn args(text: &str) -> TrainArgs {
+        let train = options::train();
+        let file = ConfigFile::parse(text, &train).unwrap();
+        typed(&file.words.into_iter().flat_map(|(_, words)| words).collect::<Vec<_>>())
+    }
+
+    fn typed<T: AsRef<str>>(words: &[T]) -> TrainArgs {
+        let words = words.iter().map(AsRef::as_ref);
+        let matches = options::train().try_get_matches_from(["train"].into_iter().chain(words));
+        TrainArgs::from_arg_matches(&matches.unwrap()).unwrap()
+    }
+
+    /// As text that shows everything.
+    fn shown(args: &TrainArgs) -> String {
+        format!("{args:#?}")
+    }
+
+    #[test]
+    fn the_file_of_init_means_the_defaults() {
+        let text = init::text().unwrap();
+        assert_eq!(shown(&args(&text)), shown(&options::defaults()));
+        for setting in options::settings(&options::train()) {
+            let key = setting.key();
+            let lines = text.lines().map(|line| line.trim_start_matches('#'));
+            let of_key = |line: &&str| line.strip_prefix(key).is_some_and(|l| l.starts_with(" = "));
+            assert_eq!(lines.filter(of_key).count(), 1, "{key}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_cut_or_damaged_end_in_a_problem_or_not_at_all() {
+        let (text, train) = (init::text().unwrap(), options::train());
+        for at in (0..text.len()).step_by(331).filter(|&at| text.is_char_boundary(at)) {
+            let (head, tail) = text.split_at(at);
+            for damaged in
+                [head.to_owned(), format!("{head}é\"[{tail}"), format!("{head}\u{0}{tail}")]
+            {
+                if let Err((at, problem)) = ConfigFile::parse(&damaged, &train) {
+                    assert!(at <= damaged.len() && !problem.is_empty(), "{problem}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_run_means_its_flags() {
+        for flags in [
+            &[][..],
+            &["moons", "--delimiter", ";", "--header", "no", "--target", "a", "--weights", "w"],
+            &["--layers", "none", "--encoding", "freq2", "--class-weights", "balanced"],
+            &[
+                "--optimizer",
+                "lion",
+                "--no-decay",
+                "--ema",
+                "0.9",
+                "--early-stopping",
+                "--stop-on=loss",
+            ],
+            &["--plateau", "patience=3", "--clip-value", "1e-9", "--decay", "l2", "--loss", "mae"],
+            &["--insight-every", "5", "--checkpoint-every", "7", "--micro-batch", "8"],
+        ] {
+            let config = Config::new(&typed(flags)).unwrap();
+            let text = config.to_toml().unwrap();
+            assert_eq!(Config::new(&args(&text)).unwrap(), config, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_of_all_types_mean_what_is_typed() {
+        let file = args(
+            "[data]\ntarget = [\"a, b\", -1]\ndelimiter = \"tab\"\n\
+             [net]\nlayers = [0x20, 1_6]\n\
+             [training]\nlr = 1e-2\nclip-norm = 1\nearly-stopping = 3\nno-decay = true\n\
+             drop-last = false\nclass-weights = [1, 2.5]\n",
+        );
+        let mut flags = typed(&[
+            "--delimiter=tab",
+            "--layers=32,16",
+            "--lr=0.01",
+            "--clip-norm=1",
+            "--early-stopping=3",
+            "--no-decay",
+            "--class-weights=1,2.5",
+        ]);
+        flags.columns.target = vec![Columns(vec!["a, b".into(), "-1".into()])];
+        assert_eq!(shown(&file), shown(&flags));
+    }
+}

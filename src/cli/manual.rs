@@ -1,0 +1,29 @@
+//! `wgrad man` and `wgrad completions`: what packages install beside the program.
+
+use std::io::{self, Write as _};
+
+use clap::CommandFactory as _;
+
+use super::args::{Args, CompletionsArgs, ManArgs};
+use super::failure::Failure;
+
+pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
+    let Some(folder) = &args.folder else {
+        let mut page = Vec::new();
+        // As in the folder's pages.
+        clap_mangen::Man::new(Args::command().disable_help_subcommand(true))
+            .render(&mut page)
+            .and_then(|()| io::stdout().write_all(&page))
+            .map_err(Failure::write("standard output"))?;
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).map_err(Failure::folder(folder))?;
+    clap_mangen::generate_to(Args::command(), folder).map_err(Failure::write(folder.display()))
+}
+
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
+    // Written to a buffer first, since clap panics where writing fails.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "wgrad", &mut script);
+    io::stdout().write_all(&script).map_err(Failure::write("standard output"))
+}

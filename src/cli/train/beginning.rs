@@ -1,0 +1,71 @@
+//! From the flags of `wgrad train` to everything that a run needs but its device.
+
+use std::path::{Path, PathBuf};
+
+use wgrad::{Checkpoint, Error, Plan};
+
+use crate::cli::args::TrainArgs;
+use crate::cli::config::Config;
+use crate::cli::failure::Failure;
+use crate::cli::prepare::Prepared;
+use crate::cli::run_folder::{self, CHECKPOINT, CONFIG};
+use crate::cli::talk::Talk;
+use crate::cli::values::Widths;
+
+/// What is known of a run before it has a device.
+pub(super) struct Beginning {
+    pub config: Config,
+    pub folder: PathBuf,
+    pub data: Prepared,
+    pub plan: Plan,
+    pub checkpoint: Option<Checkpoint>,
+}
+
+impl Beginning {
+    pub(super) fn of(args: &TrainArgs, talk: Talk) -> Result<Self, Failure> {
+        let (config, folder, data, checkpoint) = match &args.resume {
+            None => {
+                let mut config = Config::new(args)?;
+                let (runs, name) = (&args.run.runs, args.run.name.as_deref());
+                let folder = run_folder::choose(runs, name, &args.source)?;
+                let data = Prepared::new(args, &mut config, talk)?;
+                (config, folder, data, None)
+            }
+            Some(folder) => {
+                let (mut config, checkpoint) = unfinished(folder)?;
+                let data = Prepared::again(&mut config, talk)?;
+                (config, folder.clone(), data, Some(checkpoint))
+            }
+        };
+        let plan =
+            Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(|error| {
+                match &error {
+                    Error::Limit { .. } => {
+                        let layers = Widths(config.net.layers.clone());
+                        Failure::input(format!("--layers {layers}: {error}"))
+                    }
+                    _ => error.into(),
+                }
+            })?;
+        Ok(Self { config, folder, data, plan, checkpoint })
+    }
+}
+
+/// How a run that didn't end was made, and how far it came.
+fn unfinished(folder: &Path) -> Result<(Config, Checkpoint), Failure> {
+    let refuse =
+        |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", folder.display())));
+    if !folder.join(CONFIG).exists() {
+        return refuse("no run's folder (it has no config.toml)");
+    }
+    let mut config = Config::load(&folder.join(CONFIG))?;
+    if !folder.join(CHECKPOINT).exists() {
+        return refuse(match config.run.outcome.as_str() {
+            "complete" => "the run is complete, so there is nothing to go on with",
+            _ => "there is no checkpoint to go on from (train with --checkpoint-every)",
+        });
+    }
+    let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).map_err(Failure::input)?;
+    config.run.outcome = "unfinished".into();
+    Ok((config, checkpoint))
+}

@@ -1,0 +1,97 @@
+//! Configuration files: `wgrad train --config` and `wgrad init`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+
+use common::place::{Place, table, text};
+
+/// The configuration of a run.
+fn config(place: &Place, name: &str) -> toml::Table {
+    fs::read_to_string(place.path("runs").join(name).join("config.toml")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_file_says_what_flags_say_and_typed_flags_win() {
+    let place = Place::new();
+    place.write(
+        "run.toml",
+        "[data]\nsource = \"spirals\"\n[net]\nlayers = [16, 8]\nactivation = \"tanh\"\n\
+         [training]\nepochs = 2\nlr = 0.01\nclip-norm = 1\n[run]\ndevice = \"cpu\"\nname = \"file\"\n",
+    );
+    place.done("train --config run.toml");
+    let flags = "spirals --layers 16,8 --activation tanh --lr 0.01 --device cpu";
+    place.done(&format!("train {flags} --epochs 2 --clip-norm 1 --name flags"));
+    let [by_file, by_flags] = ["file", "flags"].map(|name| {
+        let mut config = config(&place, name);
+        config.remove("wgrad");
+        config
+    });
+    assert_eq!(by_file, by_flags);
+
+    // Without a command too, and flags that exclude one of the file's.
+    place.done("--config run.toml --epochs 1 --name typed --clip-value 0.5 moons");
+    let typed = config(&place, "typed");
+    assert_eq!(typed["data"]["source"].as_str(), Some("moons"));
+    let training = &typed["training"];
+    assert_eq!((training["epochs"].as_integer(), training["lr"].as_float()), (Some(1), Some(0.01)));
+    assert_eq!(training["clip-value"].as_float(), Some(0.5));
+    assert!(training.get("clip-norm").is_none(), "{training}");
+}
+
+#[test]
+fn a_runs_own_file_makes_it_again() {
+    let place = Place::new();
+    let flags = "--optimizer nesterov --layers 32 --norm batch --dropout 0.1 --ema 0.9 --seed 3 \
+                 --early-stopping=5 --class-weights balanced --schedule warmup:1e+cosine --epochs 3 \
+                 --plateau patience=2 --device cpu --name a";
+    place.done(&format!("train digits {flags}"));
+    place.reproduce("runs/a");
+    place.done(&format!("train {} --device cpu --epochs 3 --name d", table("diabetes.train.csv")));
+    place.reproduce("runs/d");
+    // Names that are hard to write; no hidden layer; a column of weights.
+    let rows: String = (0..60).map(|i| format!("{i},{},1,{}\n", i % 7, 2 * i)).collect();
+    place.write("t.csv", &format!("\"a, b\",\"c \"\"d\"\"\",w,\"y,z\"\n{rows}"));
+    place.done("train t.csv --layers none --weights w --ignore 2 --device cpu --epochs 2 --name t");
+    place.reproduce("runs/t");
+
+    // Columns that are something else than their cells say, by flag and by file.
+    let coded: String =
+        (0..60).map(|i| format!("{},{},{i}.5\n", 10 + i % 3, ["lo", "hi"][i % 2])).collect();
+    place.write("k.csv", &format!("zip,grade,y\n{coded}"));
+    place.write("k.toml", "[data.columns]\nzip = \"category\"\ngrade = \"category\"\n");
+    let flags = "--device cpu --epochs 2 --column grade=ordinal:lo,hi";
+    let output = place.run(&format!("train k.csv --config k.toml {flags} --name k"));
+    let told = text(&output.stderr);
+    for part in ["one-hot, 3 inputs", "(place − 0.5) · 2 in lo, hi"] {
+        assert!(told.contains(part), "{told} lacks {part}");
+    }
+    place.reproduce("runs/k");
+    assert_eq!(place.done("predict runs/k k.csv --device cpu").lines().count(), 61);
+
+    // Another table under the same name is told of.
+    place.write(
+        "t.csv",
+        &format!("\"a, b\",\"c \"\"d\"\"\",w,\"y,z\"\n{rows}").replace("\n3,", "\n4,"),
+    );
+    let output = place.run("train --config runs/t --name u");
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("t.csv has changed since that run was made"), "{told}");
+}
+
+#[test]
+fn init_writes_a_file_that_means_the_defaults() {
+    let place = Place::new();
+    assert_eq!(place.done("init"), "");
+    let file = fs::read_to_string(place.path("wgrad.toml")).unwrap();
+    assert_eq!(place.done("init -"), file);
+    place.refused_with("init", &["wgrad.toml is there already", "another file"]);
+    place.refused_with("init absent/run.toml", &["absent/run.toml"]);
+    assert_eq!(fs::read_to_string(place.path("wgrad.toml")).unwrap(), file);
+    place.done("train --config wgrad.toml --device cpu --epochs 1 --name a");
+    place.done("train --device cpu --epochs 1 --name b");
+    let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
+    assert!(model("a").unwrap() == model("b").unwrap(), "the file means something else");
+}
