@@ -11,6 +11,7 @@ mod config_file;
 mod device;
 mod environment;
 mod eval;
+mod export;
 mod failure;
 mod figure;
 mod init;
@@ -49,6 +50,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Train(args) => train::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Export(args) => export::export(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -235,8 +235,8 @@ pub trait Engine: sealed::Sealed {
     /// [`Error::Device`](crate::Error::Device) if the device fails.
     fn parameters(&mut self) -> Result<Vec<f32>>;
 
-    /// Replaces the parameter arena, which also becomes the last good state. Optimizer moments stay as
-    /// they are.
+    /// Replaces the parameter arena, which also becomes the last good state and, where averages of the
+    /// weights are kept, the average. Optimizer moments stay as they are.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.

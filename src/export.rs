@@ -1,5 +1,6 @@
 //! Trained nets in the forms that other programs take.
 
+mod json;
 mod onnx;
 pub(crate) mod wgsl;
 
@@ -108,5 +109,23 @@ impl ModelFile {
     /// [`Error::Model`](crate::Error::Model) for a batch norm without running statistics.
     pub fn to_onnx(&self) -> Result<Vec<u8>> {
         onnx::onnx(self)
+    }
+
+    /// Everything that [`save`](Self::save) writes but the options of the training, as JSON: `version` 1,
+    /// `net` (its layers in order), `schema` (columns, scaling and target, or null) and `tensors`, each with
+    /// `name` (PyTorch's), `shape` and `values`, row-major; numbers come back to the bit.
+    ///
+    /// ```
+    /// use wgrad::{Loss, Mlp, ModelFile, Optimizer, Plan, TrainOptions};
+    /// let plan = Plan::new(&Mlp::new(3).linear(2), &TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)))?;
+    /// let json = ModelFile::new(&plan, plan.initial_parameters(), None)?.to_json()?;
+    /// assert!(json.contains(r#"{"name":"0.weight","shape":[2,3],"values":["#));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn to_json(&self) -> Result<String> {
+        json::json(self)
     }
 }

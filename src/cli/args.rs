@@ -15,7 +15,7 @@ use wgrad::Schedule;
 use wgrad::data::Source;
 
 pub(crate) use self::train::TrainArgs;
-use super::choices::{DeviceChoice, Header};
+use super::choices::{DeviceChoice, ExportFormat, Header};
 use super::config::csv_options;
 use super::config_file::{self, Expanded};
 use super::failure::Failure;
@@ -91,6 +91,16 @@ Examples:
 The table needs the columns that the model reads; the target column may be missing. Arrays have no
 names, so theirs count by position.";
 
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  wgrad export runs/iris-20261122-214455 --output iris.onnx
+  wgrad export model.safetensors --format wgsl > net.wgsl
+  wgrad export runs/x-20261122-214455 --format json | jq .net
+
+ONNX takes raw rows and answers with labels and probabilities, or with the targets in their own units.
+WGSL is a function of raw numbers, for nets of up to 8192 parameters. PyTorch takes a run's
+model.safetensors as it is.";
+
 const SCHEDULE_HELP: &str = "\
 Schedules, with what they do where an argument is left out:
   constant:FOR                                       the learning rate as it is
@@ -138,6 +148,9 @@ pub(crate) enum Command {
     /// Apply a trained net to a table and write CSV, or JSON
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Write a trained net as ONNX, as a WGSL function or as JSON
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// Show what a learning-rate schedule does
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(ScheduleArgs),
@@ -237,6 +250,25 @@ pub(crate) struct PredictArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What to write, and where.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// A run's folder, or a model file
+    pub model: PathBuf,
+    /// What to write [default: what the name of the output ends in]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<ExportFormat>,
+    /// File to write to [default: standard output]
+    #[arg(long = "output", short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Name of the WGSL function
+    #[arg(long, value_name = "NAME", default_value = "mlp_eval")]
+    pub function: String,
+    /// Tell nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// Which schedule, over which run.

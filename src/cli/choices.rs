@@ -75,6 +75,18 @@ choice! {
 }
 
 choice! {
+    /// What a trained net is written as.
+    ExportFormat {
+        /// A model that takes raw rows, for ONNX Runtime and others
+        Onnx = "onnx",
+        /// A function for shaders
+        Wgsl = "wgsl",
+        /// Layers, columns and weights, for anything else
+        Json = "json",
+    }
+}
+
+choice! {
     /// Where weights start.
     InitChoice {
         /// PyTorch's nn.Linear: uniform, by the number of inputs

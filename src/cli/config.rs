@@ -88,6 +88,9 @@ pub(crate) struct NetConfig {
     #[serde(with = "text")]
     pub activation: Activation,
     pub init: InitChoice,
+    /// The absolute path of the file with the weights to begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<String>,
     #[serde(default = "no_norm")]
     pub norm: NormChoice,
     #[serde(default)]
@@ -220,6 +223,7 @@ impl Config {
                 layers: net.layers.as_ref().map_or(size.hidden.to_vec(), |widths| widths.0.clone()),
                 activation: net.activation,
                 init: net.init,
+                init_from: net.init_from.as_deref().map(absolute),
                 norm: net.norm,
                 dropout: net.dropout,
             },

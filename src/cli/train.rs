@@ -32,7 +32,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     if let Some(folds) = args.columns.folds {
         return folds::cross_validate(args, folds, talk).map_err(|failure| args.blame(failure));
     }
-    let Beginning { mut config, folder, data, plan, checkpoint } =
+    let Beginning { mut config, folder, data, plan, checkpoint, initial } =
         Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
     let device = Device::open(&config.run.device, talk)?;
     config.run.engine = device.engine().into();
@@ -53,6 +53,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         test,
         folder,
         checkpoint,
+        initial,
         talk,
         json: args.output.json,
     };
@@ -69,6 +70,8 @@ struct Run<'a> {
     folder: PathBuf,
     /// Where it goes on from, if it was begun before.
     checkpoint: Option<Checkpoint>,
+    /// Parameters to begin with, where they are given.
+    initial: Option<Vec<f32>>,
     talk: Talk,
     json: bool,
 }
@@ -92,8 +95,11 @@ enum End {
 impl Job for Training<'_> {
     type Output = ();
 
-    fn run<E: Engine>(self, engine: E) -> Result<(), Failure> {
+    fn run<E: Engine>(self, mut engine: E) -> Result<(), Failure> {
         let Self { run, train, validation } = self;
+        if let Some(initial) = &run.initial {
+            engine.set_parameters(initial)?;
+        }
         let mut trainer = Trainer::new(engine, &train, validation.as_ref())?;
         // The engine has them now.
         drop((train, validation));

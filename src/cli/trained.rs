@@ -10,6 +10,18 @@ use super::failure::Failure;
 use super::run_folder::{CONFIG, MODEL};
 use super::talk::Talk;
 
+/// The model file of this path: that of a run's folder, or itself.
+pub(crate) fn model_path(path: &Path) -> Result<PathBuf, Failure> {
+    let path = if path.is_dir() { path.join(MODEL) } else { path.to_owned() };
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Failure::input(format!(
+        "{}: no such model (give a run's folder, or a .safetensors file that wgrad wrote)",
+        path.display()
+    )))
+}
+
 /// A model file with the schema it must have to be used on tables.
 #[derive(Debug)]
 pub(crate) struct Trained {
@@ -23,13 +35,7 @@ impl Trained {
     /// Reads a model file, or the one of a run's folder. Whatever keeps it from being used is the
     /// input's fault.
     pub(crate) fn load(path: &Path, talk: Talk) -> Result<Self, Failure> {
-        let path = if path.is_dir() { path.join(MODEL) } else { path.to_owned() };
-        if !path.exists() {
-            return Err(Failure::input(format!(
-                "{}: no such model (give a run's folder, or a .safetensors file that wgrad wrote)",
-                path.display()
-            )));
-        }
+        let path = model_path(path)?;
         let file = ModelFile::load(&path).map_err(Failure::input)?;
         if let Ok(config) = Config::load(&path.with_file_name(CONFIG)) {
             let outcome = config.run.outcome;

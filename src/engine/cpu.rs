@@ -365,7 +365,11 @@ impl<T: Real> Engine for CpuEngine<T> {
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_arena(&self.plan, parameters)?;
         self.parameters = cast(parameters);
-        self.kept[Keep::LastGood as usize][0].copy_from_slice(&self.parameters);
+        let trained = self.averages.len();
+        self.averages.copy_from_slice(&self.parameters[..trained]);
+        let [parameters, averages] = &mut self.kept[Keep::LastGood as usize];
+        parameters.copy_from_slice(&self.parameters);
+        averages.copy_from_slice(&self.averages);
         self.weights_are_current = false;
         Ok(())
     }

@@ -39,7 +39,7 @@ def wgrad(folder, *arguments):
 
 
 def train(folder, name, *arguments):
-    flags = ["--device", "cpu", "--seed", 3, "--run", name]
+    flags = ["--device", "cpu", "--seed", 3, "--runs", ".", "--name", name]
     wgrad(folder, "train", *arguments, *flags)
     return folder / name
 
@@ -197,7 +197,8 @@ def from_outside(folder):
     save_file(weights, folder / "outside.safetensors")
     run = train(
         folder, "outside", "spirals", "--layers", "16,12", "--activation", "tanh", "--scaling", "none",
-        "--init-from", "outside.safetensors", "--epochs", 0,
+        # Steps that no weight feels.
+        "--init-from", "outside.safetensors", "--epochs", 1, "--optimizer", "sgd", "--lr", "1e-30",
     )
     rows = rng.uniform(-1, 1, size=(100, 2)).astype(np.float32)
     header = [column["name"] for column in description(run)["schema"]["inputs"]]

@@ -124,6 +124,9 @@ pub(crate) struct NetArgs {
     /// Where weights start
     #[arg(long, value_name = "NAME", default_value_t = recipe::INIT)]
     pub init: InitChoice,
+    /// Weights to begin with: a .safetensors file of wgrad's, or of the same net in PyTorch
+    #[arg(long, value_name = "FILE")]
+    pub init_from: Option<String>,
     /// What normalises behind each hidden linear layer
     #[arg(long, value_name = "KIND", default_value_t = NormChoice::None)]
     pub norm: NormChoice,

@@ -19,6 +19,8 @@ pub(super) struct Beginning {
     pub data: Prepared,
     pub plan: Plan,
     pub checkpoint: Option<Checkpoint>,
+    /// Parameters of `--init-from`.
+    pub initial: Option<Vec<f32>>,
 }
 
 impl Beginning {
@@ -47,7 +49,13 @@ impl Beginning {
                     _ => error.into(),
                 }
             })?;
-        Ok(Self { config, folder, data, plan, checkpoint })
+        let given = config.net.init_from.as_ref().filter(|_| checkpoint.is_none());
+        let initial = given.map(|file| {
+            let parameters = plan.load_state_dict(Path::new(file));
+            parameters.map_err(|error| Failure::input(format!("--init-from: {error}")))
+        });
+        let initial = initial.transpose()?;
+        Ok(Self { config, folder, data, plan, checkpoint, initial })
     }
 }
 

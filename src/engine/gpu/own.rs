@@ -205,9 +205,15 @@ impl Engine for GpuEngine {
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_arena(&self.plan, parameters)?;
-        let Buffers { parameters: trained, kept, .. } = &self.buffers;
-        for buffer in [trained, &kept[Keep::LastGood as usize].parameters] {
+        let Buffers { parameters: trained, averages, kept, .. } = &self.buffers;
+        let kept = &kept[Keep::LastGood as usize];
+        for buffer in [trained, &kept.parameters] {
             self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
+        }
+        let averages = averages.as_ref().map(|[averages, _]| averages);
+        for buffer in averages.into_iter().chain(&kept.averages) {
+            let averaged = &parameters[..self.plan.trained_len()];
+            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(averaged));
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ type Numbers = (Option<f32>, f32, f32);
 fn numbers(column: &InputColumn) -> Option<Numbers> {
     match column.kind {
         InputKind::Numeric { fill, offset, scale } => Some((fill, offset, scale)),
-        InputKind::Categorical { .. } => None,
+        InputKind::Categorical { .. } | InputKind::Ordinal { .. } => None,
     }
 }
 
@@ -47,35 +47,59 @@ fn scaled(graph: &mut Graph, name: &str, x: String, columns: &[(Option<f32>, f32
 /// A column that is an input of its own.
 fn part(graph: &mut Graph, column: &InputColumn) -> String {
     let name = &column.name;
+    let named = |part: &str| format!("{name}.{part}");
     match &column.kind {
         &InputKind::Numeric { fill, offset, scale } => {
             let x = graph.input(name, Type::Float, 1);
             scaled(graph, name, x, &[(fill, offset, scale)])
         }
+        InputKind::Ordinal { fill, values, offset, scale } => {
+            let word = graph.input(name, Type::String, 1);
+            // A word without a place is no number.
+            let default = place(values, fill.as_deref()).map_or(f32::NAN, narrow);
+            let places: Vec<f32> = (0..values.len()).map(narrow).collect();
+            let attributes = [
+                ("keys_strings", Attribute::Strings(values)),
+                ("values_floats", Attribute::Floats(&places)),
+                ("default_float", Attribute::Float(default)),
+            ];
+            let x = graph.node_with("LabelEncoder", ML, &[&word], &named("place"), &attributes);
+            scaled(graph, name, x, &[(None, *offset, *scale)])
+        }
         InputKind::Categorical { fill, values } => {
             let word = graph.input(name, Type::String, 1);
-            #[expect(clippy::cast_possible_wrap, reason = "far fewer than 2⁶³ categories")]
-            let place = |index: usize| index as i64;
-            // One behind the last has no place of its own: all are 0.
-            let known = fill.as_ref().and_then(|fill| values.iter().position(|v| v == fill));
-            let default = place(known.unwrap_or(values.len()));
-            let places: Vec<i64> = (0..values.len()).map(place).collect();
+            // One behind the last has no column of its own: all are 0.
+            let default = integer(place(values, fill.as_deref()).unwrap_or(values.len()));
+            let places: Vec<i64> = (0..values.len()).map(integer).collect();
             let attributes = [
                 ("keys_strings", Attribute::Strings(values)),
                 ("values_int64s", Attribute::Integers(&places)),
                 ("default_int64", Attribute::Integer(default)),
             ];
-            let named = |part: &str| format!("{name}.{part}");
             let index = graph.node_with("LabelEncoder", ML, &[&word], &named("index"), &attributes);
-            let depth = [place(values.len())];
-            let depth = graph.constant(&named("depth"), &[1], &Values::Integers(&depth));
+            let width = integer(values.len());
+            let depth = graph.constant(&named("depth"), &[1], &Values::Integers(&[width]));
             let range = graph.constant(&named("range"), &[2], &Values::Floats(&[0.0, 1.0]));
             let hot = graph.node("OneHot", &[&index, &depth, &range], &named("hot"));
-            let shape = [-1, place(values.len())];
-            let shape = graph.constant(&named("shape"), &[2], &Values::Integers(&shape));
+            let shape = graph.constant(&named("shape"), &[2], &Values::Integers(&[-1, width]));
             graph.node("Reshape", &[&hot, &shape], &named("one_hot"))
         }
     }
+}
+
+/// Where a word stands among others.
+fn place(values: &[String], word: Option<&str>) -> Option<usize> {
+    values.iter().position(|value| Some(value.as_str()) == word)
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "far fewer than 2⁶³ words")]
+const fn integer(place: usize) -> i64 {
+    place as i64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "as in training")]
+const fn narrow(place: usize) -> f32 {
+    place as f32
 }
 
 /// Appends what turns the net's `width` outputs into answers.

@@ -31,6 +31,7 @@ pub(super) enum Attribute<'a> {
     Float(f32),
     Integer(i64),
     Integers(&'a [i64]),
+    Floats(&'a [f32]),
     Strings(&'a [String]),
 }
 
@@ -180,6 +181,9 @@ fn attribute((name, value): &(&str, Attribute<'_>)) -> Message {
         Attribute::Integer(value) => of.number(3, signed(*value)).number(20, 2),
         Attribute::Integers(values) => {
             values.iter().fold(of, |of, &value| of.number(8, signed(value))).number(20, 7)
+        }
+        Attribute::Floats(values) => {
+            values.iter().fold(of, |of, &value| of.float(7, value)).number(20, 6)
         }
         Attribute::Strings(values) => {
             values.iter().fold(of, |of, value| of.text(9, value)).number(20, 8)

@@ -1,0 +1,62 @@
+//! `wgrad export`: a trained net in the forms that other programs take.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use clap::ValueEnum as _;
+use wgrad::data::Target;
+use wgrad::{ColumnScaling, ModelFile, Squash, WgslOptions};
+
+use super::args::ExportArgs;
+use super::choices::ExportFormat;
+use super::failure::Failure;
+use super::talk::Talk;
+use super::trained::model_path;
+
+pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
+    let talk = Talk { quiet: args.quiet };
+    let format = args.format.map_or_else(|| of_extension(args.file.as_deref()), Ok)?;
+    let path = model_path(&args.model)?;
+    let file = ModelFile::load(&path).map_err(Failure::input)?;
+    let content = match format {
+        ExportFormat::Onnx => file.to_onnx().map_err(Failure::input)?,
+        ExportFormat::Wgsl => wgsl(&file, &args.function)?.into_bytes(),
+        ExportFormat::Json => file.to_json().map_err(Failure::input)?.into_bytes(),
+    };
+    let Some(output) = &args.file else {
+        let mut out = std::io::stdout();
+        if format == ExportFormat::Onnx && out.is_terminal() {
+            return Err(Failure::input("ONNX is nothing to read: name a file with --output"));
+        }
+        return out.write_all(&content).map_err(Failure::write("standard output"));
+    };
+    std::fs::write(output, content).map_err(Failure::write(output.display()))?;
+    talk.line(format_args!("{} written to {}", file.mlp(), output.display()));
+    Ok(())
+}
+
+/// The format that a file's name tells.
+fn of_extension(output: Option<&Path>) -> Result<ExportFormat, Failure> {
+    let extension = output.and_then(Path::extension).map(|e| e.to_string_lossy());
+    let known = extension.and_then(|e| ExportFormat::from_str(&e, true).ok());
+    known.ok_or_else(|| match output {
+        None => Failure::input("export as what? Give --format onnx, wgsl or json, or --output FILE"),
+        Some(output) => Failure::input(format!(
+            "--output {}: the name tells no format (end it in .onnx, .wgsl or .json, or give --format)",
+            output.display()
+        )),
+    })
+}
+
+/// A function of a table's raw numbers that returns probabilities, or the targets in their own units.
+fn wgsl(file: &ModelFile, function: &str) -> Result<String, Failure> {
+    let mut options = WgslOptions::default().function(function);
+    if let Some(schema) = file.schema() {
+        options = options.scaling(ColumnScaling::of(schema).map_err(Failure::input)?);
+        if let Target::Classes { .. } = schema.target {
+            let single = file.mlp().out_features() == 1;
+            options = options.squash(if single { Squash::Sigmoid } else { Squash::Softmax });
+        }
+    }
+    file.to_wgsl(&options).map_err(Failure::input)
+}
