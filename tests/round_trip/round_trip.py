@@ -60,7 +60,7 @@ def read_table(text):
 def feeds(session, header, rows):
     """The rows as the model's inputs: one tensor of numbers, or a tensor for each column."""
     column = lambda name: [row[header.index(name)] for row in rows]
-    number = lambda cell: float(cell) if cell else math.nan
+    number = lambda cell: math.nan if cell == "" else float(cell)
     inputs = session.get_inputs()
     if [i.name for i in inputs] == ["input"] and "input" not in header:
         count = inputs[0].shape[1]
@@ -150,7 +150,8 @@ def forward(weights, x, activation):
 
 def nets(folder):
     """Every activation, norm and encoding."""
-    activations = "relu leaky_relu elu gelu gelu_tanh silu sigmoid tanh softplus sine".split()
+    # SIREN's sine(30) would multiply every rounding by 30.
+    activations = "relu leaky_relu elu gelu gelu_tanh silu sigmoid tanh softplus sine(1)".split()
     variants = [(a, ["--activation", a]) for a in activations]
     variants += [(f"norm {n}", ["--norm", n, "--activation", "tanh"]) for n in ("batch", "layer")]
     variants += [(f"encoding {e}", ["--encoding", e, "--scaling", "min-max"]) for e in ("freq4", "blob16", "tri8")]
@@ -163,18 +164,23 @@ def nets(folder):
 
 
 def words(folder):
-    """Categories, missing cells, unknown words; a regression in its own units."""
+    """Categories, places in an order, missing cells, unknown words; a regression in its own units."""
     rng = random.Random(3)
-    header = ["area", "heating", "rooms", "price"]
-    row = lambda: [round(rng.uniform(30, 200), 1), rng.choice(["gas", "oil", "wood"]), rng.randint(1, 7)]
-    price = lambda r: 1000 * r[0] + 20000 * r[2] + 30000 * (r[1] == "gas")
+    header = ["area", "heating", "rooms", "state", "price"]
+    states = ["poor", "fair", "good"]
+    row = lambda: [
+        round(rng.uniform(30, 200), 1), rng.choice(["gas", "oil", "wood"]), rng.randint(1, 7), rng.choice(states)
+    ]
+    price = lambda r: 1000 * r[0] + 20000 * r[2] + 30000 * (r[1] == "gas") + 50000 * states.index(r[3])
     learnt = [[*r, price(r)] for r in (row() for _ in range(300))]
     learnt[5][0] = learnt[7][1] = ""
     table = write_table(folder / "houses.csv", header, learnt)
-    run = train(folder, "houses", table, "--missing", "fill", "--epochs", 20)
+    run = train(
+        folder, "houses", table, "--missing", "fill", "--column", "state=ordinal:poor,fair,good", "--epochs", 20
+    )
     rows = [row() for _ in range(50)]
-    rows[3][0], rows[4][1], rows[5][1] = "", "", "peat"
-    check_onnx("words, missing cells, regression", folder, run, header[:3], rows)
+    rows[3][0], rows[4][1], rows[5][1], rows[6][3] = "", "", "peat", ""
+    check_onnx("words, missing cells, regression", folder, run, header[:4], rows)
     heating = [[*r[:1], r[2], r[1]] for r in learnt if r[0] != "" and r[1]]
     table = write_table(folder / "heating.csv", ["area", "rooms", "heating"], heating)
     run = train(folder, "heating", table, "--epochs", 5)
