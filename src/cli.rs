@@ -14,13 +14,16 @@ mod figure;
 mod insights;
 mod interrupt;
 mod lecture;
+mod page;
 mod plot;
 mod predict;
 mod prepare;
 mod progress;
 mod recipe;
+mod report;
 mod results;
 mod run_folder;
+mod run_record;
 mod schedule;
 mod table;
 mod talk;
@@ -43,6 +46,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Train(args) => train::train(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Report(args) => report::report(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -71,7 +71,8 @@ Examples:
   zstdcat houses.csv.zst | wgrad train - --target price --json > result.json
 
 What a file holds is told by its first bytes; CSV streams, so its size is bound by its numbers as f32.
-A run leaves a folder with model.safetensors, metrics.csv, loss.svg and config.toml.
+A run leaves a folder with model.safetensors, metrics.csv, results.json, config.toml, loss.svg and
+report.html, a page with all there is to see.
 Ctrl-C ends it early and keeps the model.";
 
 const PREDICT_EXAMPLES: &str = "\
@@ -129,6 +130,8 @@ pub(crate) enum Command {
     /// Apply a trained net to a table and write CSV
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Write report.html of a run's folder again
+    Report(ReportArgs),
     /// Show what a learning-rate schedule does
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(ScheduleArgs),
@@ -345,6 +348,9 @@ pub(crate) struct RunArgs {
     /// Write a checkpoint each N steps, which --resume goes on from; one is always written on Ctrl-C
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub checkpoint_every: Option<u64>,
+    /// Leave out report.html
+    #[arg(long)]
+    pub no_report: bool,
 }
 
 /// What computes.
@@ -384,6 +390,18 @@ pub(crate) struct EvalArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Which run to report on.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// A run's folder
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Tell nothing but the report's path and errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// What to predict from.

@@ -429,6 +429,13 @@ impl Config {
     }
 }
 
+impl RunConfig {
+    /// Whether its training went wrong.
+    pub(crate) fn diverged(&self) -> bool {
+        self.outcome.starts_with("training diverged")
+    }
+}
+
 impl DataConfig {
     /// The table, to be read again.
     pub(crate) fn table(&self) -> Source {

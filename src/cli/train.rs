@@ -18,8 +18,9 @@ use super::insights::{self, Insights};
 use super::interrupt;
 use super::prepare::Prepared;
 use super::progress::{Display, rate};
+use super::report::{self, Part, Scored};
 use super::results::{Results, score_entry};
-use super::run_folder::{self, CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
+use super::run_folder::{self, CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder};
 use super::talk::{Talk, count, duration, printable};
 use super::values::Widths;
 
@@ -59,12 +60,21 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(&plan);
 
     let Prepared { rows, schema, train, validation, test, .. } = data;
+    let validates = validation.is_some();
+    let reported = match (test, &validation) {
+        (Some(test), _) => Some((Part::Test, test)),
+        (None, Some(validation)) => {
+            Some((Part::Validation, report::some_rows(validation, config.training.seed)?))
+        }
+        (None, None) => None,
+    };
     let run = Run {
         config: &config,
         schema,
         train_rows: train.rows() as u64,
-        validates: validation.is_some(),
-        test,
+        validates,
+        reported,
+        reports: !args.run.no_report,
         folder,
         checkpoint,
         talk,
@@ -98,7 +108,10 @@ struct Run<'a> {
     schema: Schema,
     train_rows: u64,
     validates: bool,
-    test: Option<Dataset>,
+    /// The rows that the net is scored on in the end: the test rows, else some of the validation rows.
+    reported: Option<(Part, Dataset)>,
+    /// Whether a report is wanted.
+    reports: bool,
     folder: PathBuf,
     /// Where it goes on from, if it was begun before.
     checkpoint: Option<Checkpoint>,
@@ -148,7 +161,10 @@ impl Job for Training<'_> {
         }
         // With the weights that were saved: their average, where one is kept.
         trainer.engine_mut().swap_average();
-        let test = run.test.as_ref().filter(|_| diverged.is_none());
+        let test = match &run.reported {
+            Some((Part::Test, test)) if diverged.is_none() => Some(test),
+            _ => None,
+        };
         let results =
             test.map(|test| Results::of(trainer.engine_mut(), &run.schema, test)).transpose()?;
         let summary = Summary {
@@ -167,7 +183,15 @@ impl Job for Training<'_> {
             (false, Some(_)) => String::new(),
         };
         let mut out = std::io::stdout();
-        out.write_all(text.as_bytes()).map_err(Failure::write("standard output"))?;
+        let told = out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+        let page = log
+            .folder
+            .write(RESULTS, &summary.json())
+            .and_then(|()| run.report(trainer.engine_mut(), log.folder.path(), summary.results));
+        if let Some(problem) = page.err().as_ref().and_then(Failure::message) {
+            run.talk.line(format_args!("warning: {problem}"));
+        }
+        told?;
         written?;
         match diverged {
             Some(error) => Err(Failure::run(format!(
@@ -310,6 +334,25 @@ impl Run<'_> {
             // There is nothing left to go on with. Killed before this, the run would do its end again.
             let _ = std::fs::remove_file(folder.file(CHECKPOINT));
         }
+        Ok(())
+    }
+
+    /// Writes the page with all that there is to see. What the net says of rows may be known.
+    fn report<E: Engine>(
+        &self,
+        engine: &mut E,
+        folder: &Path,
+        results: Option<Results>,
+    ) -> Result<(), Failure> {
+        if !self.reports {
+            return Ok(());
+        }
+        let scored = self.reported.as_ref().map(|(part, data)| {
+            let seed = self.config.training.seed;
+            Scored::of(engine, &self.schema, (*part, data), results, seed)
+        });
+        let path = report::write(folder, &self.schema, &scored.transpose())?;
+        self.talk.line(format_args!("{:15}{}", "report", path.display()));
         Ok(())
     }
 
