@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod chart;
 mod choices;
+mod compare;
 mod config;
 mod device;
 mod eval;
@@ -47,6 +48,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Report(args) => report::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),

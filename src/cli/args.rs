@@ -85,6 +85,14 @@ Examples:
 The table needs the columns that the model reads; the target column may be missing. Arrays have no
 names, so theirs count by position.";
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  wgrad compare runs/*
+  wgrad compare runs/a runs/b --output comparison.html
+  wgrad compare runs/* --json | jq '.runs[] | [.run, .test_score]'
+
+What differs is told by the runs' config.toml. Folders that aren't whole are named, and the exit code is 1.";
+
 const SCHEDULE_HELP: &str = "\
 Schedules, with what they do where an argument is left out:
   constant:FOR                                       the learning rate as it is
@@ -132,6 +140,9 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Write report.html of a run's folder again
     Report(ReportArgs),
+    /// Show several runs side by side
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Show what a learning-rate schedule does
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(ScheduleArgs),
@@ -402,6 +413,19 @@ pub(crate) struct ReportArgs {
     /// Tell nothing but the report's path and errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Which runs to compare.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompareArgs {
+    /// Folders of runs
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Write a page (.html) or a picture (.svg) with their curves
+    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// What to predict from.

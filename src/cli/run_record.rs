@@ -89,6 +89,11 @@ impl RunRecord {
         self.epochs.iter().map(|epoch| epoch.seconds).sum()
     }
 
+    /// A number that was printed at its end.
+    pub(crate) fn result(&self, name: &str) -> Option<f64> {
+        self.results.get(name)?.as_f64()
+    }
+
     /// Gradients and updates of the measured steps.
     pub(crate) fn tensor_panels(&self) -> Vec<Panel> {
         let half = MOST_TENSORS / 2;
