@@ -28,6 +28,7 @@ mod run_record;
 mod schedule;
 mod table;
 mod talk;
+mod tensorboard;
 mod train;
 mod trained;
 mod values;

@@ -134,6 +134,8 @@ pub(crate) struct RunConfig {
     pub insight_every: Option<u64>,
     #[serde(default)]
     pub checkpoint_every: Option<u64>,
+    #[serde(default)]
+    pub tensorboard: bool,
     /// `cpu` or `gpu`, as it turned out.
     pub engine: String,
     /// What that is, for people.
@@ -223,6 +225,7 @@ impl Config {
                 device: args.run.device.device.clone(),
                 insight_every: args.run.insight_every,
                 checkpoint_every: args.run.checkpoint_every,
+                tensorboard: args.run.tensorboard,
                 engine: String::new(),
                 device_name: String::new(),
                 outcome: "unfinished".into(),

@@ -22,6 +22,7 @@ use super::report::{self, Part, Scored};
 use super::results::{Results, score_entry};
 use super::run_folder::{self, CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder};
 use super::talk::{Talk, count, duration, printable};
+use super::tensorboard::EventFile;
 use super::values::Widths;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
@@ -207,6 +208,7 @@ impl Job for Training<'_> {
 struct Log {
     folder: RunFolder,
     insights: Option<Insights>,
+    events: Option<EventFile>,
     history: Vec<EpochReport>,
 }
 
@@ -220,6 +222,10 @@ impl Log {
             more = &summary;
         }
         self.folder.add_epoch(&report, more)?;
+        if let Some(events) = &mut self.events {
+            events.add_epoch(&report);
+            events.check()?;
+        }
         self.history.push(report);
         Ok(())
     }
@@ -230,20 +236,25 @@ impl Run<'_> {
     fn log<E: Engine>(&self, trainer: &mut Trainer<E>) -> Result<Log, Failure> {
         let measures = self.config.run.insight_every.is_some();
         let path = self.folder.clone();
+        let events = |folder: &Path, from| {
+            self.config.run.tensorboard.then(|| EventFile::create(folder, from)).transpose()
+        };
         let Some(checkpoint) = &self.checkpoint else {
             let classification = trainer.engine().plan().options().loss.is_classification();
             let score = if classification { "accuracy" } else { "r2" };
             let more: &[&str] = if measures { &insights::METRICS } else { &[] };
             let folder = RunFolder::create(path, score, more)?;
             let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
-            return Ok(Log { folder, insights, history: Vec::new() });
+            let events = events(folder.path(), 1)?;
+            return Ok(Log { folder, insights, events, history: Vec::new() });
         };
         trainer.resume(checkpoint).map_err(Failure::input)?;
         let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
         self.talk.line(format_args!("going on after step {steps}, in epoch {}\n", epochs + 1));
         let (folder, history) = RunFolder::reopen(path, epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
-        Ok(Log { folder, insights, history })
+        let events = events(folder.path(), steps + 1)?;
+        Ok(Log { folder, insights, events, history })
     }
 
     /// Writes what the run goes on from if it is stopped here.
@@ -265,6 +276,7 @@ impl Run<'_> {
                 display.progress(progress);
                 if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
                     insights.add(insight);
+                    log.events.iter_mut().for_each(|events| events.add_insight(insight));
                 }
                 if interrupt::interrupted() {
                     ControlFlow::Break(())
@@ -313,7 +325,7 @@ impl Run<'_> {
         log: &Log,
         end: &End,
     ) -> Result<(), Failure> {
-        let Log { folder, insights, history } = log;
+        let Log { folder, insights, history, .. } = log;
         self.save(trainer, folder)?;
         let title = format!("{} · {}", folder_name(folder), trainer.engine().plan().mlp());
         if !history.is_empty() {
