@@ -6,6 +6,7 @@ mod args;
 mod bench;
 mod chart;
 mod choices;
+mod compare;
 mod config;
 mod config_file;
 mod device;
@@ -20,16 +21,20 @@ mod interrupt;
 mod lecture;
 mod manual;
 mod options;
+mod page;
 mod plot;
 mod predict;
 mod prepare;
 mod progress;
 mod recipe;
+mod report;
 mod results;
 mod run_folder;
+mod run_record;
 mod schedule;
 mod table;
 mod talk;
+mod tensorboard;
 mod train;
 mod trained;
 mod values;
@@ -51,6 +56,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Predict(args) => predict::predict(&args),
         Command::Export(args) => export::export(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -81,6 +81,8 @@ pub enum Purpose {
     Dropout = 6,
     /// What a function of the host app makes on the device.
     Generate = 7,
+    /// Rows that a finished net is looked at with, and columns that are shuffled to see what they tell it.
+    Inspect = 8,
 }
 
 /// A reproducible stream of random numbers: (seed, purpose, index) names it.

@@ -245,6 +245,8 @@ fn ctrl_c_keeps_the_model() {
         let evaluated = place.json("eval runs/long --device cpu");
         assert_eq!(evaluated["test_loss"], object["test_loss"]);
         assert!(place.path("runs/long/loss.svg").exists());
+        let page = fs::read_to_string(place.path("runs/long/report.html")).unwrap();
+        assert!(page.contains("This run isn&#39;t complete (interrupted)"), "{page}");
     }
 }
 

@@ -60,6 +60,9 @@ fn killed_runs_end_with_the_bytes_of_whole_ones() {
     let model = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
     assert!(model(&whole) == model(&cut), "the models differ after {kills} kills");
     assert_eq!(metrics(&whole), metrics(&cut));
+    // Its report has all epochs, whichever process made them.
+    let page = std::fs::read_to_string(cut.join("report.html")).unwrap();
+    assert!(page.contains("<dd>60 epochs<small>2,400 steps"), "{page}");
     assert!(!checkpoint.exists(), "a complete run keeps its checkpoint");
     refused(&place, "runs/cut", "the run is complete");
 }

@@ -22,6 +22,23 @@ has_amd_compiler() {
         compgen -G '/etc/vulkan/icd.d/radeon_icd*.json' >/dev/null
 }
 
+# Whether the tests have a browser, which opens reports.
+has_browser() {
+    local name
+    for name in chromium chromium-browser google-chrome chrome; do
+        command -v "$name" >/dev/null && return
+    done
+    return 1
+}
+
+install() {
+    local as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends "$@"
+}
+
 say "looking for a GPU adapter and for Mesa's AMD compiler"
 if ! has_adapter || ! has_amd_compiler; then
     command -v apt-get >/dev/null || {
@@ -30,13 +47,19 @@ if ! has_adapter || ! has_amd_compiler; then
         exit 1
     }
     say "not found: installing Mesa's Vulkan drivers"
-    as_root=()
-    [ "$(id -u)" = 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --yes --no-install-recommends mesa-vulkan-drivers
+    install mesa-vulkan-drivers
     has_adapter || { echo "still no adapter" >&2; exit 1; }
     has_amd_compiler || { echo "still no AMD driver of Mesa" >&2; exit 1; }
+fi
+
+say "looking for a browser"
+if ! has_browser && command -v apt-get >/dev/null; then
+    say "not found: installing Chromium"
+    install chromium || true
+fi
+if ! has_browser; then
+    say "no Chromium: tests that open pages show as ignored"
+    export RUSTFLAGS="${RUSTFLAGS-} --cfg no_browser"
 fi
 
 say "format"

@@ -78,7 +78,8 @@ Examples:
   zstdcat houses.csv.zst | wgrad train - --target price --json > result.json
 
 What a file holds is told by its first bytes; CSV streams, so its size is bound by its numbers as f32.
-A run leaves a folder with model.safetensors, metrics.csv, loss.svg and config.toml.
+A run leaves a folder with model.safetensors, metrics.csv, results.json, config.toml, loss.svg and
+report.html, a page with all there is to see.
 Ctrl-C ends it early and keeps the model.";
 
 const PREDICT_EXAMPLES: &str = "\
@@ -100,6 +101,14 @@ Examples:
 ONNX takes raw rows and answers with labels and probabilities, or with the targets in their own units.
 WGSL is a function of raw numbers, for nets of up to 8192 parameters. PyTorch takes a run's
 model.safetensors as it is.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  wgrad compare runs/*
+  wgrad compare runs/a runs/b --output comparison.html
+  wgrad compare runs/* --json | jq '.runs[] | [.run, .test_score]'
+
+What differs is told by the runs' config.toml. Folders that aren't whole are named, and the exit code is 1.";
 
 const SCHEDULE_HELP: &str = "\
 Schedules, with what they do where an argument is left out:
@@ -151,6 +160,11 @@ pub(crate) enum Command {
     /// Write a trained net as ONNX, as a WGSL function or as JSON
     #[command(after_help = EXPORT_EXAMPLES)]
     Export(ExportArgs),
+    /// Write report.html of a run's folder again
+    Report(ReportArgs),
+    /// Show several runs side by side
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
     /// Show what a learning-rate schedule does
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(ScheduleArgs),
@@ -230,6 +244,31 @@ pub(crate) struct EvalArgs {
     pub table: TableArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Which run to report on.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// A run's folder
+    pub run: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Tell nothing but the report's path and errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Which runs to compare.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompareArgs {
+    /// Folders of runs
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Write a page (.html) or a picture (.svg) with their curves
+    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    pub picture: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
 }

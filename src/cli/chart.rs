@@ -256,20 +256,22 @@ where
     Ok(())
 }
 
-/// A number beside an axis: three digits.
+/// A number beside an axis: three digits, without zeros behind a point.
 pub(crate) fn tick(value: f64) -> String {
     let magnitude = value.abs().log10().floor();
+    let trimmed = |digits: &str| match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => digits.to_owned(),
+    };
     if value == 0.0 {
         "0".into()
     } else if !(-4.0..5.0).contains(&magnitude) {
-        format!("{value:.2e}")
+        let digits = format!("{value:.2e}");
+        let (digits, exponent) = digits.split_once('e').unwrap_or((&digits, "0"));
+        format!("{}e{exponent}", trimmed(digits))
     } else {
         let decimals = (0..8).find(|&d| magnitude + f64::from(d) >= 2.0).unwrap_or(8);
-        let digits = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
-        match digits.contains('.') {
-            true => digits.trim_end_matches('0').trim_end_matches('.').into(),
-            false => digits,
-        }
+        trimmed(&format!("{value:.*}", usize::try_from(decimals).unwrap_or(0)))
     }
 }
 
@@ -311,9 +313,14 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
-        for (value, text) in
-            [(0.0, "0"), (0.1, "0.1"), (0.01234, "0.0123"), (1e-9, "1.00e-9"), (250.0, "250")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.1, "0.1"),
+            (0.01234, "0.0123"),
+            (1e-9, "1e-9"),
+            (250.0, "250"),
+            (-1.5e7, "-1.5e7"),
+        ] {
             assert_eq!(tick(value), text);
         }
     }

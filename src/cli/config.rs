@@ -152,6 +152,8 @@ pub(crate) struct RunConfig {
     pub insight_every: Option<u64>,
     #[serde(default)]
     pub checkpoint_every: Option<u64>,
+    #[serde(default)]
+    pub tensorboard: bool,
     /// `cpu` or `gpu`, as it turned out.
     pub engine: String,
     /// What that is, for people.
@@ -256,6 +258,7 @@ impl Config {
                 device: args.run.device.device.clone(),
                 insight_every: args.run.insight_every,
                 checkpoint_every: args.run.checkpoint_every,
+                tensorboard: args.run.tensorboard,
                 engine: String::new(),
                 device_name: String::new(),
                 outcome: "unfinished".into(),
@@ -276,6 +279,13 @@ impl Config {
         };
         let text = std::fs::read_to_string(path).map_err(|e| problem(&e))?;
         toml::from_str(&text).map_err(|e| problem(&e))
+    }
+}
+
+impl RunConfig {
+    /// Whether its training went wrong.
+    pub(crate) fn diverged(&self) -> bool {
+        self.outcome.starts_with("training diverged")
     }
 }
 

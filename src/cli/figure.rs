@@ -58,6 +58,8 @@ pub(crate) enum Mark {
     Thin,
     /// Its points alone.
     Dots,
+    /// The outline of an area, which pages fill.
+    Outline,
 }
 
 impl Axis {
@@ -70,14 +72,18 @@ impl Axis {
     }
 
     /// Where a number lies on the axis.
-    fn place(self, x: f64) -> f64 {
+    pub(crate) fn place(self, x: f64) -> f64 {
         if self.log { x.log10() } else { x }
+    }
+
+    /// The number that lies at a place.
+    pub(crate) fn value(self, place: f64) -> f64 {
+        if self.log { 10_f64.powf(place) } else { place }
     }
 
     fn label(self, place: f64) -> String {
         // What is drawn at 0 may lie a rounding beside it.
-        let place = if place.abs() < 1e-9 { 0.0 } else { place };
-        tick(if self.log { 10_f64.powf(place) } else { place })
+        tick(self.value(if place.abs() < 1e-9 { 0.0 } else { place }))
     }
 }
 
@@ -97,6 +103,10 @@ impl Line {
 
     pub(crate) fn dots(self) -> Self {
         Self { mark: Mark::Dots, ..self }
+    }
+
+    pub(crate) fn outline(self) -> Self {
+        Self { mark: Mark::Outline, ..self }
     }
 
     /// Left out of the legend.
@@ -194,7 +204,7 @@ impl Panel {
     }
 
     /// The points that the axes can show, where they lie on them.
-    fn shown(&self, line: &Line) -> Vec<(f64, f64)> {
+    pub(crate) fn shown(&self, line: &Line) -> Vec<(f64, f64)> {
         let place = |&(x, y): &(f64, f64)| (self.x.place(x), self.y.place(y));
         let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
         line.points.iter().map(place).filter(finite).collect()
@@ -202,7 +212,7 @@ impl Panel {
 }
 
 /// The range of numbers with some air around it.
-fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> std::ops::Range<f64> {
+pub(crate) fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> std::ops::Range<f64> {
     let (least, most) = numbers
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
     if least > most {

@@ -7,11 +7,9 @@ use wgrad::{Insight, Spread, TensorInsight};
 
 use super::failure::Failure;
 use super::figure::{Axis, Figure, Line, Panel};
-use super::run_folder::{append, keep_lines};
+use super::run_folder::{INSIGHT_LINES, append, keep_lines};
 use super::talk::shortest;
 
-/// A line per measured step and tensor.
-const FILE: &str = "insights.csv";
 /// Lines per panel of the picture; deeper nets show their first and last weights.
 const MOST_LINES: usize = 6;
 
@@ -49,7 +47,7 @@ pub(crate) struct Insights {
 impl Insights {
     /// Starts `insights.csv` in a run's folder.
     pub(crate) fn create(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(FILE);
+        let path = folder.join(INSIGHT_LINES);
         let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
         let file = File::create_new(&path).map_err(|e| failed(&e))?;
         let mut lines = csv::Writer::from_writer(file);
@@ -60,7 +58,7 @@ impl Insights {
 
     /// Goes on with `insights.csv` of a run that has `steps` steps behind it. The picture begins there.
     pub(crate) fn reopen(folder: &Path, steps: u64) -> Result<Self, Failure> {
-        let path = folder.join(FILE);
+        let path = folder.join(INSIGHT_LINES);
         keep_lines(&path, steps)?;
         let lines = csv::WriterBuilder::new().has_headers(false).from_writer(append(&path)?);
         Ok(Self { path, lines, seen: Vec::new(), failed: None })

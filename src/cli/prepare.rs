@@ -8,6 +8,7 @@ use super::config::Config;
 use super::device::{free_memory, memory_beside};
 use super::failure::Failure;
 use super::progress::ReadingBar;
+use super::report::{Part, some_rows};
 use super::talk::{Talk, count};
 
 /// The data of a run. The table that they are from is given up. Parts without rows are `None`.
@@ -177,6 +178,23 @@ pub(crate) fn test_rows(config: &Config, schema: &Schema, talk: Talk) -> Result<
         ));
     }
     encoded(schema, &table, &parts.test, config.data.weights.as_deref())
+}
+
+/// Rows of a finished run that it didn't learn from, from the table that it was made with: its test rows,
+/// else some of its validation rows, if it has either.
+pub(crate) fn rows_to_report(
+    config: &Config,
+    schema: &Schema,
+    talk: Talk,
+) -> Result<Option<(Part, Dataset)>, Failure> {
+    let table = same_table(config, "there are no rows to score on", talk)?;
+    let parts = partition(&table, config)?;
+    let encode = |rows: &[u32]| encoded(schema, &table, rows, config.data.weights.as_deref());
+    Ok(match (&parts.test[..], &parts.validation[..]) {
+        ([], []) => None,
+        ([], rows) => Some((Part::Validation, some_rows(&encode(rows)?, config.training.seed)?)),
+        (rows, _) => Some((Part::Test, encode(rows)?)),
+    })
 }
 
 /// Rows of a table as the net reads them, with their weights from the column of that name.

@@ -21,7 +21,7 @@ const REFRESH: Duration = Duration::from_millis(60);
 #[derive(Debug)]
 pub(crate) struct Display {
     talk: Talk,
-    /// Hidden where standard error isn't a terminal.
+    /// Hidden where nobody watches.
     bar: ProgressBar,
     epochs: u64,
     /// Training rows.
@@ -34,9 +34,7 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) fn new(talk: Talk, epochs: u64, rows: u64, score: Option<&'static str>) -> Self {
-        let target =
-            if talk.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(epochs.saturating_mul(rows)), target);
+        let bar = ProgressBar::with_draw_target(Some(epochs.saturating_mul(rows)), target(talk));
         bar.set_style(style());
         let score = score.unwrap_or_default();
         Self { talk, bar, epochs, rows, score, validation: None, refreshed: Instant::now() }
@@ -120,9 +118,7 @@ pub(crate) struct ReadingBar(ProgressBar);
 
 impl ReadingBar {
     pub(crate) fn new(talk: Talk) -> Self {
-        let target =
-            if talk.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, target(talk));
         let template = "{bar:20.cyan/dim} {bytes} of {total_bytes}  {bytes_per_sec}  {wide_msg}";
         let style = ProgressStyle::with_template(template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
@@ -142,6 +138,18 @@ impl ReadingBar {
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Where bars are drawn: on standard error if that is a terminal whose cursor can move. The logs of build
+/// servers, some of which pretend to be one, get lines alone. Colours are left out where `NO_COLOR` says so.
+fn target(talk: Talk) -> ProgressDrawTarget {
+    let is = |name, wanted: fn(&str) -> bool| std::env::var(name).is_ok_and(|value| wanted(&value));
+    let is_ci = is("CI", |value| !matches!(value, "" | "0" | "false"));
+    if talk.quiet || is_ci || is("TERM", |value| value == "dumb") {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
     }
 }
 

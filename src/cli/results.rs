@@ -17,12 +17,12 @@ const SHOWN_CLASSES: usize = 20;
 pub(crate) struct Results {
     pub evaluation: Evaluation,
     /// With what makes it differ from the plain loss of that name.
-    loss_name: String,
-    detail: Detail,
+    pub loss_name: String,
+    pub detail: Detail,
 }
 
 #[derive(Debug)]
-enum Detail {
+pub(crate) enum Detail {
     Classes {
         names: Vec<String>,
         /// Rows of each true class (outer) by predicted class (inner).
@@ -33,12 +33,14 @@ enum Detail {
 
 /// Errors on one target column, in its own units.
 #[derive(Debug)]
-struct ValueErrors {
-    name: String,
+pub(crate) struct ValueErrors {
+    pub name: String,
     /// Root of the mean squared error.
-    rmse: f64,
+    pub rmse: f64,
     /// Mean absolute error.
-    mae: f64,
+    pub mae: f64,
+    /// Standard deviation of the target: the RMSE of always guessing its mean.
+    pub deviation: f64,
 }
 
 impl Results {
@@ -175,18 +177,26 @@ fn right_rows(accuracy: f64, rows: u64) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
 fn value_errors(name: &str, predicted: &[f64], wanted: &[f64]) -> ValueErrors {
+    let rows = wanted.len() as f64;
     let mean = |error: fn(f64) -> f64| {
         let sum: f64 = predicted.iter().zip(wanted).map(|(p, w)| error(p - w)).sum();
-        sum / wanted.len() as f64
+        sum / rows
     };
-    ValueErrors { name: name.to_owned(), rmse: mean(|e| e * e).sqrt(), mae: mean(f64::abs) }
+    let centre = wanted.iter().sum::<f64>() / rows;
+    let variance = wanted.iter().map(|w| (w - centre).powi(2)).sum::<f64>() / rows;
+    ValueErrors {
+        name: name.to_owned(),
+        rmse: mean(|e| e * e).sqrt(),
+        mae: mean(f64::abs),
+        deviation: variance.sqrt(),
+    }
 }
 
 /// The errors of each target, in its units.
 fn error_table(errors: &[ValueErrors]) -> String {
     let width = errors.iter().map(|e| e.name.chars().count()).max().unwrap_or(0);
     let mut text = format!("\n{:width$}  {:>10}  {:>10}\n", "", "RMSE", "MAE");
-    for ValueErrors { name, rmse, mae } in errors {
+    for ValueErrors { name, rmse, mae, .. } in errors {
         let (rmse, mae) = (significant(*rmse), significant(*mae));
         let _ = writeln!(text, "{name:width$}  {rmse:>10}  {mae:>10}");
     }
@@ -252,6 +262,8 @@ hippopotamus tail               ·               ·               ·   no rows
         let errors = value_errors("y", &[1.0, 2.0, 3.0], &[1.0, 4.0, 0.0]);
         assert!((errors.rmse - (13.0_f64 / 3.0).sqrt()).abs() < 1e-12, "{errors:?}");
         assert!((errors.mae - 5.0 / 3.0).abs() < 1e-12, "{errors:?}");
+        // Of 1, 4, 0.
+        assert!((errors.deviation - (26.0_f64 / 9.0).sqrt()).abs() < 1e-12, "{errors:?}");
     }
 
     #[test]

@@ -16,10 +16,16 @@ pub(crate) const MODEL: &str = "model.safetensors";
 pub(crate) const CONFIG: &str = "config.toml";
 /// A line per epoch.
 const METRICS: &str = "metrics.csv";
-/// What the steps did to the tensors, over the steps.
+/// What the steps did to the tensors, a line per measured step and tensor.
+pub(crate) const INSIGHT_LINES: &str = "insights.csv";
+/// The same over the steps.
 pub(crate) const INSIGHTS: &str = "insights.svg";
 /// The losses over the epochs.
 pub(crate) const CHART: &str = "loss.svg";
+/// The scores, as `--json` prints them.
+pub(crate) const RESULTS: &str = "results.json";
+/// All of this for people.
+pub(crate) const REPORT: &str = "report.html";
 /// What an unfinished run goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
@@ -97,6 +103,22 @@ impl RunFolder {
     }
 }
 
+/// What the validation score is called, and the epochs, as far as the lines of `metrics.csv` tell. A line
+/// that was cut off when the run was killed ends them.
+pub(crate) fn history(folder: &Path) -> Result<(&'static str, Vec<EpochReport>), Failure> {
+    let path = folder.join(METRICS);
+    let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
+    let mut reader = csv::Reader::from_path(&path).map_err(|e| failed(&e))?;
+    let head = reader.headers().map_err(|e| failed(&e))?;
+    let score = match head.get(5) {
+        Some("validation_accuracy") => "accuracy",
+        Some("validation_r2") => "R²",
+        _ => return Err(failed(&"these aren't the metrics of a run")),
+    };
+    let lines = reader.records().map_while(Result::ok);
+    Ok((score, lines.map_while(|line| report(&line)).collect()))
+}
+
 /// Opens a file to add lines to it.
 pub(crate) fn append(path: &Path) -> Result<File, Failure> {
     let file = File::options().append(true).open(path);
@@ -124,7 +146,7 @@ pub(crate) fn keep_lines(path: &Path, last: u64) -> Result<Vec<csv::StringRecord
 }
 
 /// Writes a file in one piece: a run that is killed here keeps the old one, or has the new one.
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let partial = path.with_extension("partial");
     let written = File::create(&partial)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))

@@ -2,18 +2,18 @@
 
 mod beginning;
 mod folds;
+mod summary;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use indicatif::HumanCount;
-use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema};
 use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Trainer};
 
 use self::beginning::Beginning;
+use self::summary::Summary;
 use super::args::TrainArgs;
 use super::chart;
 use super::config::Config;
@@ -22,10 +22,12 @@ use super::failure::Failure;
 use super::insights::{self, Insights};
 use super::interrupt;
 use super::prepare::Prepared;
-use super::progress::{Display, rate};
-use super::results::{Results, score_entry};
-use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RunFolder};
-use super::talk::{Talk, count, duration, printable};
+use super::progress::Display;
+use super::report::{self, Part, Scored};
+use super::results::Results;
+use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder};
+use super::talk::{Talk, printable};
+use super::tensorboard::EventFile;
 
 pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
@@ -45,12 +47,21 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(&plan);
 
     let Prepared { rows, schema, train, validation, test, .. } = data;
+    let validates = validation.is_some();
+    let reported = match (test, &validation) {
+        (Some(test), _) => Some((Part::Test, test)),
+        (None, Some(validation)) => {
+            Some((Part::Validation, report::some_rows(validation, config.training.seed)?))
+        }
+        (None, None) => None,
+    };
     let run = Run {
         config: &config,
         schema,
         train_rows: train.rows() as u64,
-        validates: validation.is_some(),
-        test,
+        validates,
+        reported,
+        reports: !args.run.no_report,
         folder,
         checkpoint,
         initial,
@@ -66,7 +77,10 @@ struct Run<'a> {
     schema: Schema,
     train_rows: u64,
     validates: bool,
-    test: Option<Dataset>,
+    /// The rows that the net is scored on in the end: the test rows, else some of the validation rows.
+    reported: Option<(Part, Dataset)>,
+    /// Whether a report is wanted.
+    reports: bool,
     folder: PathBuf,
     /// Where it goes on from, if it was begun before.
     checkpoint: Option<Checkpoint>,
@@ -128,7 +142,10 @@ impl Job for Training<'_> {
         }
         // With the weights that were saved: their average, where one is kept.
         trainer.engine_mut().swap_average();
-        let test = run.test.as_ref().filter(|_| diverged.is_none());
+        let test = match &run.reported {
+            Some((Part::Test, test)) if diverged.is_none() => Some(test),
+            _ => None,
+        };
         let results =
             test.map(|test| Results::of(trainer.engine_mut(), &run.schema, test)).transpose()?;
         let summary = Summary {
@@ -148,7 +165,15 @@ impl Job for Training<'_> {
             (false, Some(_)) => String::new(),
         };
         let mut out = std::io::stdout();
-        out.write_all(text.as_bytes()).map_err(Failure::write("standard output"))?;
+        let told = out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+        let page = log
+            .folder
+            .write(RESULTS, &summary.json())
+            .and_then(|()| run.report(trainer.engine_mut(), log.folder.path(), summary.results));
+        if let Some(problem) = page.err().as_ref().and_then(Failure::message) {
+            run.talk.line(format_args!("warning: {problem}"));
+        }
+        told?;
         written?;
         match diverged {
             Some(error) => Err(Failure::run(format!(
@@ -164,6 +189,7 @@ impl Job for Training<'_> {
 struct Log {
     folder: RunFolder,
     insights: Option<Insights>,
+    events: Option<EventFile>,
     history: Vec<EpochReport>,
 }
 
@@ -177,6 +203,10 @@ impl Log {
             more = &summary;
         }
         self.folder.add_epoch(&report, more)?;
+        if let Some(events) = &mut self.events {
+            events.add_epoch(&report);
+            events.check()?;
+        }
         self.history.push(report);
         Ok(())
     }
@@ -187,20 +217,25 @@ impl Run<'_> {
     fn log<E: Engine>(&self, trainer: &mut Trainer<E>) -> Result<Log, Failure> {
         let measures = self.config.run.insight_every.is_some();
         let path = self.folder.clone();
+        let events = |folder: &Path, from| {
+            self.config.run.tensorboard.then(|| EventFile::create(folder, from)).transpose()
+        };
         let Some(checkpoint) = &self.checkpoint else {
             let classification = trainer.engine().plan().options().loss.is_classification();
             let score = if classification { "accuracy" } else { "r2" };
             let more: &[&str] = if measures { &insights::METRICS } else { &[] };
             let folder = RunFolder::create(path, score, more)?;
             let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
-            return Ok(Log { folder, insights, history: Vec::new() });
+            let events = events(folder.path(), 1)?;
+            return Ok(Log { folder, insights, events, history: Vec::new() });
         };
         trainer.resume(checkpoint).map_err(Failure::input)?;
         let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
         self.talk.line(format_args!("going on after step {steps}, in epoch {}\n", epochs + 1));
         let (folder, history) = RunFolder::reopen(path, epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
-        Ok(Log { folder, insights, history })
+        let events = events(folder.path(), steps + 1)?;
+        Ok(Log { folder, insights, events, history })
     }
 
     /// Writes what the run goes on from if it is stopped here.
@@ -225,6 +260,7 @@ impl Run<'_> {
                 display.progress(progress);
                 if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
                     insights.add(insight);
+                    log.events.iter_mut().for_each(|events| events.add_insight(insight));
                 }
                 if interrupt::interrupted() || time_up() {
                     ControlFlow::Break(())
@@ -279,7 +315,7 @@ impl Run<'_> {
         log: &Log,
         end: &End,
     ) -> Result<(), Failure> {
-        let Log { folder, insights, history } = log;
+        let Log { folder, insights, history, .. } = log;
         self.save(trainer, folder)?;
         let title = format!("{} · {}", folder_name(folder), trainer.engine().plan().mlp());
         if !history.is_empty() {
@@ -304,6 +340,25 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Writes the page with all that there is to see. What the net says of rows may be known.
+    fn report<E: Engine>(
+        &self,
+        engine: &mut E,
+        folder: &Path,
+        results: Option<Results>,
+    ) -> Result<(), Failure> {
+        if !self.reports {
+            return Ok(());
+        }
+        let scored = self.reported.as_ref().map(|(part, data)| {
+            let seed = self.config.training.seed;
+            Scored::of(engine, &self.schema, (*part, data), results, seed)
+        });
+        let path = report::write(folder, &self.schema, &scored.transpose())?;
+        self.talk.line(format_args!("{:15}{}", "report", path.display()));
+        Ok(())
+    }
+
     fn save<E: Engine>(&self, trainer: &mut Trainer<E>, folder: &RunFolder) -> Result<(), Failure> {
         let parameters = trainer.parameters()?;
         if parameters.iter().any(|w| !w.is_finite()) {
@@ -322,99 +377,4 @@ impl Run<'_> {
 
 fn folder_name(folder: &RunFolder) -> String {
     folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// What is told at the end.
-struct Summary<'a> {
-    config: &'a Config,
-    folder: &'a RunFolder,
-    history: &'a [EpochReport],
-    /// On the test rows, if there are any.
-    results: Option<Results>,
-    interrupted: bool,
-    time_up: bool,
-    /// Why training went wrong, if it did.
-    diverged: Option<&'a str>,
-    steps: u64,
-}
-
-impl Summary<'_> {
-    /// Rows trained on, and the seconds that took, validation included.
-    fn trained(&self) -> (u64, f64) {
-        let rows = self.history.iter().map(|report| report.train.rows).sum();
-        (rows, self.history.iter().map(|report| report.seconds).sum())
-    }
-
-    fn text(&self) -> String {
-        let results = match &self.results {
-            Some(results) => results.text(),
-            None => "no rows to test on (--test 0)\n".into(),
-        };
-        let (rows, seconds) = self.trained();
-        let asked = self.config.training.epochs;
-        let epochs = match self.history.last() {
-            Some(last) if self.interrupted => {
-                format!("until interrupted in epoch {} of {asked}", last.epoch)
-            }
-            Some(last) if self.time_up => {
-                format!("until the time was up in epoch {} of {asked}", last.epoch)
-            }
-            _ if self.interrupted => "not at all (interrupted)".into(),
-            Some(last) if last.stop => {
-                let best = last.best_epoch.unwrap_or(last.epoch);
-                format!("{} of {asked}, stopped early; the best was epoch {best}", last.epoch)
-            }
-            Some(EpochReport { restored: true, best_epoch: Some(best), .. }) => {
-                format!("{}; the best was epoch {best}", count_epochs(asked))
-            }
-            _ => count_epochs(asked),
-        };
-        format!(
-            "{results}\n{:15}{epochs}, {} steps in {} ({} samples/s) on {}\n{:15}{}\n",
-            "trained",
-            HumanCount(self.steps),
-            duration(seconds),
-            HumanCount(rate(rows, seconds)),
-            self.config.run.device_name,
-            "run",
-            self.folder.path().display()
-        )
-    }
-
-    fn json(&self) -> String {
-        let mut object = self.results.as_ref().map_or_else(Map::new, Results::json);
-        if self.results.is_none() {
-            object.insert("test_loss".into(), Value::Null);
-        }
-        if let Some(last) = self.history.last() {
-            object.insert("train_loss".into(), json!(last.train.loss()));
-            if let Some(validation) = last.validation {
-                object.insert("validation_loss".into(), json!(validation.loss));
-                let (name, score) = score_entry("validation", validation.score);
-                object.insert(name, score);
-            }
-        }
-        let (rows, seconds) = self.trained();
-        let run = &self.config.run;
-        let entries = [
-            ("epochs", json!(self.history.iter().filter(|report| !report.interrupted).count())),
-            ("best_epoch", json!(self.history.last().and_then(|report| report.best_epoch))),
-            ("steps", json!(self.steps)),
-            ("train_seconds", json!(seconds)),
-            ("samples_per_s", json!(rate(rows, seconds))),
-            ("engine", json!(run.engine)),
-            ("device", json!(run.device_name)),
-            ("seed", json!(self.config.training.seed)),
-            ("interrupted", json!(self.interrupted)),
-            ("time_up", json!(self.time_up)),
-            ("diverged", json!(self.diverged)),
-            ("run", json!(self.folder.path())),
-        ];
-        object.extend(entries.map(|(name, value)| (name.to_owned(), value)));
-        format!("{}\n", Value::Object(object))
-    }
-}
-
-fn count_epochs(epochs: u64) -> String {
-    usize::try_from(epochs).map_or_else(|_| format!("{epochs} epochs"), |n| count(n, "epoch"))
 }

@@ -39,7 +39,7 @@ pub(crate) struct TrainArgs {
     /// that run was told
     #[arg(long, value_name = "RUN", conflicts_with_all = [
         "source", "config", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
-        "insight_every", "checkpoint_every",
+        "insight_every", "checkpoint_every", "tensorboard",
     ])]
     pub resume: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Data")]
@@ -239,4 +239,10 @@ pub(crate) struct RunArgs {
     /// Write a checkpoint each N steps, which --resume goes on from; one is always written on Ctrl-C
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub checkpoint_every: Option<u64>,
+    /// Write the run's curves for TensorBoard too, into the folder tensorboard of the run's
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Leave out report.html
+    #[arg(long)]
+    pub no_report: bool,
 }

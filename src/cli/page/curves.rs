@@ -1,0 +1,246 @@
+//! The panels of a figure as inline SVG, coloured by the page; the pointer reads values off them.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::{Picture, escaped, hue, label, picture};
+use crate::cli::chart::tick;
+use crate::cli::figure::{Axis, Line, Mark, Panel, padded};
+
+/// Size of the drawing, and where its axes lie in it.
+const SIZE: [f64; 2] = [400.0, 250.0];
+const XS: Range<f64> = 50.0..390.0;
+/// From the top down.
+const YS: Range<f64> = 8.0..210.0;
+/// About as many marks are made along an axis.
+const MARKS: f64 = 5.0;
+/// Curves that differ in colour alone.
+const COLORS: usize = 8;
+
+/// Draws a panel; the legend tells each curve's last value.
+pub(crate) fn curves(panel: &Panel) -> Picture {
+    let last = |line: &Line| match panel.shown(line).last() {
+        Some(point) if line.mark != Mark::Dots => tick(panel.y.value(point.1)),
+        _ => String::new(),
+    };
+    curves_with(panel, &panel.lines.iter().map(last).collect::<Vec<_>>())
+}
+
+/// Draws a panel; the legend tells of each of its lines what is given here.
+pub(crate) fn curves_with(panel: &Panel, told_of: &[String]) -> Picture {
+    let shown: Vec<Vec<(f64, f64)>> = panel.lines.iter().map(|line| panel.shown(line)).collect();
+    let all = || shown.iter().flatten();
+    let x = Scale { axis: panel.x, values: padded(all().map(|p| p.0), 0.02), drawn: XS };
+    let y =
+        Scale { axis: panel.y, values: padded(all().map(|p| p.1), 0.06), drawn: YS.end..YS.start };
+    let whole = !panel.x.log && all().all(|point| point.0.fract() == 0.0);
+
+    let mut drawing = String::new();
+    for place in y.marks(false) {
+        let at = y.draw(place);
+        // Writing to a String doesn't fail.
+        let _ = writeln!(
+            drawing,
+            "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
+            XS.start, XS.end
+        );
+        drawing += &label("end", XS.start - 6.0, at + 4.0, &y.text(place));
+    }
+    let _ = writeln!(
+        drawing,
+        "<line class=\"axis\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>",
+        XS.start, XS.end, YS.end, YS.end
+    );
+    for place in x.marks(whole) {
+        drawing += &label("middle", x.draw(place), YS.end + 16.0, &x.text(place));
+    }
+    drawing += &label("middle", f64::midpoint(XS.start, XS.end), SIZE[1] - 6.0, panel.x.name);
+
+    let mut legend = String::new();
+    let mut told = Vec::new();
+    for ((line, points), told_of) in panel.lines.iter().zip(&shown).zip(told_of) {
+        if points.is_empty() {
+            continue;
+        }
+        let drawn: Vec<_> = points.iter().map(|p| (x.draw(p.0), y.draw(p.1))).collect();
+        let named = !line.name.is_empty();
+        let class = classes(line, named);
+        let _ = writeln!(drawing, "<path class=\"{class}\" d=\"{}\"/>", path(line.mark, &drawn));
+        if named {
+            let shape = if line.mark == Mark::Dots { " dots" } else { "" };
+            let _ = write!(
+                legend,
+                "<li><i class=\"{}{shape}\"></i>{}<output>{}</output></li>",
+                hue(line.color),
+                escaped(&line.name),
+                escaped(told_of)
+            );
+            told.push(described(line, points, &x, &y));
+        }
+    }
+    let _ = writeln!(drawing, "<line class=\"cursor\" y1=\"{}\" y2=\"{}\"/>", YS.start, YS.end);
+    let attributes = format!(" data-x=\"{}\" data-y=\"{}\"", x.data(), y.data());
+    let head = format!("<ul class=\"legend\">{legend}</ul>\n");
+    let about = if told.is_empty() { "nothing to show".into() } else { told.join("; ") };
+    let description = format!("{} over {}: {about}", panel.y.name, panel.x.name);
+    picture(&attributes, &head, SIZE, [&panel.title, &description], &drawing)
+}
+
+fn classes(line: &Line, named: bool) -> String {
+    let mut class = format!("curve {}", hue(line.color));
+    match line.mark {
+        Mark::Line if line.color >= COLORS => class += " dashed",
+        Mark::Line => {}
+        Mark::Thin => class += " thin",
+        Mark::Dots => class += " dots",
+        Mark::Outline => class += " outline",
+    }
+    if named {
+        class += " named";
+    }
+    class
+}
+
+/// A curve in words.
+fn described(line: &Line, points: &[(f64, f64)], x: &Scale, y: &Scale) -> String {
+    let values = || points.iter().map(|point| point.1);
+    let least = y.text(values().fold(f64::INFINITY, f64::min));
+    let most = y.text(values().fold(f64::NEG_INFINITY, f64::max));
+    let (first, last) = (points[0], points[points.len() - 1]);
+    match line.mark {
+        Mark::Dots => format!("{}, {} points from {least} to {most}", line.name, points.len()),
+        _ => format!(
+            "{} from {} at {} to {} at {}, least {least}, most {most}",
+            line.name,
+            y.text(first.1),
+            x.text(first.0),
+            y.text(last.1),
+            x.text(last.0)
+        ),
+    }
+}
+
+/// An axis with what it shows, as places on the axis, and where that is drawn.
+struct Scale {
+    axis: Axis,
+    values: Range<f64>,
+    drawn: Range<f64>,
+}
+
+impl Scale {
+    fn draw(&self, place: f64) -> f64 {
+        let share = (place - self.values.start) / (self.values.end - self.values.start);
+        self.drawn.start + share * (self.drawn.end - self.drawn.start)
+    }
+
+    fn text(&self, place: f64) -> String {
+        tick(self.axis.value(place))
+    }
+
+    /// Round places along the axis; on a logarithmic one decades, or parts of one. `whole`: no parts
+    /// of 1.
+    fn marks(&self, whole: bool) -> Vec<f64> {
+        let length = self.values.end - self.values.start;
+        if self.axis.log && length < 1.5 {
+            let of_decade = |decade: f64| [1.0, 2.0, 5.0].map(|part: f64| decade + part.log10());
+            let decades = std::iter::successors(Some(self.values.start.floor()), |d| Some(d + 1.0));
+            let places = decades.take_while(|d| *d < self.values.end).flat_map(of_decade);
+            return places.filter(|place| self.values.contains(place)).collect();
+        }
+        let rough = length / MARKS;
+        let power = 10_f64.powf(rough.log10().floor());
+        let round = [1.0, 2.0, 5.0].map(|part| part * power);
+        let step = round.into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power);
+        let step = if whole || self.axis.log { step.max(1.0).round() } else { step };
+        let first = (self.values.start / step).ceil();
+        let places = std::iter::successors(Some(first), |n| Some(n + 1.0)).map(|n| n * step);
+        places.take_while(|place| *place <= self.values.end).take(64).collect()
+    }
+
+    /// What the script reads values by: from and to on the drawing, the values there, 1 for logarithms.
+    fn data(&self) -> String {
+        let (Range { start: from, end: to }, Range { start: low, end: high }) =
+            (&self.drawn, &self.values);
+        format!("{from} {to} {low} {high} {}", u8::from(self.axis.log))
+    }
+}
+
+/// The path of a curve: of each column a drawing unit wide its first, least, most and last point; dots are
+/// all kept.
+fn path(mark: Mark, drawn: &[(f64, f64)]) -> String {
+    if mark == Mark::Dots {
+        return drawn.iter().map(|(x, y)| format!("M{x:.1} {y:.1}h0")).collect();
+    }
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for column in drawn.chunk_by(|a, b| a.0.floor() == b.0.floor()) {
+        let by = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let place = |wanted: Option<&(f64, f64)>| {
+            wanted.and_then(|wanted| column.iter().position(|point| point == wanted)).unwrap_or(0)
+        };
+        let (least, most) = (place(column.iter().min_by(by)), place(column.iter().max_by(by)));
+        let mut telling = [0, least, most, column.len() - 1];
+        telling.sort_unstable();
+        kept.extend(telling.map(|at| column[at]));
+        kept.dedup();
+    }
+    // A single point would be drawn as nothing.
+    if let &[point] = &kept[..] {
+        kept.push(point);
+    }
+    let points: Vec<String> = kept.iter().map(|(x, y)| format!("{x:.2} {y:.2}")).collect();
+    format!("M{}", points.join("L"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::HOSTILE;
+    use super::*;
+
+    fn panel(log: bool, points: Vec<(f64, f64)>) -> Panel {
+        let axis = if log { Axis::log("n") } else { Axis::linear("n") };
+        let line = Line::new(HOSTILE, 9, points.clone());
+        let reference = Line::new("", 6, points.clone()).thin();
+        let dots = Line::new("dots", 1, points).dots();
+        Panel { title: HOSTILE.into(), x: axis, y: axis, lines: vec![line, reference, dots] }
+    }
+
+    #[test]
+    fn every_panel_can_be_drawn() {
+        for points in [
+            vec![],
+            vec![(0.0, 0.0)],
+            vec![(1.0, f64::NAN), (2.0, 1.0)],
+            vec![(1.0, -1e300), (2.0, 1e300)],
+            vec![(1.0, 1e-300), (2.0, 1e300)],
+            vec![(1e18, 1.0), (1e18, 1.0 + 1e-15)],
+            (0..100_000).map(|i| (f64::from(i), f64::from(i % 7))).collect(),
+        ] {
+            for log in [false, true] {
+                let Picture(svg) = curves(&panel(log, points.clone()));
+                assert!(!svg.contains("NaN") && !svg.contains("<script"), "{svg}");
+                assert!(svg.len() < 2_500_000);
+            }
+        }
+    }
+
+    #[test]
+    fn marks_are_round() {
+        let marks = |axis, values, whole| Scale { axis, values, drawn: XS }.marks(whole);
+        let linear = Axis::linear("x");
+        assert_eq!(marks(linear, -0.02..1.02, false), [0.0, 0.5, 1.0]);
+        assert_eq!(marks(linear, 0.9..4.1, true), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(marks(linear, 0.9..1.1, true), [1.0]);
+        assert_eq!(marks(Axis::log("x"), -3.2..2.1, false), [-2.0, 0.0, 2.0]);
+        assert_eq!(marks(Axis::log("x"), -0.1..0.5, false).len(), 2);
+    }
+
+    #[test]
+    fn thinning_keeps_ends_and_extremes() {
+        let mut points: Vec<_> = (0..10_000).map(|i| (f64::from(i) * 0.034, 5.0)).collect();
+        points[4321].1 = 0.0;
+        points[9999].1 = 7.0;
+        let path = path(Mark::Line, &points);
+        assert!(path.starts_with("M0.00 5.00L") && path.ends_with("L339.97 7.00"), "{path}");
+        assert!(path.contains(" 0.00L") && path.len() < 20_000, "{path}");
+    }
+}
