@@ -5,6 +5,7 @@ mod adapters;
 mod args;
 mod bench;
 mod chart;
+mod check;
 mod choices;
 mod compare;
 mod config;
@@ -61,6 +62,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Check(args) => check::check(&args),
         Command::Adapters(args) => adapters::list(&args),
         Command::Man(args) => manual::man(&args),
         Command::Completions(args) => manual::completions(&args),

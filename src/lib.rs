@@ -55,6 +55,7 @@
 mod activation;
 pub mod bench;
 mod blocks;
+pub mod check;
 mod checkpoint;
 pub mod data;
 mod early_stopping;

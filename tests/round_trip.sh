@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --quiet --release
+cargo build --quiet
 python=${PYTHON:-}
 if [ -z "$python" ]; then
     environment=target/round_trip
@@ -12,4 +12,4 @@ if [ -z "$python" ]; then
     [ -x "$python" ] || python3 -m venv "$environment"
     "$python" -m pip install --quiet --disable-pip-version-check onnxruntime numpy safetensors
 fi
-"$python" tests/round_trip/round_trip.py target/release/wgrad
+"$python" tests/round_trip/round_trip.py "${CARGO_TARGET_DIR:-target}/debug/wgrad"

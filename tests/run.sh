@@ -69,6 +69,12 @@ cargo clippy --all-targets -- -D warnings
 cargo clippy --all-targets --no-default-features -- -D warnings
 say "tests and doc tests"
 cargo test
+say "exported models in ONNX Runtime"
+if python3 -c 'import venv, ensurepip' 2>/dev/null; then
+    bash tests/round_trip.sh
+else
+    say "no Python with venv: left out"
+fi
 say "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 say "all checks passed"

@@ -110,6 +110,15 @@ Examples:
 
 What differs is told by the runs' config.toml. Folders that aren't whole are named, and the exit code is 1.";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  wgrad check                            the fastest GPU, else a software adapter
+  wgrad check --device radeon --json > check.json
+
+Each check trains a small net for two steps on the GPU, twice, and on the CPU in f64; together they run
+every kernel. An error is told as a part of the bound that rounding explains: up to 1 is fine. The exit
+code is 1 if any check fails.";
+
 const SCHEDULE_HELP: &str = "\
 Schedules, with what they do where an argument is left out:
   constant:FOR                                       the learning rate as it is
@@ -174,6 +183,9 @@ pub(crate) enum Command {
     /// Measure how fast this machine trains, and how far its kernels are from what it could do
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
+    /// Check the kernels on this machine's driver against the same in f64
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
     /// List the adapters that wgpu finds, and which one training takes
     Adapters(AdaptersArgs),
     /// Write the manual as man pages
@@ -334,6 +346,15 @@ pub(crate) struct ScheduleArgs {
     /// Print the table as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to check.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// What to tell of adapters.

@@ -5,7 +5,7 @@ mod roofline;
 
 use std::io::Write as _;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use wgrad::bench::{
     GpuWorkload, KernelTime, Peak, Rate, StepCounts, Work, Workload, cpu_peak, gpu_peak, rate,
 };
@@ -14,6 +14,7 @@ use wgrad::{CpuEngine, Plan, is_software};
 use super::args::BenchArgs;
 use super::device::Device;
 use super::failure::Failure;
+use super::progress::bar;
 use super::talk::Talk;
 
 /// Measurements that scatter by more than this share of their median are warned of.
@@ -31,9 +32,11 @@ pub(crate) fn names() -> [&'static str; 5] {
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
     let device = Device::open(&args.device.device, talk)?;
-    if let Device::Gpu(gpu) = &device
-        && is_software(&gpu.info)
-    {
+    let software = match &device {
+        Device::Gpu(gpu) => Some(gpu).filter(|gpu| is_software(&gpu.info)),
+        Device::Cpu => None,
+    };
+    if let Some(gpu) = software {
         talk.line(format_args!(
             "warning: {} runs the kernels in software, so this tells about the CPU and not about a \
              GPU (--device cpu measures the CPU engine, which is what trains there)",
@@ -173,16 +176,4 @@ impl Row {
         bar.set_position(begin + UNITS);
         Ok(Self { workload, batch_size, rate, least, gpu })
     }
-}
-
-/// How far the measurements are, where somebody watches.
-fn bar(talk: Talk, units: u64) -> ProgressBar {
-    let target =
-        if talk.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(Some(units), target);
-    if let Ok(style) = ProgressStyle::with_template("{bar:20.cyan/dim} {elapsed}  {msg}") {
-        bar.set_style(style.progress_chars("━╸─"));
-    }
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    bar
 }

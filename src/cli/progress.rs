@@ -113,6 +113,16 @@ impl Display {
     }
 }
 
+/// How far something of so many parts is, where somebody watches.
+pub(crate) fn bar(talk: Talk, parts: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(parts), target(talk));
+    if let Ok(style) = ProgressStyle::with_template("{bar:20.cyan/dim} {elapsed}  {msg}") {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
 /// Shows how far the reading of a table is.
 pub(crate) struct ReadingBar(ProgressBar);
 

@@ -36,6 +36,11 @@ use crate::{Loss, Optimizer};
 /// # }
 /// ```
 impl Trainer<GpuEngine> {
+    /// Kernels that the training has to do with.
+    pub(crate) fn kernels(&self) -> impl Iterator<Item = &'static str> {
+        self.engine.kernels(&self.train.data)
+    }
+
     /// The limits that a device needs for training `mlp` with batches of `batch_size` rows: wgpu's
     /// defaults, with larger buffers where the net asks for them. [`OPTIONAL_FEATURES`] tells which
     /// features make it faster; none is needed. For trainings with insights ask

@@ -1,6 +1,6 @@
 """Models that leave wgrad and models that come: the same numbers in ONNX Runtime and PyTorch.
 
-    python3 round_trip.py target/release/wgrad
+    python3 round_trip.py target/debug/wgrad
 
 needs onnxruntime, numpy and safetensors; torch, where it can be imported, is asked too.
 tests/round_trip.sh makes an environment with the first three.

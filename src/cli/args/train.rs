@@ -102,7 +102,8 @@ pub(crate) struct ColumnArgs {
     /// Train so many times, each time testing on another part of the rows, and print the scores with their
     /// mean and standard deviation; no model is kept
     #[arg(long, value_name = "K", value_parser = at_least_two, allow_negative_numbers = true, conflicts_with_all = [
-        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "time_budget",
+        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "time_budget", "tensorboard",
+        "no_report",
     ])]
     pub folds: Option<usize>,
 }

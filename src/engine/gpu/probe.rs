@@ -16,6 +16,16 @@ impl GpuEngine {
         self.of_step(data).map(named).collect()
     }
 
+    /// Kernels that a training on `data` has to do with.
+    pub(crate) fn kernels<'a>(
+        &'a self,
+        data: &'a GpuData,
+    ) -> impl Iterator<Item = &'static str> + 'a {
+        let is_measured = self.plan.options().insight_every.is_some();
+        let training = self.program.of_training(&data.feed, true, is_measured);
+        training.chain(self.program.of_evaluation(&data.feed)).map(|dispatch| dispatch.kernel)
+    }
+
     /// Does one training step on the first rows of `data` that leaves the parameters as they are, so
     /// that every buffer holds what it does in training.
     pub(crate) fn rehearse(&mut self, data: &GpuData) -> Result<()> {
