@@ -16,7 +16,6 @@
 //
 // Host record and CPU twin: src/ops/loss.rs
 
-
 fn loss_of_row(row: u32, first_target: u32) -> vec4<f32> {
     // A host app's own buffer may hold anything.
     let label = min(u32(target_values[first_target]), shape.outputs - 1u);

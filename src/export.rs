@@ -85,9 +85,12 @@ impl ModelFile {
     ///
     /// *Inputs.* Where all columns are numbers, `input`, f32, rows × columns, in the order of
     /// [`Schema::inputs`](crate::data::Schema); else a tensor of rows × 1 for each column, under its name:
-    /// f32 or, for categories, strings. NaN stands for a missing number, the empty string for a missing word;
+    /// f32 or, for words, strings. A column that is called as an answer is, `label` say, has an underscore behind its
+    /// name. NaN stands for a missing number, the empty string for a missing word;
     /// they are filled in where the model was trained so. A word that the model doesn't know is filled in
-    /// likewise; where nothing is filled in, all its inputs are 0. Without a schema, `input` is the net's own.
+    /// likewise; where nothing is filled in, all inputs of a category are 0 and a place in an order is NaN, as are
+    /// then the answers. Words are compared letter by letter: numbers that are categories have to be spelt as in
+    /// [`InputKind`](crate::data::InputKind). Without a schema, `input` is the net's own.
     ///
     /// *Outputs.* Of a classification `label`, the class's name; `probabilities` and `logits`, rows ×
     /// classes. Of a regression `prediction`, in the targets' own units. Without a schema, `output`.
@@ -106,7 +109,8 @@ impl ModelFile {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Model`](crate::Error::Model) for a batch norm without running statistics.
+    /// [`Error::Model`](crate::Error::Model) for a batch norm without running statistics,
+    /// [`Error::Limit`](crate::Error::Limit) beyond the 2 GiB that such a file can have.
     pub fn to_onnx(&self) -> Result<Vec<u8>> {
         onnx::onnx(self)
     }
@@ -124,7 +128,7 @@ impl ModelFile {
     /// ```
     ///
     /// # Errors
-    /// As [`Plan::new`].
+    /// [`Error::Model`](crate::Error::Model) for a parameter that is infinite or NaN, which JSON doesn't have.
     pub fn to_json(&self) -> Result<String> {
         json::json(self)
     }

@@ -27,7 +27,7 @@ impl Plan {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
         let tensors = read(&bytes).map_err(failed)?;
-        // With the longest of names that end so, as every name has the prefix.
+        // Every name has the prefix, if there is one; of names that end so, one may have none.
         let first = self.tensors().next().map_or("", |tensor| tensor.name.as_str());
         let prefixes = tensors.names().into_iter().filter_map(|name| name.strip_suffix(first));
         let prefix = prefixes.filter(|p| p.is_empty() || p.ends_with('.')).min().unwrap_or("");

@@ -12,6 +12,7 @@ mod module;
 #[path = "guest/recording.rs"]
 mod recording;
 
+use common::engine_on;
 use wgrad::{GpuEngine, Mlp, Plan, TrainOptions, wgpu};
 
 /// A device as a host app opens it: wgpu's default limits and no features.
@@ -36,7 +37,7 @@ impl Host {
     }
 
     fn engine(&self, mlp: &Mlp, options: &TrainOptions) -> GpuEngine {
-        GpuEngine::new(&self.device, &self.queue, Plan::new(mlp, options).unwrap()).unwrap()
+        engine_on(&self.device, &self.queue, Plan::new(mlp, options).unwrap())
     }
 
     fn encoder(&self) -> wgpu::CommandEncoder {

@@ -69,6 +69,8 @@ cargo clippy --all-targets -- -D warnings
 cargo clippy --all-targets --no-default-features -- -D warnings
 say "tests and doc tests"
 cargo test
+say "trainings once more, fused where the net suits"
+WGRAD_FUSED=1 cargo test --test engines --test options --test checkpoints --test guest
 say "exported models in ONNX Runtime"
 if python3 -c 'import venv, ensurepip' 2>/dev/null; then
     bash tests/round_trip.sh

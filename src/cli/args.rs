@@ -293,7 +293,7 @@ pub(crate) struct PredictArgs {
     /// Table to predict for, as in train
     pub data: String,
     /// File to write to [default: standard output]
-    #[arg(long = "output", short, value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub table: TableArgs,
@@ -312,7 +312,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<ExportFormat>,
     /// File to write to [default: standard output]
-    #[arg(long = "output", short, value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Name of the WGSL function
     #[arg(long, value_name = "NAME", default_value = "mlp_eval")]
@@ -390,7 +390,7 @@ pub(crate) struct LectureArgs {
     #[arg(long)]
     pub list: bool,
     /// Folder for the pictures
-    #[arg(long = "output", short, value_name = "DIR", default_value = "lecture")]
+    #[arg(long = "output", short = 'o', value_name = "DIR", default_value = "lecture")]
     pub folder: PathBuf,
     #[command(flatten)]
     pub output: OutputArgs,

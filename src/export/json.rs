@@ -27,6 +27,16 @@ struct Tensor<'a> {
 
 pub(super) fn json(file: &ModelFile) -> Result<String> {
     let (plan, parameters) = file.plan()?;
+    let finite = |tensor: &&crate::Tensor| parameters[tensor.range()].iter().all(|x| x.is_finite());
+    if let Some(tensor) = plan.tensors().find(|tensor| !finite(tensor)) {
+        return Err(Error::Model {
+            layer: tensor.layer,
+            problem: format!(
+                "{} holds a number that isn't finite, which JSON doesn't have",
+                tensor.name
+            ),
+        });
+    }
     let tensors = plan.tensors().map(|tensor| Tensor {
         name: &tensor.name,
         shape: &tensor.shape,

@@ -11,9 +11,9 @@ use crate::engine::kernel::{
 use crate::loss::Loss;
 use crate::plan::{Plan, Stage, StageOp};
 
-/// `MAX_LAYERS` of `shaders/fused.wgsl`.
+/// `MAX_LAYERS` of `shaders/fused_shape.wgsl`.
 const MAX_LAYERS: usize = 16;
-/// `LANES` of `shaders/fused.wgsl`.
+/// `LANES` of `shaders/fused_shape.wgsl`.
 const LANES: u32 = 128;
 /// `STAGED` of `shaders/fused_products.wgsl`.
 const STAGED: u32 = 256;
@@ -89,7 +89,7 @@ pub(crate) struct FusedLayer {
 }
 
 uniform_struct! {
-    /// Mirror of `FusedShape` in `shaders/fused.wgsl`.
+    /// Mirror of `FusedShape` in `shaders/fused_shape.wgsl`.
     FusedShape {
         layers: u32,
         partial_stride: u32,
@@ -114,19 +114,27 @@ pub(crate) struct Fused {
     panels: u32,
     /// Workgroups.
     pub groups: u32,
+    /// Tiles of a batch: as many workgroups would have one each.
+    wanted: u32,
     /// Elements of `kept`.
     pub kept_len: usize,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
 impl Fused {
-    /// How a step is fused on a device whose workgroups have so many bytes of memory.
+    /// How a step is fused on a device with these limits.
     ///
     /// # Errors
     /// What about the net, or the device, stands against it.
-    pub(crate) fn of(plan: &Plan, workgroup_bytes: u32) -> Result<Self, String> {
+    pub(crate) fn of(plan: &Plan, limits: &wgpu::Limits) -> Result<Self, String> {
+        let workgroup_bytes = limits.max_compute_workgroup_storage_size;
         let [one, two] = [Self::with_panels(plan, 1)?, Self::with_panels(plan, 2)?];
         let fits = |fused: &Self| fused.shared_bytes() <= workgroup_bytes;
+        let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let needed = one.largest_buffer().max(two.largest_buffer());
+        if needed > most {
+            return Err(format!("a buffer of {needed} bytes is needed, and the device has {most}"));
+        }
         if fits(&two) && two.groups >= BUSY {
             return Ok(two);
         }
@@ -152,7 +160,8 @@ impl Fused {
         let rows = plan.options().rows_at_once() as u32;
         let tile_rows = 4 * panels * LANES / column_quads;
         let affordable = (MOST_BYTES / (4 * plan.trained_len())).max(1) as u32;
-        let groups = rows.div_ceil(tile_rows).min(METRICS_GROUPS as u32).min(affordable);
+        let wanted = rows.div_ceil(tile_rows);
+        let groups = wanted.min(METRICS_GROUPS as u32).min(affordable);
         let kept_rows = groups * tile_rows;
         let mut layer = [FusedLayer::default(); MAX_LAYERS];
         let mut kept_at = 0;
@@ -192,7 +201,18 @@ impl Fused {
             layer,
         };
         let kept_len = 4 * kept_at as usize;
-        Ok(Self { shape, first, activation, column_quads, panels, groups, kept_len })
+        Ok(Self { shape, first, activation, column_quads, panels, groups, wanted, kept_len })
+    }
+
+    /// Bytes of the larger of the two buffers that layers have no need of.
+    fn largest_buffer(&self) -> u64 {
+        4 * (self.kept_len as u64).max(u64::from(self.groups * self.shape.partial_stride))
+    }
+
+    /// Whether there are as many workgroups as a batch gives work to, or as a GPU is busy with: the sums of
+    /// a large net leave room for few.
+    pub(crate) fn keeps_busy(&self) -> bool {
+        self.groups >= self.wanted.min(BUSY)
     }
 
     /// Bytes of workgroup memory.

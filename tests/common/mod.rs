@@ -11,8 +11,10 @@ use std::sync::OnceLock;
 
 use wgrad::data::{Dataset, Targets};
 use wgrad::rng::{Purpose, Stream};
+use wgrad::wgpu;
 use wgrad::{
-    AdapterChoice, CpuEngine, Engine, Gpu, GpuEngine, Loss, Mlp, Plan, TrainOptions, Trainer,
+    AdapterChoice, CpuEngine, Engine, Error, Fusion, Gpu, GpuEngine, GpuOptions, Loss, Mlp, Plan,
+    TrainOptions, Trainer,
 };
 
 /// The test binary's one device.
@@ -25,8 +27,24 @@ pub(crate) fn gpu() -> &'static Gpu {
 }
 
 pub(crate) fn gpu_engine(plan: Plan) -> GpuEngine {
-    let gpu = gpu();
-    GpuEngine::new(&gpu.device, &gpu.queue, plan).unwrap()
+    engine_on(&gpu().device, &gpu().queue, plan)
+}
+
+/// An engine that chooses by itself; with the environment variable `WGRAD_FUSED` one that fuses what suits,
+/// as GPUs do and software adapters don't.
+pub(crate) fn engine_on(device: &wgpu::Device, queue: &wgpu::Queue, plan: Plan) -> GpuEngine {
+    let engine = |fusion| {
+        let mut options = GpuOptions::default();
+        options.fusion = fusion;
+        GpuEngine::with_options(device, queue, plan.clone(), &options)
+    };
+    if std::env::var_os("WGRAD_FUSED").is_none() {
+        return engine(Fusion::Auto).unwrap();
+    }
+    match engine(Fusion::Always) {
+        Err(Error::Option { name: "fusion", .. }) => engine(Fusion::Never).unwrap(),
+        engine => engine.unwrap(),
+    }
 }
 
 /// Rows of numbers in [−1, 1) with targets that a net can learn: of each row's numbers x, the

@@ -10,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::prepare::Prepared;
 use crate::cli::run_folder::{self, CHECKPOINT, CONFIG};
 use crate::cli::talk::Talk;
+use crate::cli::trained::model_path;
 use crate::cli::values::Widths;
 
 /// What is known of a run before it has a device.
@@ -51,7 +52,9 @@ impl Beginning {
             })?;
         let given = config.net.init_from.as_ref().filter(|_| checkpoint.is_none());
         let initial = given.map(|file| {
-            let parameters = plan.load_state_dict(Path::new(file));
+            let file =
+                model_path(Path::new(file)).map_err(|failure| failure.because("--init-from"))?;
+            let parameters = plan.load_state_dict(&file);
             parameters.map_err(|error| Failure::input(format!("--init-from: {error}")))
         });
         let initial = initial.transpose()?;

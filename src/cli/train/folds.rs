@@ -18,6 +18,12 @@ use crate::cli::talk::{Talk, count, significant};
 
 pub(crate) fn cross_validate(args: &TrainArgs, folds: usize, talk: Talk) -> Result<(), Failure> {
     let begun = Config::new(args)?;
+    if begun.net.init_from.is_some() {
+        return Err(Failure::input(
+            "--folds with --init-from: weights that may have seen a fold's rows would make its score a lie; \
+             leave one of them out",
+        ));
+    }
     let (table, parts) = Prepared::folds(args, &begun, folds, talk)?;
     if table.test_rows() > 0 {
         return Err(Failure::input(format!(

@@ -35,10 +35,13 @@ impl Fusion {
         abilities: Abilities,
         limits: &wgpu::Limits,
     ) -> Result<Option<Fused>> {
-        let of_plan = || Fused::of(plan, limits.max_compute_workgroup_storage_size);
+        let of_plan = || Fused::of(plan, limits);
         match self {
             Self::Never => Ok(None),
-            Self::Auto => Ok(if abilities.software { None } else { of_plan().ok() }),
+            Self::Auto => {
+                let suits = of_plan().ok().filter(Fused::keeps_busy);
+                Ok(suits.filter(|_| !abilities.software))
+            }
             Self::Always => of_plan().map(Some).map_err(|reason| Error::Option {
                 name: "fusion",
                 value: format!("Always for {}, but {reason}", plan.mlp()),

@@ -7,10 +7,15 @@ use crate::data::{InputColumn, InputKind, Schema, Target};
 pub(super) fn inputs(graph: &mut Graph, schema: &Schema) -> String {
     let numeric: Option<Vec<_>> = schema.inputs.iter().map(numbers).collect();
     if let Some(columns) = numeric {
-        let x = graph.input("input", Type::Float, columns.len());
+        let name = graph.reserve("input");
+        let x = graph.input(&name, Type::Float, columns.len());
         return scaled(graph, "input", x, &columns);
     }
-    let parts: Vec<String> = schema.inputs.iter().map(|column| part(graph, column)).collect();
+    // All columns have their names before the first node takes one.
+    let columns: Vec<(String, &InputColumn)> =
+        schema.inputs.iter().map(|column| (graph.reserve(&column.name), column)).collect();
+    let parts: Vec<String> =
+        columns.iter().map(|(name, column)| part(graph, name, column)).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let axis = [("axis", Attribute::Integer(1))];
     graph.node_with("Concat", "", &parts, "features", &axis)
@@ -45,8 +50,7 @@ fn scaled(graph: &mut Graph, name: &str, x: String, columns: &[(Option<f32>, f32
 }
 
 /// A column that is an input of its own.
-fn part(graph: &mut Graph, column: &InputColumn) -> String {
-    let name = &column.name;
+fn part(graph: &mut Graph, name: &str, column: &InputColumn) -> String {
     let named = |part: &str| format!("{name}.{part}");
     match &column.kind {
         &InputKind::Numeric { fill, offset, scale } => {
@@ -102,23 +106,31 @@ const fn narrow(place: usize) -> f32 {
     place as f32
 }
 
-/// Appends what turns the net's `width` outputs into answers.
+/// Names of the answers, which columns of the same names leave to them.
+pub(super) fn answers(target: &Target) -> &'static [&'static str] {
+    match target {
+        Target::Classes { .. } => &["label", "probabilities", "logits"],
+        Target::Values { .. } => &["prediction"],
+    }
+}
+
+/// Appends what turns the net's `width` outputs into answers, whose names are reserved.
 pub(super) fn outputs(graph: &mut Graph, schema: &Schema, net: &str, width: usize) {
     match &schema.target {
         Target::Classes { names, .. } => {
             let axis = [("axis", Attribute::Integer(1))];
             // One logit z is the second of (0, z).
-            let logits = if width == 1 {
+            if width == 1 {
                 let nought = graph.node("Sub", &[net, net], "nought");
-                graph.node_with("Concat", "", &[&nought, net], "logits", &axis)
+                graph.answer("Concat", &[&nought, net], "logits", &axis);
             } else {
-                graph.node("Identity", &[net], "logits")
-            };
+                graph.answer("Identity", &[net], "logits", &[]);
+            }
             let flat = [("axis", Attribute::Integer(1)), ("keepdims", Attribute::Integer(0))];
-            let best = graph.node_with("ArgMax", "", &[&logits], "best", &flat);
+            let best = graph.node_with("ArgMax", "", &["logits"], "best", &flat);
             let classes = graph.constant("classes", &[names.len()], &Values::Strings(names));
-            graph.node("Gather", &[&classes, &best], "label");
-            graph.node_with("Softmax", "", &[&logits], "probabilities", &axis);
+            graph.answer("Gather", &[&classes, &best], "label", &[]);
+            graph.answer("Softmax", &["logits"], "probabilities", &axis);
             graph.output("label", Type::String, None);
             graph.output("probabilities", Type::Float, Some(names.len()));
             graph.output("logits", Type::Float, Some(names.len()));
@@ -133,7 +145,7 @@ pub(super) fn outputs(graph: &mut Graph, schema: &Schema, net: &str, width: usiz
             let offset =
                 graph.constant("target.offset", &[columns.len()], &Values::Floats(&offset));
             let unscaled = graph.node("Div", &[net, &scale], "unscaled");
-            graph.node("Add", &[&unscaled, &offset], "prediction");
+            graph.answer("Add", &[&unscaled, &offset], "prediction", &[]);
             graph.output("prediction", Type::Float, Some(columns.len()));
         }
     }

@@ -3,6 +3,8 @@
 //! Field numbers are those of `onnx.proto` (ONNX 1.12, IR version 8). Of Protocol Buffers four things are
 //! needed: numbers of variable length, and strings, messages and packed numbers with their length in front.
 
+use std::collections::HashSet;
+
 /// IR version of ONNX 1.12, which has operator set 17.
 const IR_VERSION: u64 = 8;
 /// The first operator set with `LayerNormalization`.
@@ -87,8 +89,13 @@ const fn signed(value: i64) -> u64 {
 }
 
 /// Nodes in the order of the data flow.
+///
+/// Each value of a graph needs a name of its own. Inputs and outputs have the names that they are asked
+/// for, all of them reserved before the first node; every other name is changed where it is taken, so a
+/// node's output is called as [`node`](Self::node) returns it.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
+    names: HashSet<String>,
     nodes: Vec<Message>,
     constants: Vec<Message>,
     inputs: Vec<Message>,
@@ -96,6 +103,15 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    /// Takes a name for an input or output, with underscores behind it where it is taken; returns it.
+    pub(super) fn reserve(&mut self, name: &str) -> String {
+        let mut name = name.to_owned();
+        while !self.names.insert(name.clone()) {
+            name.push('_');
+        }
+        name
+    }
+
     /// An input of rows × `columns`; returns its name.
     pub(super) fn input(&mut self, name: &str, of: Type, columns: usize) -> String {
         self.inputs.push(value_info(name, of, Some(columns)));
@@ -109,7 +125,8 @@ impl Graph {
 
     /// A tensor of the file; returns its name.
     pub(super) fn constant(&mut self, name: &str, dims: &[usize], values: &Values<'_>) -> String {
-        let tensor = Message::default().text(8, name);
+        let name = self.reserve(name);
+        let tensor = Message::default().text(8, &name);
         let tensor = dims.iter().fold(tensor, |t, &dim| t.number(1, dim as u64));
         let tensor = match values {
             Values::Floats(values) => {
@@ -125,7 +142,7 @@ impl Graph {
                 .fold(tensor.number(2, Type::String as u64), |tensor, s| tensor.text(6, s)),
         };
         self.constants.push(tensor);
-        name.into()
+        name
     }
 
     /// A number for all elements.
@@ -147,11 +164,34 @@ impl Graph {
         output: &str,
         attributes: &[(&str, Attribute<'_>)],
     ) -> String {
+        let output = self.reserve(output);
+        self.push(operator, domain, inputs, &output, attributes);
+        output
+    }
+
+    /// A node whose output has a reserved name.
+    pub(super) fn answer(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, Attribute<'_>)],
+    ) {
+        self.push(operator, "", inputs, output, attributes);
+    }
+
+    fn push(
+        &mut self,
+        operator: &str,
+        domain: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, Attribute<'_>)],
+    ) {
         let node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input));
         let node = node.text(2, output).text(3, output).text(4, operator);
         let attributes: Vec<Message> = attributes.iter().map(attribute).collect();
         self.nodes.push(node.messages(5, &attributes).text(7, domain));
-        output.into()
     }
 
     /// The file, with a line that describes the net.

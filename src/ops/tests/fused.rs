@@ -253,10 +253,14 @@ fn the_fused_step_is_that_of_its_layers() {
 #[test]
 fn nets_that_do_not_suit_are_refused_with_the_reason() {
     let plan = |mlp: Mlp| Plan::new(&mlp, &TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)));
-    let reason = |mlp: Mlp, bytes: u32| Fused::of(&plan(mlp).unwrap(), bytes).unwrap_err();
+    let limits = |bytes: u32| wgpu::Limits {
+        max_compute_workgroup_storage_size: bytes,
+        ..wgpu::Limits::default()
+    };
+    let reason = |mlp: Mlp, bytes: u32| Fused::of(&plan(mlp).unwrap(), &limits(bytes)).unwrap_err();
     let relu = Activation::Relu;
     let small = || Mlp::with_hidden(2, &[8], relu, 1);
-    assert!(Fused::of(&plan(small()).unwrap(), 16 << 10).is_ok());
+    assert!(Fused::of(&plan(small()).unwrap(), &limits(16 << 10)).is_ok());
     assert!(
         reason(small(), 8 << 10).contains("8192 bytes of memory, not 1"),
         "{}",

@@ -53,6 +53,7 @@ impl Builder<'_> {
         let (plan, buffers) = (self.plan, self.buffers);
         let (input, gathered_inputs) = match inputs {
             Rows::Dense(binding) if plan.gathers() => (binding.clone(), true),
+            Rows::Batch(buffer) if plan.gathers() => (whole(buffer), false),
             _ => (buffers.input_of(net.plan.first), false),
         };
         let (target_values, gathered_targets) = match targets {
