@@ -16,6 +16,7 @@ mod eval;
 mod export;
 mod failure;
 mod figure;
+mod find_lr;
 mod init;
 mod insights;
 mod interrupt;
@@ -59,6 +60,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::export(&args),
         Command::Report(args) => report::report(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::FindLr(args) => find_lr::find(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),
         Command::Bench(args) => bench::bench(&args),

@@ -19,6 +19,7 @@ fn what_prints_results_prints_them_as_json() {
         ("eval runs/m --device cpu", "confusion"),
         ("predict runs/m moons --device cpu", "predictions"),
         ("predict runs/t t.csv --device cpu", "predictions"),
+        ("find-lr moons --device cpu", "steps"),
         ("schedule cosine", "rows"),
         ("lecture --list", "warmup"),
         ("adapters", "adapters"),

@@ -1,6 +1,7 @@
 //! What may be typed. Single values are checked here; what they mean together, in
 //! [`config`](super::config).
 
+mod find_lr;
 mod train;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use wgrad::Schedule;
 use wgrad::data::Source;
 
+pub(crate) use self::find_lr::FindLrArgs;
 pub(crate) use self::train::TrainArgs;
 use super::choices::{DeviceChoice, ExportFormat, Header};
 use super::config::csv_options;
@@ -174,6 +176,9 @@ pub(crate) enum Command {
     /// Show several runs side by side
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// Find a learning rate, by the loss while it grows
+    #[command(after_help = find_lr::EXAMPLES, mut_args = find_lr::hide_idle)]
+    FindLr(Box<FindLrArgs>),
     /// Show what a learning-rate schedule does
     #[command(after_help = SCHEDULE_HELP)]
     Schedule(ScheduleArgs),

@@ -46,7 +46,9 @@ pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
     // What is wrong with it is told when it is read for good.
     let lenient = Args::command().ignore_errors(true).try_get_matches_from(&typed);
     let Ok(lenient) = lenient else { return Ok(plain(typed)) };
-    let Some(("train", matches)) = lenient.subcommand() else { return Ok(plain(typed)) };
+    let Some(("train" | "find-lr", matches)) = lenient.subcommand() else {
+        return Ok(plain(typed));
+    };
     let Some(path) = matches.get_one::<PathBuf>("config") else { return Ok(plain(typed)) };
     if is_typed(matches, "resume") {
         return Ok(plain(typed));
@@ -57,7 +59,7 @@ pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
     let overruled = overruled(&train, matches);
     let words = file.words.into_iter().filter(|(id, _)| !overruled.contains(id));
     let words = words.flat_map(|(_, words)| words).map(OsString::from);
-    // Behind `wgrad train`.
+    // Behind the command.
     typed.splice(2..2, words);
     let fingerprint = file.fingerprint.filter(|_| !is_typed(matches, "source"));
     Ok(Expanded { words: typed, file: Some(path), fingerprint })

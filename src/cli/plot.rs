@@ -6,8 +6,9 @@ use super::talk::significant;
 const WIDTH: usize = 64;
 const HEIGHT: usize = 12;
 
-/// Plots values over steps from 0 to `steps` as Braille dots, the axis of values from 0 up.
-pub(crate) fn plot(points: &[(u64, f64)], steps: u64) -> String {
+/// Plots values over evenly spaced steps as Braille dots, the axis of values from 0 up; `ends` is written at
+/// both ends of the other axis.
+pub(crate) fn plot(points: &[(u64, f64)], ends: &[String; 2]) -> String {
     let most = points.iter().fold(0.0, |most: f64, point| most.max(point.1));
     let mut dots = vec![[false; 2 * WIDTH]; 4 * HEIGHT];
     // The row of the last point of the column before.
@@ -38,15 +39,9 @@ pub(crate) fn plot(points: &[(u64, f64)], steps: u64) -> String {
         text += format!("{label:>10} │{characters}").trim_end_matches(['\u{2800}', ' ']);
         text += "\n";
     }
-    let end = format!("step {steps}");
-    text += &format!(
-        "{:>10} └{}\n{:>13}{end:>width$}\n",
-        "",
-        "─".repeat(WIDTH),
-        "1",
-        width = WIDTH - 1
-    );
-    text
+    let [first, last] = ends;
+    let width = WIDTH.saturating_sub(first.chars().count());
+    text + &format!("{:>10} └{}\n{:>12}{first}{last:>width$}\n", "", "─".repeat(WIDTH), "")
 }
 
 /// The row of dots of a value, counted from the top.
@@ -77,7 +72,7 @@ mod tests {
     fn every_curve_has_a_plot() {
         for values in [&[0.0][..], &[1.0], &[0.0, 1.0], &[1e-300, 0.0, 1e300], &[0.0; 5000]] {
             let points: Vec<_> = (0..).zip(values.iter().copied()).collect();
-            let text = plot(&points, values.len() as u64);
+            let text = plot(&points, &["1".into(), values.len().to_string()]);
             assert_eq!(text.lines().count(), HEIGHT + 2, "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 12 + WIDTH), "{text}");
         }
@@ -87,7 +82,7 @@ mod tests {
     fn no_short_fall_is_missed() {
         let mut points: Vec<_> = (0..10_000).map(|i| (i, 1.0)).collect();
         points[4321].1 = 0.0;
-        let text = plot(&points, 10_000);
+        let text = plot(&points, &["1".into(), "10000".into()]);
         let lowest = text.lines().nth(HEIGHT - 1).unwrap();
         assert_eq!(lowest.chars().filter(|&c| c > '\u{2800}').count(), 1, "{text}");
     }
@@ -95,7 +90,7 @@ mod tests {
     #[test]
     fn a_line_goes_from_corner_to_corner() {
         let points: Vec<_> = (0..128).map(|i| (i, f64::from(u32::try_from(i).unwrap()))).collect();
-        let text = plot(&points, 128);
+        let text = plot(&points, &["1".into(), "128".into()]);
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].ends_with('⠉') || lines[0].ends_with('⠋'), "{text}");
         assert!(lines[0].starts_with("     127.0 │"), "{text}");

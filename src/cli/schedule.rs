@@ -102,7 +102,7 @@ impl Curve {
             count(usize::try_from(steps).unwrap_or(usize::MAX), "step"),
             significant(self.sum)
         );
-        text += &plot(&self.points, steps);
+        text += &plot(&self.points, &["1".into(), format!("step {steps}")]);
         text += &format!("\n{:>12}  {:>10}  {:>11}\n", "step", "epoch", "lr");
         for (done, lr) in self.telling(ROWS) {
             let (step, epoch) = (done + 1, self.epoch(done));

@@ -1,14 +1,19 @@
 //! What a run asks of the library.
 
+use std::path::Path;
+
 use wgrad::data::{PartitionOptions, Schema};
 use wgrad::{
-    Clip, EarlyStopping, Layer, Linear, Mlp, Optimizer, ParameterGroup, TrainOptions, WatchedMetric,
+    Clip, EarlyStopping, Error, Layer, Linear, Mlp, Optimizer, ParameterGroup, Plan, TrainOptions,
+    WatchedMetric,
 };
 
 use super::{Config, TrainingConfig};
 use crate::cli::choices::{LossChoice, NormChoice, StopOn, Task};
+use crate::cli::failure::Failure;
 use crate::cli::recipe;
-use crate::cli::values::ClassWeights;
+use crate::cli::trained::model_path;
+use crate::cli::values::{ClassWeights, Widths};
 
 impl Config {
     /// The net for the data.
@@ -73,6 +78,28 @@ impl Config {
             seed: training.seed,
             ..TrainOptions::new(loss, self.optimizer())
         }
+    }
+
+    /// The plan of a training of the net.
+    pub(crate) fn plan(&self, schema: &Schema, options: &TrainOptions) -> Result<Plan, Failure> {
+        Plan::new(&self.mlp(schema), options).map_err(|error| match &error {
+            Error::Limit { .. } => {
+                let layers = Widths(self.net.layers.clone());
+                Failure::input(format!("--layers {layers}: {error}"))
+            }
+            _ => error.into(),
+        })
+    }
+
+    /// The parameters of `--init-from`, if it was given.
+    pub(crate) fn initial(&self, plan: &Plan) -> Result<Option<Vec<f32>>, Failure> {
+        let given = self.net.init_from.as_ref().map(|file| {
+            let file =
+                model_path(Path::new(file)).map_err(|failure| failure.because("--init-from"))?;
+            let parameters = plan.load_state_dict(&file);
+            parameters.map_err(|error| Failure::input(format!("--init-from: {error}")))
+        });
+        given.transpose()
     }
 
     fn optimizer(&self) -> Optimizer {

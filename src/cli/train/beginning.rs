@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wgrad::{Checkpoint, Error, Plan};
+use wgrad::{Checkpoint, Plan};
 
 use crate::cli::args::TrainArgs;
 use crate::cli::config::Config;
@@ -10,8 +10,6 @@ use crate::cli::failure::Failure;
 use crate::cli::prepare::Prepared;
 use crate::cli::run_folder::{self, CHECKPOINT, CONFIG};
 use crate::cli::talk::Talk;
-use crate::cli::trained::model_path;
-use crate::cli::values::Widths;
 
 /// What is known of a run before it has a device.
 pub(super) struct Beginning {
@@ -40,24 +38,8 @@ impl Beginning {
                 (config, folder.clone(), data, Some(checkpoint))
             }
         };
-        let plan =
-            Plan::new(&config.mlp(&data.schema), &config.train_options()).map_err(|error| {
-                match &error {
-                    Error::Limit { .. } => {
-                        let layers = Widths(config.net.layers.clone());
-                        Failure::input(format!("--layers {layers}: {error}"))
-                    }
-                    _ => error.into(),
-                }
-            })?;
-        let given = config.net.init_from.as_ref().filter(|_| checkpoint.is_none());
-        let initial = given.map(|file| {
-            let file =
-                model_path(Path::new(file)).map_err(|failure| failure.because("--init-from"))?;
-            let parameters = plan.load_state_dict(&file);
-            parameters.map_err(|error| Failure::input(format!("--init-from: {error}")))
-        });
-        let initial = initial.transpose()?;
+        let plan = config.plan(&data.schema, &config.train_options())?;
+        let initial = if checkpoint.is_none() { config.initial(&plan)? } else { None };
         Ok(Self { config, folder, data, plan, checkpoint, initial })
     }
 }
