@@ -30,10 +30,10 @@ fn the_largest_stable_rate_of_a_quadratic_is_found() {
     quadratic(&place);
     let told = place.json(LINEAR);
     let number = |key: &str| told[key].as_f64().unwrap();
-    // Behind 1 the error, which rounding keeps near 1e-8, first has to grow: at 1.007 times the rate a
-    // step, by e^(0.007 k²) in k steps, that is at a rate of 1.4.
-    assert!((1.0..1.6).contains(&number("low_up_to_lr")), "{}", number("low_up_to_lr"));
-    assert!((0.1..=0.16).contains(&number("lr")), "{}", number("lr"));
+    // Behind 1 the error, which rounding keeps near 1e-8, first has to grow: at 1.016 times the rate a
+    // step, by e^(0.016 k²) in k steps, that is at a rate of 1.7.
+    assert!((1.0..2.0).contains(&number("low_up_to_lr")), "{}", number("low_up_to_lr"));
+    assert!((0.1..=0.2).contains(&number("lr")), "{}", number("lr"));
     assert!((number("lowest_loss") - 0.5).abs() < 1e-3, "{}", number("lowest_loss"));
     assert_eq!(told["diverged"], true);
     let steps = told["steps"].as_array().unwrap();
@@ -73,9 +73,9 @@ fn a_gpu_finds_a_rate_too() {
 fn where_no_rate_helps_it_says_so() {
     let place = Place::new();
     quadratic(&place);
-    let told = place.done(&format!("{LINEAR} --to 1e-5"));
-    assert!(told.contains("no learning rate from 1.000e-6 to 1.000e-5 lowers the loss"), "{told}");
-    let told = place.json(&format!("{LINEAR} --to 1e-5"));
+    let told = place.done(&format!("{LINEAR} --to 2e-6"));
+    assert!(told.contains("no learning rate from 1.000e-6 to 2.000e-6 lowers the loss"), "{told}");
+    let told = place.json(&format!("{LINEAR} --to 2e-6"));
     assert!(told["lr"].is_null() && told["diverged"] == false, "{told}");
     let told = place.done(&format!("{LINEAR} --from 5 --to 10"));
     assert!(told.contains("lower --from"), "{told}");

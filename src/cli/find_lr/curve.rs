@@ -17,8 +17,8 @@ const MARGIN: f64 = 0.1;
 /// A fall is one if it is so much of the loss that it began with,
 const LEAST_FALL: f64 = 0.01;
 /// and so many standard errors of a smoothed loss. The lowest of some hundred that vary by chance is
-/// about three below their mean.
-const LEAST_ERRORS: f64 = 5.0;
+/// two or three below the first in the median, six in one test of a hundred.
+const LEAST_ERRORS: f64 = 7.0;
 
 /// Losses of steps, each taken before its step, with their learning rates.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Curve {
 
     /// The smoothed loss before any rate had an effect.
     pub(super) fn start(&self) -> f64 {
-        median(&self.losses[..self.losses.len().min(2 * self.reach + 1)])
+        median(&self.losses[..self.losses.len().min(self.reach + 1)])
     }
 
     /// What it says once it has ended, with one step at least.
