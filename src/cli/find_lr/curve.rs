@@ -7,6 +7,8 @@ use std::f64::consts::FRAC_PI_2;
 
 /// Part of the steps that the median reaches to each side.
 const REACH: usize = 40;
+/// The steps that it reaches at least.
+const LEAST_REACH: usize = 5;
 /// The smoothed loss has diverged where it is so many times its lowest, and higher than it began.
 const DIVERGED: f64 = 4.0;
 /// Part of its whole fall by which the loss may lie above its lowest and still be low.
@@ -17,8 +19,8 @@ const MARGIN: f64 = 0.1;
 /// A fall is one if it is so much of the loss that it began with,
 const LEAST_FALL: f64 = 0.01;
 /// and so many standard errors of a smoothed loss. The lowest of some hundred that vary by chance is
-/// two or three below the first in the median, six in one test of a hundred.
-const LEAST_ERRORS: f64 = 7.0;
+/// two or three below the first in the median, six in two tests of a hundred.
+const LEAST_ERRORS: f64 = 6.0;
 
 /// Losses of steps, each taken before its step, with their learning rates.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Curve {
     pub(super) fn new(steps: u64) -> Self {
         let steps = usize::try_from(steps).unwrap_or(usize::MAX);
         Self {
-            reach: (steps / REACH).max(1),
+            reach: (steps / REACH).max(LEAST_REACH),
             lrs: Vec::new(),
             losses: Vec::new(),
             smoothed: Vec::new(),
@@ -101,7 +103,7 @@ impl Curve {
 
     /// The smoothed loss before any rate had an effect.
     pub(super) fn start(&self) -> f64 {
-        median(&self.losses[..self.losses.len().min(self.reach + 1)])
+        median(&self.losses[..self.losses.len().min(2 * self.reach + 1)])
     }
 
     /// What it says once it has ended, with one step at least.
@@ -114,7 +116,10 @@ impl Curve {
         let (Some(lowest), Some(edge)) = (steps().min_by(by_loss), steps().rfind(low)) else {
             return Finding::Flat;
         };
-        let falls = fall >= LEAST_FALL * start && fall > LEAST_ERRORS * self.standard_error(lowest);
+        // A loss that explodes at once has its lowest in front.
+        let falls = lowest > 0
+            && fall >= LEAST_FALL * start
+            && fall > LEAST_ERRORS * self.standard_error(lowest);
         if !falls {
             return if self.diverged { Finding::Rises } else { Finding::Flat };
         }
@@ -175,7 +180,7 @@ mod tests {
 
     /// Numbers that seem to vary by chance, in -1..1.
     fn noise(step: usize) -> f64 {
-        (f64::from(u16::try_from(step).unwrap()) * 12.9898).sin() * 43_758.547 % 1.0
+        (f64::from(u16::try_from(step).unwrap()) * 78.233).sin() * 43_758.547 % 1.0
     }
 
     #[test]
