@@ -23,10 +23,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let typed: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, rows, engine, ..] = &typed[..]
-        && first == ONE
-    {
-        return measure(rows.parse()?, engine);
+    match &typed[..] {
+        [first, rows, engine, ..] if first == ONE => return measure(rows.parse()?, engine),
+        _ => {}
     }
     let wanted = ["cpu", "gpu"].into_iter().filter(|engine| typed.iter().any(|w| w == engine));
     let wanted: Vec<_> = wanted.collect();

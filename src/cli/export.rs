@@ -10,6 +10,7 @@ use wgrad::{ColumnScaling, ModelFile, Squash, WgslOptions};
 use super::args::ExportArgs;
 use super::choices::ExportFormat;
 use super::failure::Failure;
+use super::run_folder::write_whole;
 use super::talk::Talk;
 use super::trained::model_path;
 
@@ -30,7 +31,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         }
         return out.write_all(&content).map_err(Failure::write("standard output"));
     };
-    std::fs::write(output, content).map_err(Failure::write(output.display()))?;
+    write_whole(output, &content)?;
     talk.line(format_args!("{} written to {}", file.mlp(), output.display()));
     Ok(())
 }
