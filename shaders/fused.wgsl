@@ -16,7 +16,8 @@
 // activations at hand, and on the way back dL/dZ. All layers but the last end in the same activation, the
 // last in none. Shape and bindings are in fused_shape.wgsl, the products in fused_products.wgsl.
 //
-// Host record and CPU twin: src/ops/fused.rs
+// Host record: src/ops/fused.rs. Its twins are those of the layers and of the loss, which the CPU engine
+// runs: src/ops/tests/fused.rs
 
 // [column][quad of rows], with a spare vector against bank conflicts.
 var<workgroup> tile: array<vec4<f32>, 4u * COLUMN_QUADS * (PANELS * LANES / COLUMN_QUADS + 1u)>;

@@ -58,7 +58,10 @@ macro_rules! fused {
     };
 }
 
-const TILES: Choice = Choice { name: "COLUMN_QUADS", values: &[8.0, 16.0, 32.0] };
+const TILES: Choice = Choice {
+    name: "COLUMN_QUADS",
+    values: &[COLUMN_QUADS[0] as f64, COLUMN_QUADS[1] as f64, COLUMN_QUADS[2] as f64],
+};
 const ELEMENTWISE: &[Choice] = &[Epilogue::ACTIVATION, TILES, Choice::codes::<4>("LOSS")];
 const CROSS_ENTROPY: &[Choice] = &[Epilogue::ACTIVATION, TILES];
 

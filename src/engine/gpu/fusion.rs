@@ -15,7 +15,8 @@ use crate::plan::Plan;
 /// predictions go layer by layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fusion {
-    /// Where the net suits and the device is a GPU; software adapters take layers faster.
+    /// Where the net suits, the device's limits have room for its buffers and for as many workgroups as keep a
+    /// GPU busy, and the device is one; software adapters take layers faster.
     #[default]
     Auto,
     /// On any device; an error where the net doesn't suit.

@@ -1,5 +1,6 @@
 //! The fused step against the CPU engine, run on numbers that carry the error of f32.
 
+use super::translation::variants;
 use super::{U, random, word};
 use crate::data::{Dataset, Targets};
 use crate::engine::gpu::rig::{Arg, Checks, Rig};
@@ -294,7 +295,11 @@ fn tiles_fit_the_memory_of_a_workgroup() {
         ([128, 8], 2, 32 << 10),
     ] {
         let case = Case::new(&widths, Activation::Relu, Loss::Mse, 8);
-        let needed = Fused::with_panels(&case.plan, panels).unwrap().shared_bytes();
+        let fused = Fused::with_panels(&case.plan, panels).unwrap();
+        let needed = fused.shared_bytes();
+        let (kernel, choices) = fused.kernel(&Loss::Mse);
+        let declared = variants(&[kernel]).find(|variant| variant.choices == choices).unwrap();
+        assert_eq!(needed, declared.workgroup_bytes(), "{declared}");
         assert!(needed <= bytes, "{widths:?} with {panels} panels: {needed}");
     }
 }

@@ -50,6 +50,15 @@ pub(super) fn variants(kernels: &[&'static Kernel]) -> impl Iterator<Item = Vari
 }
 
 impl Variant {
+    /// Bytes of workgroup memory that it declares.
+    pub(super) fn workgroup_bytes(&self) -> u32 {
+        let mut layouts = naga::proc::Layouter::default();
+        layouts.update(self.module.to_ctx()).unwrap_or_else(|e| panic!("{self}: {e:?}"));
+        let shared = self.module.global_variables.iter().map(|(_, variable)| variable);
+        let shared = shared.filter(|variable| variable.space == naga::AddressSpace::WorkGroup);
+        shared.map(|variable| layouts[variable.ty].size).sum()
+    }
+
     /// SPIR-V as wgpu's Vulkan backend makes it of a trusted module.
     pub(super) fn spirv(&self) -> Vec<u32> {
         let options = spv::Options {
