@@ -50,8 +50,13 @@ fn main(
         if exists && at.y == 0u {
             store(group, centre, shift, squares / count);
             if shape.tracked != 0u {
-                running_mean[group] = moved(running_mean[group], centre + shift);
-                running_var[group] = moved(running_var[group], squares / (count - 1.0));
+                let mean = moved(running_mean[group], centre + shift);
+                let variance = moved(running_var[group], squares / (count - 1.0));
+                // What a batch breaks must not outlive it.
+                if is_finite(mean) && is_finite(variance) {
+                    running_mean[group] = mean;
+                    running_var[group] = variance;
+                }
             }
         }
     }

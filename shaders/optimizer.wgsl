@@ -4,12 +4,14 @@
 //   parameters    w  [arena]      updated
 //   moment1…3        [arena]      updated; placeholders where the rule has none
 //   averages      a  [arena]      updated if AVERAGED, else a placeholder
-//   partial_sums     [WORKGROUP]  of Σ g², read if CLIP is NORM, else a placeholder
+//   status                        partial sums of Σ g², read if CLIP is NORM or SKIPS; and of each slot
+//                                 of the step ring what went wrong, raised here
 //   measured         [arena]      written if MEASURED: (d, denominator), else a placeholder
 //
 //   g ← g·min(1, c/(‖g‖ + 1e-6))      CLIP = NORM;  VALUE: g cut to ±c
 //   g ← g + l2·w                      weight decay as part of the gradient
 //   w ← keep·w − η·d                  or decoupled from it, keep = 1 − ηλ
+//   nothing, if SKIPS and Σ g² isn't finite
 //   a ← average·a + (1 − average)·w
 //
 //   SGD      d = g;  with MOMENTUM m ← μ m + g, d = m;  as VARIANT (Nesterov) d = g + μ m
@@ -33,7 +35,7 @@
 @group(0) @binding(5) var<storage, read_write> moment2: array<f32>;
 @group(0) @binding(6) var<storage, read_write> moment3: array<f32>;
 @group(0) @binding(7) var<storage, read_write> averages: array<f32>;
-@group(0) @binding(8) var<storage, read> partial_sums: array<f32>;
+@group(0) @binding(8) var<storage, read_write> status: Status;
 @group(0) @binding(9) var<storage, read_write> measured: array<vec2<f32>>;
 
 override RULE: u32;
@@ -42,6 +44,17 @@ override VARIANT: bool;
 override CLIP: u32;
 override AVERAGED: bool;
 override MEASURED: bool;
+override SKIPS: bool;
+
+struct Status {
+    partial_sums: array<f32, PARTIAL_SUMS>,
+    // 0 where all went well. 1 if Σ g² isn't finite; i + 2 if g of element i isn't, of the last such i;
+    // and BROKEN + i + 2 if w of element i isn't either, or no longer.
+    faults: array<atomic<u32>>,
+}
+
+const PARTIAL_SUMS = 128u;
+const BROKEN = 0x80000000u;
 
 const ADAGRAD = 1u;
 const RMSPROP = 2u;
@@ -59,14 +72,32 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     var factor = 1.0;
-    if CLIP == CLIP_NORM {
-        let norm = sqrt(sum_of_workgroup(lane, partial_sums[lane]));
-        let ratio = step.clip / (norm + 1e-6);
-        // select, not min: min may turn NaN into 1.
-        factor = select(ratio, 1.0, ratio > 1.0);
+    var skips = false;
+    if CLIP == CLIP_NORM || SKIPS {
+        let squares = sum_of_workgroup(lane, status.partial_sums[lane]);
+        if CLIP == CLIP_NORM {
+            let ratio = step.clip / (sqrt(squares) + 1e-6);
+            // select, not min: min may turn NaN into 1.
+            factor = select(ratio, 1.0, ratio > 1.0);
+        }
+        skips = SKIPS && !is_finite(squares);
     }
     let i = id.y * groups.x * WORKGROUP + id.x;
-    if i < shape.len { update(i, factor); }
+    if i < shape.len {
+        if skips { skip(i); } else { update(i, factor); }
+    }
+}
+
+fn skip(i: u32) {
+    if !is_finite(gradients[i]) {
+        raise(i + 2u);
+    } else if i == 0u {
+        raise(1u);
+    }
+}
+
+fn raise(fault: u32) {
+    atomicMax(&status.faults[step.slot], fault);
 }
 
 fn update(i: u32, factor: f32) {
@@ -85,6 +116,7 @@ fn update(i: u32, factor: f32) {
     let d = direction(i, g + scalars.y * w);
     let updated = scalars.z * w - scalars.x * d.x;
     parameters[i] = updated;
+    if !(is_finite(g) && is_finite(updated)) { raise(BROKEN + i + 2u); }
     if AVERAGED {
         averages[i] = step.average * averages[i] + step.one_minus_average * updated;
     }

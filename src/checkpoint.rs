@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::divergence::Recovery;
 use crate::early_stopping::Best;
 use crate::engine::state::{Arena, EngineState, Numbers};
 use crate::engine::{Engine, Metrics};
@@ -79,6 +80,8 @@ pub(crate) struct TrainerState {
     pub seconds: f64,
     pub plateau: PlateauState,
     pub best: Best,
+    #[serde(default)]
+    pub recovery: Recovery,
 }
 
 impl TrainerState {

@@ -8,6 +8,7 @@ pub(crate) mod state;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
+use crate::divergence::Fault;
 use crate::error::Result;
 use crate::insight::Insight;
 use crate::optimizer::Update;
@@ -164,6 +165,8 @@ pub struct Report {
     pub step: Option<u64>,
     /// Of the batch.
     pub metrics: Metrics,
+    /// What went wrong in the step's gradient or update, if anything did.
+    pub fault: Option<Fault>,
     /// Of the step, if it was to be measured.
     pub insight: Option<Box<Insight>>,
 }

@@ -83,29 +83,41 @@ pub enum Error {
         /// What is wrong with it and what to do.
         problem: String,
     },
-    /// The loss stopped being finite.
+    /// The loss, a gradient or a parameter stopped being finite.
     #[error(
-        "training diverged: the loss of step {step} (epoch {epoch}) is {loss} \
-         (lower the learning rate, or scale the inputs)"
+        "training diverged: the loss of step {step} (epoch {epoch}) is {loss}{} \
+         (lower the learning rate, or scale the inputs)",
+        tensor.as_ref().map(|name| format!(", and {name} or its gradient isn't finite")).unwrap_or_default()
     )]
     Diverged {
-        /// Optimizer step, counted from 1, whose batch gave the first loss that isn't finite.
+        /// Optimizer step, counted from 1, where the first number isn't finite.
         step: u64,
         /// Epoch of that step, counted from 1.
         epoch: u64,
-        /// The loss: NaN or an infinity.
+        /// Its loss; finite, perhaps, if a tensor is named.
         loss: f64,
+        /// Name of a tensor whose gradient in that step or whose value after it isn't finite, if the
+        /// optimizer saw one: see [`Fault`](crate::Fault).
+        tensor: Option<String>,
     },
     /// No adapter fits the request.
     #[error("{0}")]
     Adapter(String),
-    /// The driver refused or lost something.
+    /// The driver refused something.
     #[error("{during}: {reason}")]
     Device {
         /// What was being done.
         during: &'static str,
         /// wgpu's own message.
         reason: String,
+    },
+    /// The device is gone: its driver was reset, its hardware taken away, or it was destroyed. A training
+    /// goes on with an engine on another device, which resumes its last
+    /// [`Checkpoint`](crate::Checkpoint).
+    #[error("{during}: the device was lost")]
+    Lost {
+        /// What was being done.
+        during: &'static str,
     },
     /// More was recorded into encoders than the engine keeps scalars for.
     #[error(

@@ -58,6 +58,7 @@ mod blocks;
 pub mod check;
 mod checkpoint;
 pub mod data;
+mod divergence;
 mod early_stopping;
 mod encoding;
 mod engine;
@@ -88,6 +89,7 @@ mod whole_file;
 
 pub use activation::Activation;
 pub use checkpoint::Checkpoint;
+pub use divergence::{Fault, OnDivergence};
 pub use early_stopping::{EarlyStopping, WatchedMetric};
 pub use encoding::Encoding;
 pub use engine::cpu::{CpuData, CpuEngine};

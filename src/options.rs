@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::divergence::OnDivergence;
 use crate::early_stopping::EarlyStopping;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
@@ -60,6 +61,9 @@ pub struct TrainOptions {
     /// End when the validation rows show no improvement any more. Default: no.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,
+    /// What to do where a loss, a gradient or a parameter isn't finite. Default: stop.
+    #[serde(default)]
+    pub on_divergence: OnDivergence,
     /// Measure norms, update ratios and effective steps of every parameter tensor each so many
     /// steps, at least 1. Default: never.
     #[serde(default)]
@@ -86,6 +90,7 @@ impl TrainOptions {
             sampling: Sampling::Shuffled,
             drop_last: false,
             early_stopping: None,
+            on_divergence: OnDivergence::Stop,
             insight_every: None,
             seed: 0,
         }
@@ -116,6 +121,7 @@ impl TrainOptions {
         if let Some(stopping) = &self.early_stopping {
             stopping.validate()?;
         }
+        self.on_divergence.validate()?;
         ParameterGroup::validate(&self.groups)?;
         self.clip.map_or(Ok(()), Clip::validate)?;
         self.loss.validate(outputs)?;

@@ -8,6 +8,7 @@ mod steps;
 
 use crate::checkpoint::TrainerState;
 use crate::data::Dataset;
+use crate::divergence::Recovery;
 use crate::early_stopping::Best;
 use crate::engine::{Engine, Metrics, Report, Step};
 use crate::error::{Error, Result};
@@ -52,6 +53,9 @@ pub struct Trainer<E: Engine> {
     seconds: f64,
     updates: Updates,
     best: Best,
+    recovery: Recovery,
+    /// Why it went back last, until that is asked for.
+    rolled_back: Option<Error>,
     /// Of the options' plateau; without one its factor stays 1.
     plateau: PlateauState,
     /// Reused by every epoch.
@@ -119,6 +123,8 @@ impl<E: Engine> Trainer<E> {
             seconds: 0.0,
             plateau: PlateauState::default(),
             best: Best::default(),
+            recovery: Recovery::default(),
+            rolled_back: None,
             steps: Vec::new(),
             reports: Vec::new(),
         })
@@ -153,16 +159,16 @@ impl<E: Engine> Trainer<E> {
 
     /// What the trainer itself remembers, between two steps.
     pub(crate) fn progress(&self) -> TrainerState {
-        let Self { at, begin, good, sum, seconds, plateau, best, .. } = *self;
-        TrainerState { at, begin, good, sum, seconds, plateau, best }
+        let Self { at, begin, good, sum, seconds, plateau, best, recovery, .. } = *self;
+        TrainerState { at, begin, good, sum, seconds, plateau, best, recovery }
     }
 
     /// Goes on from there.
     pub(crate) fn set_progress(&mut self, progress: &TrainerState) {
-        let TrainerState { at, begin, good, sum, seconds, plateau, best } = *progress;
+        let TrainerState { at, begin, good, sum, seconds, plateau, best, recovery } = *progress;
         (self.at, self.begin, self.good) = (at, begin, good);
         (self.sum, self.seconds) = (sum, seconds);
-        (self.plateau, self.best) = (plateau, best);
+        (self.plateau, self.best, self.recovery) = (plateau, best, recovery);
         self.reports.clear();
     }
 
@@ -170,6 +176,18 @@ impl<E: Engine> Trainer<E> {
     #[must_use]
     pub fn plateau(&self) -> &PlateauState {
         &self.plateau
+    }
+
+    /// Why the training went back to its last good parameters, if it has since the last call: what
+    /// [`OnDivergence::RollBack`](crate::OnDivergence::RollBack) made of an [`Error::Diverged`].
+    pub fn take_rollback(&mut self) -> Option<Error> {
+        self.rolled_back.take()
+    }
+
+    /// What going back has made of the learning rate, a factor that starts as 1.
+    #[must_use]
+    pub fn rollback_factor(&self) -> f64 {
+        self.recovery.factor
     }
 
     /// The parameters that [`evaluate`](Self::evaluate) and [`predict`](Self::predict) use, laid out

@@ -293,6 +293,7 @@ mod tests {
             best_epoch: None,
             stop: false,
             restored: false,
+            skipped: 0,
         }
     }
 

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 use wgrad::data::{Missing, Scaling, TargetKind};
-use wgrad::{Activation, Decay, Init, Loss, Rule, Sampling};
+use wgrad::{Activation, Decay, Init, Loss, OnDivergence, Rule, Sampling};
 
 /// A choice among words: what clap offers and what `config.toml` holds are the same.
 macro_rules! choice {
@@ -35,6 +35,18 @@ choice! {
         Classification = "classification",
         /// The target is a number
         Regression = "regression",
+    }
+}
+
+choice! {
+    /// What is done where a loss or a gradient isn't finite.
+    DivergenceChoice {
+        /// Go back to the end of the last good epoch, save that, and fail
+        Stop = "stop",
+        /// Leave out the step, up to 10 in a row
+        Skip = "skip",
+        /// Go back to the end of the last good epoch and halve the learning rate, up to 10 times
+        RollBack = "roll-back",
     }
 }
 
@@ -220,6 +232,16 @@ impl From<ScalingChoice> for Scaling {
             ScalingChoice::Standardize => Self::Standardize,
             ScalingChoice::MinMax => Self::MinMax,
             ScalingChoice::None => Self::None,
+        }
+    }
+}
+
+impl From<DivergenceChoice> for OnDivergence {
+    fn from(choice: DivergenceChoice) -> Self {
+        match choice {
+            DivergenceChoice::Stop => Self::Stop,
+            DivergenceChoice::Skip => Self::Skip { most: 10 },
+            DivergenceChoice::RollBack => Self::RollBack { factor: 0.5, most: 10 },
         }
     }
 }

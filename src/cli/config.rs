@@ -14,8 +14,8 @@ use wgrad::{Activation, Encoding, Plateau, Schedule};
 
 use super::args::TrainArgs;
 use super::choices::{
-    DecayChoice, DeviceChoice, Header, InitChoice, LossChoice, MissingCells, NormChoice,
-    OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
+    DecayChoice, DeviceChoice, DivergenceChoice, Header, InitChoice, LossChoice, MissingCells,
+    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
 };
 use super::failure::Failure;
 use super::recipe;
@@ -101,6 +101,10 @@ fn no_norm() -> NormChoice {
     NormChoice::None
 }
 
+fn stop() -> DivergenceChoice {
+    DivergenceChoice::Stop
+}
+
 /// The training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,9 +141,15 @@ pub(crate) struct TrainingConfig {
     /// Of cross-entropy only; numbers once the data are known.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
     pub class_weights: Option<ClassWeights>,
+    #[serde(default = "stop")]
+    pub on_divergence: DivergenceChoice,
     pub sampling: SamplingChoice,
     pub drop_last: bool,
     pub seed: u64,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What it ran on.
@@ -152,6 +162,10 @@ pub(crate) struct RunConfig {
     pub insight_every: Option<u64>,
     #[serde(default)]
     pub checkpoint_every: Option<u64>,
+    #[serde(default = "one")]
+    pub keep_checkpoints: usize,
+    #[serde(default)]
+    pub keep_best: bool,
     #[serde(default)]
     pub tensorboard: bool,
     /// `cpu` or `gpu`, as it turned out.
@@ -178,6 +192,12 @@ impl Config {
             return Err(Failure::input(
                 "--early-stopping watches the validation rows, but --validation is 0 (give a fraction, \
                  or leave --early-stopping off)",
+            ));
+        }
+        if args.run.keep_best && columns.validation == 0.0 {
+            return Err(Failure::input(
+                "--keep-best looks for the smallest validation loss, but --validation is 0 (give a \
+                 fraction, or leave --keep-best off)",
             ));
         }
         if net.init.before(net.activation).is_none() {
@@ -250,6 +270,7 @@ impl Config {
                 early_stopping: training.early_stopping,
                 stop_on: training.stop_on,
                 class_weights: training.class_weights.clone(),
+                on_divergence: training.on_divergence,
                 sampling: training.sampling,
                 drop_last: training.drop_last,
                 seed: training.seed,
@@ -258,6 +279,8 @@ impl Config {
                 device: args.run.device.device.clone(),
                 insight_every: args.run.insight_every,
                 checkpoint_every: args.run.checkpoint_every,
+                keep_checkpoints: args.run.keep_checkpoints,
+                keep_best: args.run.keep_best,
                 tensorboard: args.run.tensorboard,
                 engine: String::new(),
                 device_name: String::new(),

@@ -12,6 +12,8 @@ use wgrad::Error;
 pub(crate) enum Failure {
     /// 1: the run failed.
     Run(String),
+    /// 1, unless the run goes on elsewhere: its device is gone.
+    Lost(String),
     /// 2: flags, data or model can't be used.
     Input(String),
     /// 0: whoever read the output has seen enough.
@@ -64,6 +66,7 @@ impl Failure {
     pub(crate) fn because(self, of: impl fmt::Display) -> Self {
         match self {
             Self::Run(problem) => Self::Run(format!("{of}: {problem}")),
+            Self::Lost(problem) => Self::Lost(format!("{of}: {problem}")),
             Self::Input(problem) => Self::Input(format!("{of}: {problem}")),
             Self::BrokenPipe => Self::BrokenPipe,
         }
@@ -71,14 +74,14 @@ impl Failure {
 
     pub(crate) fn message(&self) -> Option<&str> {
         match self {
-            Self::Run(message) | Self::Input(message) => Some(message),
+            Self::Run(message) | Self::Lost(message) | Self::Input(message) => Some(message),
             Self::BrokenPipe => None,
         }
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Run(_) => ExitCode::from(1),
+            Self::Run(_) | Self::Lost(_) => ExitCode::from(1),
             Self::Input(_) => ExitCode::from(2),
             Self::BrokenPipe => ExitCode::SUCCESS,
         }
@@ -88,6 +91,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
+            Error::Lost { .. } => Self::Lost(error.to_string()),
             Error::Diverged { .. } | Error::Device { .. } | Error::Io { .. } => Self::run(error),
             // What was typed or read can't be used; new kinds of errors are no exception until
             // they are known to be.

@@ -7,7 +7,7 @@ use wgrad::{Insight, Spread, TensorInsight};
 
 use super::failure::Failure;
 use super::figure::{Axis, Figure, Line, Panel};
-use super::run_folder::{INSIGHT_LINES, append, keep_lines};
+use super::run_folder::{INSIGHT_LINES, keep_lines, lines_behind};
 use super::talk::shortest;
 
 /// Lines per panel of the picture; deeper nets show their first and last weights.
@@ -60,8 +60,16 @@ impl Insights {
     pub(crate) fn reopen(folder: &Path, steps: u64) -> Result<Self, Failure> {
         let path = folder.join(INSIGHT_LINES);
         keep_lines(&path, steps)?;
-        let lines = csv::WriterBuilder::new().has_headers(false).from_writer(append(&path)?);
-        Ok(Self { path, lines, seen: Vec::new(), failed: None })
+        Ok(Self { lines: lines_behind(&path)?, path, seen: Vec::new(), failed: None })
+    }
+
+    /// Drops what was measured of steps behind the first `steps`.
+    pub(crate) fn go_back(&mut self, steps: u64) -> Result<(), Failure> {
+        self.check()?;
+        keep_lines(&self.path, steps)?;
+        self.lines = lines_behind(&self.path)?;
+        self.seen.retain(|insight| insight.step <= steps);
+        Ok(())
     }
 
     /// Adds the lines of a step.

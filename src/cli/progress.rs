@@ -104,7 +104,8 @@ impl Display {
         self.bar.finish_and_clear();
     }
 
-    fn line(&self, text: &str) {
+    /// Tells something beside the epochs' lines.
+    pub(crate) fn line(&self, text: &str) {
         if self.bar.is_hidden() {
             self.talk.line(text);
         } else {

@@ -28,6 +28,10 @@ pub(crate) const RESULTS: &str = "results.json";
 pub(crate) const REPORT: &str = "report.html";
 /// What an unfinished run goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The folder of the newest and earlier such files, where more than one is kept.
+const CHECKPOINTS: &str = "checkpoints";
+/// The net at its smallest validation loss.
+pub(crate) const BEST: &str = "best.safetensors";
 
 /// A folder of its own for one run, with the metrics written so far.
 #[derive(Debug)]
@@ -63,8 +67,38 @@ impl RunFolder {
         let file = path.join(METRICS);
         let lines = keep_lines(&file, epochs)?;
         let history = lines.iter().filter_map(report).collect();
-        let metrics = csv::WriterBuilder::new().has_headers(false).from_writer(append(&file)?);
-        Ok((Self { path, metrics }, history))
+        Ok((Self { metrics: lines_behind(&file)?, path }, history))
+    }
+
+    /// Drops the lines of epochs behind the first `epochs`.
+    pub(crate) fn go_back(&mut self, epochs: u64) -> Result<(), Failure> {
+        let file = self.file(METRICS);
+        keep_lines(&file, epochs)?;
+        self.metrics = lines_behind(&file)?;
+        Ok(())
+    }
+
+    /// Keeps the checkpoint just written beside later ones, and of those kept so the `most` newest.
+    pub(crate) fn keep_checkpoint(&self, steps: u64, most: usize) -> Result<(), Failure> {
+        let folder = self.file(CHECKPOINTS);
+        let failed = |e: std::io::Error| Failure::run(format!("{}: {e}", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let (newest, kept) =
+            (self.file(CHECKPOINT), folder.join(format!("step-{steps}.safetensors")));
+        // A run that went back writes the same steps again.
+        let _ = std::fs::remove_file(&kept);
+        // The same file under a second name, where the file system has that.
+        if std::fs::hard_link(&newest, &kept).is_err() {
+            std::fs::copy(&newest, &kept).map_err(failed)?;
+        }
+        let mut all: Vec<(u64, PathBuf)> = std::fs::read_dir(&folder)
+            .map_err(failed)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter_map(|path| Some((steps_of(&path)?, path)))
+            .collect();
+        all.sort_unstable();
+        let extra = all.len().saturating_sub(most);
+        all[..extra].iter().try_for_each(|(_, path)| std::fs::remove_file(path)).map_err(failed)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -119,10 +153,16 @@ pub(crate) fn history(folder: &Path) -> Result<(&'static str, Vec<EpochReport>),
     Ok((score, lines.map_while(|line| report(&line)).collect()))
 }
 
-/// Opens a file to add lines to it.
-pub(crate) fn append(path: &Path) -> Result<File, Failure> {
+/// Writes lines behind those of a CSV file.
+pub(crate) fn lines_behind(path: &Path) -> Result<csv::Writer<File>, Failure> {
     let file = File::options().append(true).open(path);
-    file.map_err(|e| Failure::run(format!("{}: {e}", path.display())))
+    let file = file.map_err(|e| Failure::run(format!("{}: {e}", path.display())))?;
+    Ok(csv::WriterBuilder::new().has_headers(false).from_writer(file))
+}
+
+/// The steps behind a kept checkpoint, from its name.
+fn steps_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
 }
 
 /// Drops the lines of a CSV file whose first number is above `last`, and returns the others but for the
@@ -175,6 +215,7 @@ fn report(line: &csv::StringRecord) -> Option<EpochReport> {
         best_epoch: None,
         stop: false,
         restored: false,
+        skipped: 0,
     })
 }
 

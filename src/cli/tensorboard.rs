@@ -41,10 +41,15 @@ impl EventFile {
         let file = file.map_err(|e| Failure::run(format!("{}: {e}", path.display())))?;
         let mut events = Self { path, file, failed: None };
         events.write(0, &message(3, VERSION.as_bytes()));
-        // Field 7 is a session, of status (1) start (1).
-        events.write(from, &message(7, &varint_field(1, 1)));
+        events.begin(from);
         events.check()?;
         Ok(events)
+    }
+
+    /// Makes void what there is of steps from `from` on.
+    pub(crate) fn begin(&mut self, from: u64) {
+        // Field 7 is a session, of status (1) start (1).
+        self.write(from, &message(7, &varint_field(1, 1)));
     }
 
     /// Adds what an epoch came to. Part of one, which would come again in a run that goes on, tells less than

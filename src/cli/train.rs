@@ -1,18 +1,22 @@
 //! `wgrad train`: from the flags to a run's folder.
 
 mod beginning;
+mod epochs;
 mod folds;
+mod log;
+mod standing;
 mod summary;
 
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::rc::Rc;
 
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Checkpoint, Engine, EpochReport, Error, ModelFile, Trainer};
+use wgrad::{Engine, Error, ModelFile, Trainer};
 
 use self::beginning::Beginning;
+use self::log::Log;
+use self::standing::Standing;
 use self::summary::Summary;
 use super::args::TrainArgs;
 use super::chart;
@@ -22,7 +26,6 @@ use super::failure::Failure;
 use super::insights::{self, Insights};
 use super::interrupt;
 use super::prepare::Prepared;
-use super::progress::Display;
 use super::report::{self, Part, Scored};
 use super::results::Results;
 use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder};
@@ -36,7 +39,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let Beginning { mut config, folder, data, plan, checkpoint, initial } =
         Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
-    let device = Device::open(&config.run.device, talk)?;
+    let mut device = Device::open(&config.run.device, talk)?;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();
 
@@ -63,12 +66,28 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         reported,
         reports: !args.run.no_report,
         folder,
-        checkpoint,
         initial,
         talk,
         json: args.output.json,
     };
-    device.run(plan, rows, Training { run, train, validation })
+    let mut standing = Standing::new(checkpoint);
+    interrupt::watch()?;
+    let mut learnt = Rc::new(Learnt { train, validation });
+    loop {
+        // Where the engine can't go away, the rows go when it has its copy.
+        let kept = matches!(device, Device::Gpu(_)).then(|| Rc::clone(&learnt));
+        let training =
+            Training { run: &run, standing: &mut standing, device: &device, rows: learnt };
+        let result = device.run(plan.clone(), rows, training);
+        let (Err(Failure::Lost(reason)), Some(kept)) = (&result, kept) else { return result };
+        let steps = standing.lost(reason)?;
+        device = Device::open(&config.run.device, talk)?;
+        talk.line(format_args!(
+            "warning: {reason}; going on behind step {steps} on {}",
+            device.description()
+        ));
+        learnt = kept;
+    }
 }
 
 /// Everything a run needs but the engine, and the rows that the engine has a copy of.
@@ -82,19 +101,24 @@ struct Run<'a> {
     /// Whether a report is wanted.
     reports: bool,
     folder: PathBuf,
-    /// Where it goes on from, if it was begun before.
-    checkpoint: Option<Checkpoint>,
     /// Parameters to begin with, where they are given.
     initial: Option<Vec<f32>>,
     talk: Talk,
     json: bool,
 }
 
-/// A run with the rows that it learns from.
-struct Training<'a> {
-    run: Run<'a>,
+/// The rows that a run learns from.
+struct Learnt {
     train: Dataset,
     validation: Option<Dataset>,
+}
+
+/// A run on a device, from where it stands.
+struct Training<'a> {
+    run: &'a Run<'a>,
+    standing: &'a mut Standing,
+    device: &'a Device,
+    rows: Rc<Learnt>,
 }
 
 /// How the epochs came to an end.
@@ -110,21 +134,21 @@ impl Job for Training<'_> {
     type Output = ();
 
     fn run<E: Engine>(self, mut engine: E) -> Result<(), Failure> {
-        let Self { run, train, validation } = self;
+        let Self { run, standing, device, rows } = self;
         if let Some(initial) = &run.initial {
             engine.set_parameters(initial)?;
         }
-        let mut trainer = Trainer::new(engine, &train, validation.as_ref())?;
+        let mut trainer = Trainer::new(engine, &rows.train, rows.validation.as_ref())?;
         // The engine has them now.
-        drop((train, validation));
+        drop(rows);
         // From here on flags and data are known to be good.
-        let mut log = run.log(&mut trainer)?;
-        log.folder.write(CONFIG, &run.config.to_toml()?)?;
-        interrupt::watch()?;
-
-        let end = run.epochs(&mut trainer, &mut log)?;
+        let mut log = run.log(&mut trainer, standing)?;
+        let end = run.epochs(&mut trainer, &mut log, standing, device);
+        // What comes now may have to be done again.
+        let log = standing.log.insert(log);
+        let end = end?;
         // Scores are told even if a full disk keeps the rest from being written.
-        let written = run.leave(&mut trainer, &log, &end);
+        let written = run.leave(&mut trainer, log, &end);
         let diverged = match &end {
             End::Diverged(error) => Some(error.to_string()),
             _ => None,
@@ -185,127 +209,55 @@ impl Job for Training<'_> {
     }
 }
 
-/// What is written while the epochs go by.
-struct Log {
-    folder: RunFolder,
-    insights: Option<Insights>,
-    events: Option<EventFile>,
-    history: Vec<EpochReport>,
-}
-
-impl Log {
-    fn add(&mut self, report: EpochReport) -> Result<(), Failure> {
-        let mut more: &[f64] = &[];
-        let summary;
-        if let Some(insights) = &mut self.insights {
-            insights.check()?;
-            summary = insights.summary().unwrap_or([f64::NAN; 4]);
-            more = &summary;
-        }
-        self.folder.add_epoch(&report, more)?;
-        if let Some(events) = &mut self.events {
-            events.add_epoch(&report);
-            events.check()?;
-        }
-        self.history.push(report);
-        Ok(())
-    }
-}
-
 impl Run<'_> {
     /// The folder of a new run, or that of one that goes on, and the trainer where it was.
-    fn log<E: Engine>(&self, trainer: &mut Trainer<E>) -> Result<Log, Failure> {
+    fn log<E: Engine>(
+        &self,
+        trainer: &mut Trainer<E>,
+        standing: &mut Standing,
+    ) -> Result<Log, Failure> {
+        let log = match (&standing.checkpoint, standing.log.take()) {
+            (None, _) => self.new_log(trainer)?,
+            (Some(checkpoint), log) => {
+                trainer.resume(checkpoint).map_err(Failure::input)?;
+                let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
+                match log {
+                    Some(mut log) => {
+                        log.go_back(steps, epochs)?;
+                        return Ok(log);
+                    }
+                    None => self.old_log(steps, epochs)?,
+                }
+            }
+        };
+        log.folder.write(CONFIG, &self.config.to_toml()?)?;
+        standing.snapshot(trainer)?;
+        Ok(log)
+    }
+
+    fn new_log<E: Engine>(&self, trainer: &Trainer<E>) -> Result<Log, Failure> {
         let measures = self.config.run.insight_every.is_some();
-        let path = self.folder.clone();
-        let events = |folder: &Path, from| {
-            self.config.run.tensorboard.then(|| EventFile::create(folder, from)).transpose()
-        };
-        let Some(checkpoint) = &self.checkpoint else {
-            let classification = trainer.engine().plan().options().loss.is_classification();
-            let score = if classification { "accuracy" } else { "r2" };
-            let more: &[&str] = if measures { &insights::METRICS } else { &[] };
-            let folder = RunFolder::create(path, score, more)?;
-            let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
-            let events = events(folder.path(), 1)?;
-            return Ok(Log { folder, insights, events, history: Vec::new() });
-        };
-        trainer.resume(checkpoint).map_err(Failure::input)?;
-        let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
+        let classification = trainer.engine().plan().options().loss.is_classification();
+        let score = if classification { "accuracy" } else { "r2" };
+        let more: &[&str] = if measures { &insights::METRICS } else { &[] };
+        let folder = RunFolder::create(self.folder.clone(), score, more)?;
+        let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
+        let events = self.events(&folder, 1)?;
+        Ok(Log { folder, insights, events, history: Vec::new() })
+    }
+
+    fn old_log(&self, steps: u64, epochs: u64) -> Result<Log, Failure> {
+        let measures = self.config.run.insight_every.is_some();
         self.talk.line(format_args!("going on after step {steps}, in epoch {}\n", epochs + 1));
-        let (folder, history) = RunFolder::reopen(path, epochs)?;
+        let (folder, history) = RunFolder::reopen(self.folder.clone(), epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
-        let events = events(folder.path(), steps + 1)?;
+        let events = self.events(&folder, steps + 1)?;
         Ok(Log { folder, insights, events, history })
     }
 
-    /// Writes what the run goes on from if it is stopped here.
-    fn keep<E: Engine>(&self, trainer: &mut Trainer<E>, log: &Log) -> Result<(), Failure> {
-        Ok(trainer.checkpoint()?.save(&log.folder.file(CHECKPOINT))?)
-    }
-
-    fn epochs<E: Engine>(&self, trainer: &mut Trainer<E>, log: &mut Log) -> Result<End, Failure> {
-        let options = trainer.engine().plan().options();
-        let score = if options.loss.is_classification() { "accuracy" } else { "R²" };
-        let score = self.validates.then_some(score);
-        let epochs = options.epochs;
-        let mut display = Display::new(self.talk, epochs, self.train_rows, score);
-        display.start();
-        // The time of this process: a run that goes on has it once more.
-        let budget = self.config.training.time_budget.map(|budget| (Instant::now(), budget.0));
-        let time_up = || budget.is_some_and(|(begun, budget)| begun.elapsed() >= budget);
-        let every = self.config.run.checkpoint_every;
-        while trainer.epochs() < epochs {
-            let most = every.map_or(u64::MAX, |every| every - trainer.steps() % every);
-            let report = trainer.train_steps(most, |progress| {
-                display.progress(progress);
-                if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
-                    insights.add(insight);
-                    log.events.iter_mut().for_each(|events| events.add_insight(insight));
-                }
-                if interrupt::interrupted() || time_up() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
-            let report = match report {
-                Ok(report) => report,
-                Err(error @ Error::Diverged { .. }) => {
-                    display.finish();
-                    return Ok(End::Diverged(error));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let stop = report.is_some_and(|report| report.stop);
-            if let Some(report) = report {
-                log.add(report)?;
-                display.epoch(&report);
-            }
-            if stop {
-                break;
-            }
-            // Asked once, so that what is done and what is told agree.
-            let end = match (interrupt::interrupted(), time_up()) {
-                (true, _) => Some(End::Interrupted),
-                (false, true) => Some(End::TimeUp),
-                (false, false) => None,
-            };
-            if let Some(end) = end.filter(|_| trainer.epochs() < epochs) {
-                self.keep(trainer, log)?;
-                if report.is_none() {
-                    let report = trainer.end_epoch()?;
-                    log.add(report)?;
-                    display.epoch(&report);
-                }
-                display.finish();
-                return Ok(end);
-            }
-            if every.is_some_and(|every| trainer.steps().is_multiple_of(every)) {
-                self.keep(trainer, log)?;
-            }
-        }
-        display.finish();
-        Ok(End::Complete)
+    fn events(&self, folder: &RunFolder, from: u64) -> Result<Option<EventFile>, Failure> {
+        let wanted = self.config.run.tensorboard;
+        wanted.then(|| EventFile::create(folder.path(), from)).transpose()
     }
 
     /// Writes the model, the pictures and how it ended.
@@ -316,7 +268,7 @@ impl Run<'_> {
         end: &End,
     ) -> Result<(), Failure> {
         let Log { folder, insights, history, .. } = log;
-        self.save(trainer, folder)?;
+        self.save(trainer, &folder.file(MODEL))?;
         let title = format!("{} · {}", folder_name(folder), trainer.engine().plan().mlp());
         if !history.is_empty() {
             folder.write(CHART, &chart::svg(&title, history)?)?;
@@ -359,7 +311,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn save<E: Engine>(&self, trainer: &mut Trainer<E>, folder: &RunFolder) -> Result<(), Failure> {
+    /// Writes the net as it is evaluated.
+    fn save<E: Engine>(&self, trainer: &mut Trainer<E>, path: &Path) -> Result<(), Failure> {
         let parameters = trainer.parameters()?;
         if parameters.iter().any(|w| !w.is_finite()) {
             return Err(Failure::run(format!(
@@ -369,9 +322,7 @@ impl Run<'_> {
             )));
         }
         let schema = self.schema.clone();
-        ModelFile::new(trainer.engine().plan(), parameters, Some(schema))?
-            .save(&folder.file(MODEL))?;
-        Ok(())
+        Ok(ModelFile::new(trainer.engine().plan(), parameters, Some(schema))?.save(path)?)
     }
 }
 

@@ -52,7 +52,7 @@ pub struct CpuEngine<T> {
     loss_weights: Vec<T>,
     /// Directions and denominators of the optimizer, where insights are wanted.
     measured: Vec<[T; 2]>,
-    /// Of the gradients of each block of the arena, where their norm is clipped.
+    /// Of the gradients of each block of the arena, where their norm is asked for.
     squares: Vec<f64>,
     reports: Vec<Report>,
 }
@@ -242,7 +242,7 @@ impl<T: Real> CpuEngine<T> {
 
     fn train_step(&mut self, data: &CpuData<T>, step: &Step) {
         let mut metrics = Metrics::default();
-        let mut insight = None;
+        let (mut fault, mut insight) = (None, None);
         let mut lanes = 1;
         self.order_weights(true);
         for part in step.parts(self.plan.options().rows_at_once()) {
@@ -251,11 +251,12 @@ impl<T: Real> CpuEngine<T> {
             let rows = part.rows as usize;
             lanes = lanes.max(rows.div_ceil(self.division.share(rows)));
             if part.is_last {
-                self.update(step, lanes);
-                insight = step.insight.then(|| Box::new(self.insight(step, part)));
+                fault = self.update(step, lanes);
+                let measured = step.insight && !fault.is_some_and(|fault| fault.skipped);
+                insight = measured.then(|| Box::new(self.insight(step, part)));
             }
         }
-        self.reports.push(Report { step: Some(step.number), metrics, insight });
+        self.reports.push(Report { step: Some(step.number), metrics, fault, insight });
     }
 }
 
@@ -311,7 +312,8 @@ impl<T: Real> Engine for CpuEngine<T> {
             for step in evaluation_steps(&self.plan, rows) {
                 for part in step.parts(self.plan.capacity()) {
                     let metrics = self.run(data, &step, part, false);
-                    self.reports.push(Report { step: None, metrics, insight: None });
+                    let report = Report { step: None, metrics, fault: None, insight: None };
+                    self.reports.push(report);
                 }
             }
         });

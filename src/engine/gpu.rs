@@ -42,7 +42,7 @@ use luggage::Entry;
 use pipeline::{Checks, Pipelines};
 use program::{Builder, Dispatch, Feed, Program, Rows};
 use recordings::Recordings;
-use scope::in_scope;
+use scope::{in_scope, lost_or};
 use slots::Slots;
 
 /// Trains and evaluates on a wgpu device.
@@ -162,7 +162,8 @@ impl GpuEngine {
             let flights = Flights::new(device, &plan, insight_bytes);
             let recordings = Recordings::new(device, queue, &plan);
             (buffers, pipelines, program, flights, recordings)
-        })?;
+        })
+        .map_err(|error| lost_or(device, queue, error))?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -278,6 +279,12 @@ impl GpuEngine {
             expected: "one that was uploaded to this engine".into(),
             got: "one of another engine".into(),
         })
+    }
+
+    /// Records that nothing has gone wrong yet in `count` slots from `first` on.
+    fn clear_faults(&self, encoder: &mut wgpu::CommandEncoder, first: u32, count: usize) {
+        let (at, size) = (Buffers::faults_at(first), bytes_of(count));
+        encoder.clear_buffer(&self.buffers.status, at, Some(size));
     }
 
     /// Records parts of training steps or of an evaluation, whose scalars are in the slots from `first`

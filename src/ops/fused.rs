@@ -38,6 +38,7 @@ macro_rules! fused {
                 "fused_shape",
                 $loss,
                 "loss_row",
+                "finite",
                 "fused",
                 "fused_products"
             ),

@@ -14,7 +14,7 @@ pub(crate) const METRICS_GROUPS: usize = 256;
 
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
-    wgsl: wgsl!("step", "loss_elementwise", "loss_row", "loss"),
+    wgsl: wgsl!("step", "loss_elementwise", "loss_row", "loss", "finite"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LossShape>("shape"),
@@ -31,7 +31,7 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
 
 pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     name: "cross_entropy",
-    wgsl: wgsl!("step", "cross_entropy", "loss_row", "loss"),
+    wgsl: wgsl!("step", "cross_entropy", "loss_row", "loss", "finite"),
     bindings: LOSS_ELEMENTWISE.bindings,
     constants: LOSS_ELEMENTWISE.constants,
     choices: &[],

@@ -26,7 +26,7 @@ const WITH_EPILOGUE: &[Choice] = &[Epilogue::ACTIVATION, Epilogue::DROPOUT, PER_
 
 pub(crate) const NORM_STATISTICS: Kernel = Kernel {
     name: "norm_statistics",
-    wgsl: wgsl!("step", "norm_shape", "norm_statistics", "lanes"),
+    wgsl: wgsl!("step", "norm_shape", "norm_statistics", "lanes", "finite"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<NormShape>("shape"),
@@ -265,8 +265,13 @@ pub(crate) fn column_statistics<T: Real>(
         *statistics = Statistics::new(centre, shift, squares / len, eps);
         let running = (running_mean.get_mut(column), running_var.get_mut(column));
         if let (Some(mean), Some(var)) = running {
-            *mean = rest * *mean + momentum * (centre + shift);
-            *var = rest * *var + momentum * (squares / (len - T::ONE));
+            let moved = [
+                rest * *mean + momentum * (centre + shift),
+                rest * *var + momentum * (squares / (len - T::ONE)),
+            ];
+            if moved.iter().all(|x| x.is_finite()) {
+                [*mean, *var] = moved;
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use super::step::StepUniform;
 use super::wgsl;
 use crate::blocks::Split;
+use crate::engine::gpu::buffers::SLOTS;
 use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
 };
@@ -18,6 +19,8 @@ use crate::simd::{vectorised, vectorised_loop};
 const WORKGROUP: u32 = 128;
 /// Partial sums of the gradient's norm.
 pub(crate) const PARTIAL_SUMS: usize = WORKGROUP as usize;
+/// Words of the optimizer's status: partial sums, and the faults of each slot of the step ring.
+pub(crate) const STATUS_WORDS: usize = PARTIAL_SUMS + SLOTS as usize;
 
 pub(crate) const GRADIENT_NORM: Kernel = Kernel {
     name: "gradient_norm",
@@ -34,7 +37,7 @@ pub(crate) const GRADIENT_NORM: Kernel = Kernel {
 
 pub(crate) const OPTIMIZER: Kernel = Kernel {
     name: "optimizer",
-    wgsl: wgsl!("step", "optimizer", "arena"),
+    wgsl: wgsl!("step", "optimizer", "arena", "finite"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<ArenaShape>("shape"),
@@ -44,7 +47,7 @@ pub(crate) const OPTIMIZER: Kernel = Kernel {
         read_write("moment2"),
         read_write("moment3"),
         read_write("averages"),
-        read("partial_sums"),
+        read_write("status"),
         read_write("measured"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
@@ -55,6 +58,7 @@ pub(crate) const OPTIMIZER: Kernel = Kernel {
         Choice::codes::<3>("CLIP"),
         Choice::flag("AVERAGED"),
         Choice::flag("MEASURED"),
+        Choice::flag("SKIPS"),
     ],
 };
 
@@ -91,7 +95,7 @@ pub(crate) const fn norm_grid() -> Grid {
 }
 
 /// Values of the optimizer kernel's choices.
-pub(crate) fn choices(options: &TrainOptions, measured: bool) -> [f64; 6] {
+pub(crate) fn choices(options: &TrainOptions, measured: bool) -> [f64; 7] {
     let (rule, momentum, variant) = match options.optimizer.rule {
         Rule::Sgd { momentum, nesterov } => (0, momentum > 0.0, nesterov),
         Rule::Adagrad { .. } => (1, false, false),
@@ -105,8 +109,10 @@ pub(crate) fn choices(options: &TrainOptions, measured: bool) -> [f64; 6] {
         Some(Clip::Value(_)) => 1,
         Some(Clip::Norm(_)) => 2,
     };
-    let averaged = u8::from(options.ema.is_some());
-    [rule, u8::from(momentum), u8::from(variant), clip, averaged, u8::from(measured)].map(f64::from)
+    let flags = [options.ema.is_some(), measured, options.on_divergence.skips()].map(u8::from);
+    let [averaged, measured, skips] = flags;
+    let (momentum, variant) = (u8::from(momentum), u8::from(variant));
+    [rule, momentum, variant, clip, averaged, measured, skips].map(f64::from)
 }
 
 /// Everything that a step of the optimizer reads and writes, trained elements only. Moments and
@@ -171,6 +177,14 @@ impl<T: Real> Cut<T> {
             Some(Clip::Value(_)) => Self { factor: T::ONE, bound: limit },
         }
     }
+
+    /// A gradient after it; NaN stays.
+    #[inline(always)]
+    fn of(self, g: T) -> T {
+        let g = g * self.factor;
+        let g = if g > self.bound { self.bound } else { g };
+        if g < -self.bound { -self.bound } else { g }
+    }
 }
 
 /// Twin of `shaders/gradient_norm.wgsl`: Σ g², in f64.
@@ -178,7 +192,8 @@ pub(crate) fn squares<T: Real>(gradients: &[T]) -> f64 {
     gradients.iter().map(|g| g.to_f64().powi(2)).sum()
 }
 
-/// Twin of `shaders/optimizer.wgsl` for the elements of the arenas from `first` on.
+/// Twin of `shaders/optimizer.wgsl` for the elements of the arenas from `first` on. Returns which of
+/// them, the last if several, has a gradient or value that isn't finite.
 pub(crate) fn optimizer<T: Real>(
     rule: &Rule,
     cut: Cut<T>,
@@ -186,7 +201,7 @@ pub(crate) fn optimizer<T: Real>(
     update: &Update<T>,
     first: usize,
     arenas: Arenas<'_, T>,
-) {
+) -> Option<usize> {
     let Arenas { gradients, parameters, mut moments, averages, measured } = arenas;
     let mut start = 0;
     for (scalars, &end) in update.groups.iter().zip(group_ends) {
@@ -207,6 +222,28 @@ pub(crate) fn optimizer<T: Real>(
             *average = update.average * *average + update.one_minus_average * w;
         }
     });
+    last_fault(cut, gradients, parameters)
+}
+
+/// Elements that are looked at together, in vector registers.
+const WIDTH: usize = 16;
+
+/// The last element whose gradient, cut as the step's, or whose parameter isn't finite.
+fn last_fault<T: Real>(cut: Cut<T>, gradients: &[T], parameters: &[T]) -> Option<usize> {
+    // 0 each, or NaN from the first number on that isn't finite.
+    let mut sums = [T::ZERO; WIDTH];
+    vectorised_loop!({
+        for (gradients, parameters) in gradients.chunks(WIDTH).zip(parameters.chunks(WIDTH)) {
+            for ((sum, &g), &w) in sums.iter_mut().zip(gradients).zip(parameters) {
+                *sum += T::ZERO * cut.of(g) + T::ZERO * w;
+            }
+        }
+    });
+    if sums.iter().all(|sum| sum.is_finite()) {
+        return None;
+    }
+    let is_bad = |&i: &usize| !(cut.of(gradients[i]).is_finite() && parameters[i].is_finite());
+    (0..parameters.len()).rev().find(is_bad)
 }
 
 /// A part of an arena; what isn't there stays empty.
@@ -247,16 +284,13 @@ impl<T: Real> Pass<'_, T> {
         formula: impl Fn(T, [T; N]) -> ([T; 2], [T; N]),
         measure: impl Fn(&mut [[T; 2]], usize, [T; 2]),
     ) {
-        let Self { scalars, cut: Cut { factor, bound }, gradients, parameters, measured } = self;
+        let Self { scalars, cut, gradients, parameters, measured } = self;
         let GroupUpdate { step_size, l2, keep, .. } = *scalars;
         let len = parameters.len();
         let gradients = &gradients[..len];
         let mut moments = moments.map(|moment| &mut moment[..len]);
         for i in 0..len {
-            let g = gradients[i] * factor;
-            // NaN passes both.
-            let g = if g > bound { bound } else { g };
-            let g = if g < -bound { -bound } else { g };
+            let g = cut.of(gradients[i]);
             let before = std::array::from_fn(|k| moments[k][i]);
             let (d, after) = formula(g + l2 * parameters[i], before);
             for (moment, after) in moments.iter_mut().zip(after) {

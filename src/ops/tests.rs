@@ -8,6 +8,7 @@
 pub(crate) mod activations;
 mod dropout;
 pub(crate) mod encodings;
+mod faults;
 mod fused;
 mod isa;
 mod losses;

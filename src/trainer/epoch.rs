@@ -31,17 +31,25 @@ impl<E: Engine> Trainer<E> {
     /// On a GPU the host waits for the device once, at the end.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss isn't finite: that of a batch, or after the epoch that of the
-    /// validation rows (without such rows, of one batch). Parameters and step count are then those of
+    /// [`Error::Diverged`] if a loss, a gradient or a parameter isn't finite: in a step, or after the
+    /// epoch the loss of the validation rows (without such rows, of one batch); what else may come of that
+    /// says [`OnDivergence`](crate::OnDivergence). Parameters and step count are then those of
     /// the end of the last epoch that ended in such a call, the optimizer's moments 0. [`Error::Pending`]
     /// if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
-        let start = Instant::now();
-        let broke = self.give_steps(u64::MAX, &mut observe)?;
-        self.end_epoch_from(start, broke, &mut observe)
+        loop {
+            let start = Instant::now();
+            let epoch = self
+                .give_steps(u64::MAX, &mut observe)
+                .and_then(|broke| self.end_epoch_from(start, broke, &mut observe));
+            match epoch {
+                Err(error) => self.roll_back(error)?,
+                report => return report,
+            }
+        }
     }
 
     /// Trains up to `most` steps, but not beyond the end of the epoch under way, and waits for them.
@@ -50,7 +58,8 @@ impl<E: Engine> Trainer<E> {
     /// where a [`checkpoint`](Self::checkpoint) can be taken.
     ///
     /// `observe` is as in [`train_epoch`](Self::train_epoch); if it breaks, the epoch pauses too, unless all
-    /// its steps are done.
+    /// its steps are done. A training that rolls back ([`OnDivergence`](crate::OnDivergence)) pauses where it
+    /// has gone back to.
     ///
     /// # Errors
     /// As [`train_epoch`](Self::train_epoch).
@@ -59,8 +68,16 @@ impl<E: Engine> Trainer<E> {
         most: u64,
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Option<EpochReport>> {
+        self.try_steps(most, &mut observe).or_else(|error| self.roll_back(error).map(|()| None))
+    }
+
+    fn try_steps(
+        &mut self,
+        most: u64,
+        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<EpochReport>> {
         let start = Instant::now();
-        self.give_steps(most, &mut observe)?;
+        self.give_steps(most, observe)?;
         if self.at.epoch > self.begin.epoch {
             // The epoch is whole, whatever the observer says of its last steps: it ends as any other.
             let mut told = |progress: &Progress<'_>| {
@@ -71,7 +88,7 @@ impl<E: Engine> Trainer<E> {
         }
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
-        self.take_training_reports(&mut observe)?;
+        self.take_training_reports(observe)?;
         self.seconds += start.elapsed().as_secs_f64();
         Ok(None)
     }
@@ -126,13 +143,14 @@ impl<E: Engine> Trainer<E> {
         interrupted |= self.take_training_reports(observe)?;
         let shown = take_sum(&mut self.reports);
         if !shown.is_finite() {
-            return Err(self.go_back(self.at.step, shown.loss()));
+            return Err(self.go_back(self.at.step, shown.loss(), None));
         }
         self.engine.keep(Keep::LastGood);
         // Part of an epoch ends it too.
         self.at = Place { epoch: self.begin.epoch + 1, position: 0, ..self.at };
         (self.begin, self.good) = (self.at, self.at);
         let sum = std::mem::take(&mut self.sum);
+        let skipped = std::mem::take(&mut self.recovery.skipped);
         let seconds = std::mem::take(&mut self.seconds) + start.elapsed().as_secs_f64();
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
         let lr = self.lr(self.at.step.max(1) - 1);
@@ -154,6 +172,7 @@ impl<E: Engine> Trainer<E> {
             best_epoch: self.best.epoch(),
             stop,
             restored: ends && self.restore_best(),
+            skipped,
         })
     }
 
@@ -204,16 +223,20 @@ impl<E: Engine> Trainer<E> {
         &mut self,
         observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<bool> {
+        let policy = self.engine.plan().options().on_divergence;
         let mut broke = false;
         let mut diverged = None;
         for report in &self.reports {
             let Some(step) = report.step else { continue };
             let step_loss = report.metrics.loss();
-            if !report.metrics.is_finite() {
-                diverged = Some((step, step_loss));
+            let (is_finite, fault) = (report.metrics.is_finite(), report.fault);
+            if self.recovery.observe(policy, is_finite, fault) {
+                diverged = Some((step, step_loss, fault.and_then(|fault| fault.tensor)));
                 break;
             }
-            self.sum += report.metrics;
+            if is_finite && fault.is_none() {
+                self.sum += report.metrics;
+            }
             broke |= observe(&Progress {
                 epoch: self.begin.epoch + 1,
                 step,
@@ -226,22 +249,35 @@ impl<E: Engine> Trainer<E> {
             .is_break();
         }
         self.reports.retain(|report| report.step.is_none());
-        if let Some((step, loss)) = diverged {
+        if let Some((step, loss, tensor)) = diverged {
             self.engine.finish()?;
             self.engine.reports(&mut self.reports)?;
             self.reports.clear();
-            return Err(self.go_back(step, loss));
+            return Err(self.go_back(step, loss, tensor));
         }
         Ok(broke)
     }
 
-    /// Goes back to the end of the last epoch that ended here, and says at which step the loss went bad.
-    fn go_back(&mut self, step: u64, loss: f64) -> Error {
+    /// Goes back to the end of the last epoch that ended here, and says at which step numbers went bad, and
+    /// in which tensor as far as is known.
+    fn go_back(&mut self, step: u64, loss: f64, tensor: Option<usize>) -> Error {
         self.engine.restore(Keep::LastGood);
         let epoch = self.begin.epoch + 1;
         (self.at, self.begin) = (self.good, self.good);
         (self.sum, self.seconds) = (Metrics::default(), 0.0);
-        Error::Diverged { step, epoch, loss }
+        (self.recovery.in_a_row, self.recovery.skipped) = (0, 0);
+        let tensor = tensor.and_then(|index| self.engine.plan().tensors().nth(index));
+        Error::Diverged { step, epoch, loss, tensor: tensor.map(|tensor| tensor.name.clone()) }
+    }
+
+    /// Makes what a divergence has gone back to the training's new beginning, if the policy is so.
+    fn roll_back(&mut self, error: Error) -> Result<()> {
+        let policy = self.engine.plan().options().on_divergence;
+        if !matches!(error, Error::Diverged { .. }) || !self.recovery.rolls_back(policy) {
+            return Err(error);
+        }
+        self.rolled_back = Some(error);
+        Ok(())
     }
 }
 

@@ -47,6 +47,9 @@ pub struct EpochReport {
     /// Whether the parameters are those of the best epoch again: training ended here, by itself, by
     /// early stopping or by the observer, and early stopping restores the best.
     pub restored: bool,
+    /// Steps of the epoch that were left out, as their gradient wasn't finite:
+    /// [`OnDivergence::Skip`](crate::OnDivergence::Skip). They count in no other number.
+    pub skipped: u64,
 }
 
 /// Loss and score on a data set.

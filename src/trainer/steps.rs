@@ -96,6 +96,6 @@ impl<E: Engine> Trainer<E> {
     pub(super) fn factor(&self, done: u64) -> f64 {
         let options = self.engine.plan().options();
         let run = Run::new(options.epochs, options.steps_per_epoch(self.train.rows));
-        options.schedule.factor(done, &run) * self.plateau.factor()
+        options.schedule.factor(done, &run) * self.plateau.factor() * self.recovery.factor
     }
 }

@@ -8,8 +8,8 @@ use wgrad::{Activation, Encoding, Plateau, Schedule};
 
 use super::{DeviceArgs, OutputArgs, TableArgs};
 use crate::cli::choices::{
-    ActivationParser, DecayChoice, InitChoice, LossChoice, MissingCells, NormChoice,
-    OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
+    ActivationParser, DecayChoice, DivergenceChoice, InitChoice, LossChoice, MissingCells,
+    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
 };
 use crate::cli::failure::Failure;
 use crate::cli::recipe;
@@ -102,7 +102,7 @@ pub(crate) struct ColumnArgs {
     /// Train so many times, each time testing on another part of the rows, and print the scores with their
     /// mean and standard deviation; no model is kept
     #[arg(long, value_name = "K", value_parser = at_least_two, allow_negative_numbers = true, conflicts_with_all = [
-        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "time_budget", "tensorboard",
+        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "keep_checkpoints", "keep_best", "time_budget", "tensorboard",
         "no_report",
     ])]
     pub folds: Option<usize>,
@@ -211,6 +211,9 @@ pub(crate) struct TrainingArgs {
     /// What rows of each class count in the loss: `balanced`, or a number per class, as in 1,2.5
     #[arg(long, value_name = "WEIGHTS", allow_hyphen_values = true)]
     pub class_weights: Option<ClassWeights>,
+    /// What to do where a loss, a gradient or a weight is NaN or infinite
+    #[arg(long, value_name = "HOW", default_value_t = DivergenceChoice::Stop)]
+    pub on_divergence: DivergenceChoice,
     /// How batches are drawn
     #[arg(long, value_name = "HOW", default_value_t = SamplingChoice::Shuffled)]
     pub sampling: SamplingChoice,
@@ -240,6 +243,13 @@ pub(crate) struct RunArgs {
     /// Write a checkpoint each N steps, which --resume goes on from; one is always written on Ctrl-C
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub checkpoint_every: Option<u64>,
+    /// Keep the newest N checkpoints in the run's folder checkpoints, not just the newest; --resume takes
+    /// any of them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
+    pub keep_checkpoints: usize,
+    /// Keep the net of the epoch with the smallest validation loss too, in best.safetensors
+    #[arg(long)]
+    pub keep_best: bool,
     /// Write the run's curves for TensorBoard too, into the folder tensorboard of the run's
     #[arg(long)]
     pub tensorboard: bool,

@@ -32,10 +32,10 @@ impl Beginning {
                 let data = Prepared::new(args, &mut config, talk)?;
                 (config, folder, data, None)
             }
-            Some(folder) => {
-                let (mut config, checkpoint) = unfinished(folder)?;
+            Some(run) => {
+                let (mut config, folder, checkpoint) = unfinished(run)?;
                 let data = Prepared::again(&mut config, talk)?;
-                (config, folder.clone(), data, Some(checkpoint))
+                (config, folder, data, Some(checkpoint))
             }
         };
         let plan = config.plan(&data.schema, &config.train_options())?;
@@ -44,21 +44,29 @@ impl Beginning {
     }
 }
 
-/// How a run that didn't end was made, and how far it came.
-fn unfinished(folder: &Path) -> Result<(Config, Checkpoint), Failure> {
+/// How a run was made, its folder, and how far it had come: by its folder, or by one of its kept
+/// checkpoints.
+fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
     let refuse =
-        |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", folder.display())));
+        |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", run.display())));
+    let (folder, file) = if run.is_file() {
+        // runs/x/checkpoints/step-1000.safetensors, or runs/x/checkpoint.safetensors.
+        let holder = run.ancestors().skip(1).take(2).find(|folder| folder.join(CONFIG).exists());
+        (holder.unwrap_or(run), run.to_path_buf())
+    } else {
+        (run, run.join(CHECKPOINT))
+    };
     if !folder.join(CONFIG).exists() {
         return refuse("no run's folder (it has no config.toml)");
     }
     let mut config = Config::load(&folder.join(CONFIG))?;
-    if !folder.join(CHECKPOINT).exists() {
+    if !file.exists() {
         return refuse(match config.run.outcome.as_str() {
             "complete" => "the run is complete, so there is nothing to go on with",
             _ => "there is no checkpoint to go on from (train with --checkpoint-every)",
         });
     }
-    let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).map_err(Failure::input)?;
+    let checkpoint = Checkpoint::load(&file).map_err(Failure::input)?;
     config.run.outcome = "unfinished".into();
-    Ok((config, checkpoint))
+    Ok((config, folder.to_path_buf(), checkpoint))
 }

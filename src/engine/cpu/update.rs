@@ -1,8 +1,11 @@
 //! The end of a step: the lanes' gradients become one, and the optimizer moves the parameters.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use super::CpuEngine;
 use super::lane::Lane;
 use crate::blocks::{RowsMut, in_blocks};
+use crate::divergence::Fault;
 use crate::engine::Step;
 use crate::ops::optimizer::{Arenas, Cut, optimizer, squares};
 use crate::optimizer::Clip;
@@ -15,22 +18,21 @@ const BLOCK: usize = 1 << 13;
 
 /// Elements of the sums of squares: one for as many gradients as tensors are aligned to.
 pub(super) fn squares_len(plan: &Plan) -> usize {
-    match plan.options().clip {
-        Some(Clip::Norm(_)) => plan.trained_len() / TENSOR_ALIGN,
-        Some(Clip::Value(_)) | None => 0,
-    }
+    let options = plan.options();
+    let asks = matches!(options.clip, Some(Clip::Norm(_))) || options.on_divergence.skips();
+    if asks { plan.trained_len() / TENSOR_ALIGN } else { 0 }
 }
 
 impl<T: Real> CpuEngine<T> {
     /// The optimizer's step from the gradients of `lanes` lanes: one pass over the arenas, or where
-    /// the norm is clipped, one before.
-    pub(super) fn update(&mut self, step: &Step, lanes: usize) {
+    /// the norm is asked for, one before. Returns what went wrong, if anything did.
+    pub(super) fn update(&mut self, step: &Step, lanes: usize) -> Option<Fault> {
         self.weights_are_current = false;
         let options = self.plan.options();
         let update = step.update.cast();
-        let Some((first, others)) = self.lanes[..lanes].split_first_mut() else { return };
-        let clips_norm = !self.squares.is_empty();
-        if clips_norm {
+        let (first, others) = self.lanes[..lanes].split_first_mut()?;
+        let asks_norm = !self.squares.is_empty();
+        if asks_norm {
             let work = (
                 0..self.squares.len(),
                 (
@@ -44,7 +46,13 @@ impl<T: Real> CpuEngine<T> {
                 sums.elements.iter_mut().zip(gradients).for_each(|(sum, g)| *sum = squares(g));
             });
         }
-        let cut = Cut::new(options.clip, update.clip, || self.squares.iter().sum());
+        let squares = || self.squares.iter().sum::<f64>();
+        let cut = Cut::new(options.clip, update.clip, squares);
+        // In the engine's precision, as on a GPU: what overflows there is skipped.
+        if options.on_divergence.skips() && !T::from_f64(squares()).is_finite() {
+            let element = first.gradients.iter().rposition(|g| !g.is_finite());
+            return Fault::of_word(Fault::word(element, true), &self.plan);
+        }
         let trained = self.plan.trained_len();
         let [moment1, moment2, moment3] = &mut self.moments;
         let arenas = Arenas {
@@ -54,15 +62,21 @@ impl<T: Real> CpuEngine<T> {
             averages: &mut self.averages,
             measured: if step.insight { &mut self.measured } else { &mut [] },
         };
+        let fault = AtomicU32::new(0);
         let work = (0..trained, (RowsMut::new(&mut first.gradients, 1), arenas));
         in_blocks(work, BLOCK, &|(numbers, (gradients, arenas))| {
-            if !clips_norm {
+            if !asks_norm {
                 add_lanes(gradients.elements, others, numbers.start);
             }
             let arenas = Arenas { gradients: gradients.elements, ..arenas };
             let (rule, ends) = (&options.optimizer.rule, self.plan.group_ends());
-            optimizer(rule, cut, ends, &update, numbers.start, arenas);
+            let broken = optimizer(rule, cut, ends, &update, numbers.start, arenas);
+            if let Some(element) = broken {
+                let word = Fault::word(Some(numbers.start + element), false);
+                fault.fetch_max(word, Ordering::Relaxed);
+            }
         });
+        Fault::of_word(fault.into_inner(), &self.plan)
     }
 }
 

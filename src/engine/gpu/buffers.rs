@@ -3,7 +3,7 @@
 use crate::engine::kernel::Uniform;
 use crate::engine::state::Arena;
 use crate::ops::loss::METRICS_GROUPS;
-use crate::ops::optimizer::PARTIAL_SUMS;
+use crate::ops::optimizer::{PARTIAL_SUMS, STATUS_WORDS};
 use crate::plan::{Plan, Stage, Tensor};
 
 /// Slots of the step ring and of the metrics ring.
@@ -34,8 +34,8 @@ pub(crate) struct Buffers {
     pub averages: Option<[wgpu::Buffer; 2]>,
     /// Copies of parameters and averages: the last good ones, and the best.
     pub kept: Vec<Kept>,
-    /// Partial sums of the gradient's norm.
-    pub partial_sums: wgpu::Buffer,
+    /// Partial sums of the gradient's norm, and behind them what went wrong in each slot's step.
+    pub status: wgpu::Buffer,
     /// What the optimizer measures, where insights are wanted.
     pub measured: Option<wgpu::Buffer>,
     /// Y of each stage, and behind it what else its derivative needs.
@@ -103,7 +103,7 @@ impl Buffers {
             moments: [moment("moment1", 0), moment("moment2", 1), moment("moment3", 2)],
             averages: options.ema.map(|_| ["averages", "swap"].map(|name| storage(name, trained))),
             kept: (0..1 + usize::from(options.early_stopping.is_some())).map(|_| kept()).collect(),
-            partial_sums: storage("partial_sums", PARTIAL_SUMS),
+            status: storage("status", STATUS_WORDS),
             measured: options.insight_every.map(|_| storage("measured", 2 * trained)),
             activations: plan
                 .stages()
@@ -139,6 +139,16 @@ impl Buffers {
             }
         }
         buffers
+    }
+
+    /// Partial sums of the gradient's norm.
+    pub(crate) fn partial_sums(&self) -> wgpu::BufferBinding<'_> {
+        part(&self.status, 0, PARTIAL_SUMS)
+    }
+
+    /// Where in `status` the faults of the slot are, in bytes.
+    pub(crate) const fn faults_at(slot: u32) -> u64 {
+        bytes_of(PARTIAL_SUMS + slot as usize)
     }
 
     /// The buffer of an arena that the plan has.

@@ -76,6 +76,7 @@ impl GpuEngine {
         let (arrival, ticket) = Arrival::new();
         self.slots.hold(first, parts.len(), &arrival);
         let mut baggage = self.recordings.take_idle();
+        self.clear_faults(encoder, first, parts.len());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("wgrad.steps"),
             timestamp_writes: baggage.as_ref().and_then(|baggage| baggage.timestamp_writes()),
@@ -85,7 +86,7 @@ impl GpuEngine {
         drop(pass);
         match baggage {
             Some(baggage) => {
-                baggage.luggage.pack(encoder, &self.buffers.ring, first);
+                baggage.luggage.pack(encoder, &self.buffers, first);
                 self.recordings.send(baggage, encoder, (arrival, ticket));
             }
             None => encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done)),

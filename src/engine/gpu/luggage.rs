@@ -1,7 +1,8 @@
 //! What a submission takes along: where its metrics arrive on the host, and what they are of.
 
-use super::buffers::METRICS_BYTES;
+use super::buffers::{Buffers, METRICS_BYTES, bytes_of};
 use super::flights::MAX_PARTS;
+use crate::divergence::Fault;
 use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
 use crate::insight::{assemble, measured_tensors};
@@ -10,15 +11,15 @@ use crate::ops::loss::METRICS_GROUPS;
 use crate::optimizer::Update;
 use crate::plan::Plan;
 
-/// Bytes of the metrics in a staging buffer; what else is read back lies behind them.
-pub(crate) const METRICS_STAGED: u64 = MAX_PARTS as u64 * METRICS_BYTES;
-/// The same in words.
+/// Words of the metrics in a staging buffer. A fault for each part lies behind them.
 const METRICS_WORDS: usize = MAX_PARTS * METRICS_GROUPS * 4;
+/// Bytes of both; what else is read back lies behind them.
+pub(crate) const METRICS_STAGED: u64 = bytes_of(METRICS_WORDS + MAX_PARTS);
 
 /// A staging buffer and what is on its way to it.
 #[derive(Debug)]
 pub(crate) struct Luggage {
-    /// Room for the metrics of [`MAX_PARTS`] parts, and behind them for something more.
+    /// Room for the metrics and faults of [`MAX_PARTS`] parts, and behind them for something more.
     pub staging: wgpu::Buffer,
     pub entries: Vec<Entry>,
     /// The step whose insights are there, if any.
@@ -56,11 +57,14 @@ impl Luggage {
         Self { staging, entries: Vec::with_capacity(MAX_PARTS), measured: None }
     }
 
-    /// Copies the metrics of its entries from the ring, where they begin at slot `first`.
-    pub(crate) fn pack(&self, encoder: &mut wgpu::CommandEncoder, ring: &wgpu::Buffer, first: u32) {
+    /// Copies the metrics and faults of its entries from the rings, where they begin at slot `first`.
+    pub(crate) fn pack(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, first: u32) {
         let from = u64::from(first) * METRICS_BYTES;
         let size = self.entries.len() as u64 * METRICS_BYTES;
-        encoder.copy_buffer_to_buffer(ring, from, &self.staging, 0, size);
+        encoder.copy_buffer_to_buffer(&buffers.ring, from, &self.staging, 0, size);
+        let (from, to) = (Buffers::faults_at(first), bytes_of(METRICS_WORDS));
+        let size = bytes_of(self.entries.len());
+        encoder.copy_buffer_to_buffer(&buffers.status, from, &self.staging, to, size);
     }
 
     /// Reads the mapped buffer: adds a report for each batch that ends in it, and to `unfinished` what
@@ -77,15 +81,18 @@ impl Luggage {
         let view = self.view()?;
         let words: &[u32] = bytemuck::cast_slice(&view);
         let (metrics, rest) = words.split_at(METRICS_WORDS);
+        let (faults, rest) = rest.split_at(MAX_PARTS);
         let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
-        for (entry, groups) in self.entries.iter().zip(sums.chunks_exact(METRICS_GROUPS)) {
+        let parts = sums.chunks_exact(METRICS_GROUPS).zip(faults);
+        for (entry, (groups, &fault)) in self.entries.iter().zip(parts) {
             let sums = groups[..entry.groups as usize]
                 .iter()
                 .fold([0.0; 4], |sum, group| std::array::from_fn(|i| sum[i] + f64::from(group[i])));
             *unfinished += Metrics::new(entry.rows, sums);
             if entry.ends {
                 let metrics = std::mem::take(unfinished);
-                reports.push(Report { step: entry.step, metrics, insight: None });
+                let fault = Fault::of_word(fault, plan);
+                reports.push(Report { step: entry.step, metrics, fault, insight: None });
             }
         }
         if let (Some(measured), Some(report)) = (self.measured, reports.last_mut()) {
@@ -93,7 +100,10 @@ impl Luggage {
             let (tensors, dead) = rest.split_at(tensors * TENSOR_WORDS);
             let raw: Vec<_> = tensors.chunks_exact(TENSOR_WORDS).map(parse).collect();
             let Measured { step, update } = measured;
-            report.insight = Some(Box::new(assemble(plan, step, &update, &raw, dead)));
+            // A step that was left out did nothing.
+            if !report.fault.is_some_and(|fault| fault.skipped) {
+                report.insight = Some(Box::new(assemble(plan, step, &update, &raw, dead)));
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of, storage};
 use super::flights::{self, MAX_PARTS};
 use super::luggage::{METRICS_STAGED, Measured};
-use super::scope::in_scope;
+use super::scope::{in_scope, lost_or};
 use super::{GpuData, GpuEngine, compute_pass, copy, readback};
 use crate::data::Dataset;
 use crate::engine::cpu::evaluation_steps;
@@ -45,92 +45,46 @@ impl GpuEngine {
         let first = self.write_steps(data, parts)?;
         let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
-        let mut encoder = self.encoder("wgrad.steps");
-        let mut pass = compute_pass(&mut encoder, "wgrad.steps");
-        self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
-        drop(pass);
-        luggage.pack(&mut encoder, &self.buffers.ring, first);
-        let measured = parts.last().filter(|(step, part)| step.insight && part.is_last);
-        if let (Some((step, _)), Some(from)) = (measured, &self.program.insight) {
-            let staging = &luggage.staging;
-            encoder.copy_buffer_to_buffer(from, 0, staging, METRICS_STAGED, from.size());
-            luggage.measured = Some(Measured { step: step.number, update: step.update });
-        }
-        let submission = self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
-        self.flights.push(luggage, submission);
-        Ok(())
-    }
-
-    /// Predicts one submission's worth of rows.
-    fn predict_block(&mut self, inputs: &[f32], rows: usize) -> Result<Vec<f32>> {
-        let start = Instant::now();
-        let data = self.upload_arrays(inputs, &[], false, rows)?;
-        let outputs = self.plan.mlp().out_features();
-        let predictions = in_scope(&self.device, "predicting", || {
-            storage(&self.device, "predictions", rows * outputs)
-        })?;
-        let capacity = self.plan.capacity();
-        let parts: Vec<(Step, Part)> = evaluation_steps(&self.plan, rows)
-            .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
-            .collect();
-        let first_slot = self.write_steps(&data, &parts)?;
-        let output = &self.buffers.activations[self.buffers.activations.len() - 1];
-        let mut encoder = self.encoder("wgrad.predict");
-        let mut first = 0;
-        for (slot, (_, part)) in (first_slot..).zip(&parts) {
-            let mut pass = compute_pass(&mut encoder, "wgrad.predict");
-            for dispatch in self.program.outputs(&data.feed) {
-                dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
-                self.stats.dispatches += 1;
-            }
+        let device = self.device.clone();
+        in_scope(&device, "submitting steps", || {
+            let mut encoder = self.encoder("wgrad.steps");
+            self.clear_faults(&mut encoder, first, parts.len());
+            let mut pass = compute_pass(&mut encoder, "wgrad.steps");
+            self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
             drop(pass);
-            let len = part.rows as usize * outputs;
-            encoder.copy_buffer_to_buffer(output, 0, &predictions, bytes_of(first), bytes_of(len));
-            first += len;
-        }
-        self.queue.submit([encoder.finish()]);
+            luggage.pack(&mut encoder, &self.buffers, first);
+            let measured = parts.last().filter(|(step, part)| step.insight && part.is_last);
+            if let (Some((step, _)), Some(from)) = (measured, &self.program.insight) {
+                let staging = &luggage.staging;
+                encoder.copy_buffer_to_buffer(from, 0, staging, METRICS_STAGED, from.size());
+                luggage.measured = Some(Measured { step: step.number, update: step.update });
+            }
+            let submission = self.queue.submit([encoder.finish()]);
+            self.stats.submissions += 1;
+            self.flights.push(luggage, submission);
+        })
+    }
+
+    /// Submits copies between the engine's buffers. What goes wrong shows in the next call that can tell.
+    fn submit_copies(
+        &mut self,
+        label: &str,
+        record: impl FnOnce(&Self, &mut wgpu::CommandEncoder),
+    ) {
+        let _ = in_scope(&self.device, "copying parameters", || {
+            let mut encoder = self.encoder(label);
+            record(self, &mut encoder);
+            self.queue.submit([encoder.finish()]);
+        });
         self.stats.submissions += 1;
-        self.stats.waits += 1;
-        let predictions = readback::download(&self.device, &self.queue, &predictions)?;
-        self.flights.adapt(start.elapsed().as_secs_f64(), parts.len());
-        Ok(predictions)
     }
 
-    fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
-        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
-    }
-}
-
-impl Engine for GpuEngine {
-    type Data = GpuData;
-
-    fn plan(&self) -> &Plan {
-        &self.plan
+    /// A result, whose error tells if the device is gone.
+    fn told<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| lost_or(&self.device, &self.queue, error))
     }
 
-    fn name(&self) -> &'static str {
-        "gpu"
-    }
-
-    fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
-        check_data(&self.plan, data)?;
-        let targets = data.targets().to_f32();
-        if data.weights().is_empty() {
-            return self.upload_arrays(data.inputs(), &targets, false, data.rows());
-        }
-        // Each row's weight behind its targets.
-        let rows = targets.chunks_exact(data.targets().width()).zip(data.weights());
-        let targets: Vec<f32> =
-            rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect();
-        self.upload_arrays(data.inputs(), &targets, true, data.rows())
-    }
-
-    fn steps_at_once(&self) -> usize {
-        (self.flights.parts_at_once() / self.plan.options().parts()).max(1)
-    }
-
-    fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
+    fn give_steps(&mut self, data: &GpuData, steps: &[Step]) -> Result<()> {
         let micro_batch = self.plan.options().rows_at_once();
         let room = self.room()?;
         let mut parts = std::mem::take(&mut self.parts);
@@ -152,7 +106,7 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
-    fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
+    fn give_evaluation(&mut self, data: &GpuData, rows: u32) -> Result<()> {
         let (capacity, room) = (self.plan.capacity(), self.room()?);
         let mut parts = evaluation_steps(&self.plan, data.rows.min(rows as usize))
             .flat_map(|step| step.parts(capacity).map(move |part| (step, part)));
@@ -166,18 +120,20 @@ impl Engine for GpuEngine {
         }
     }
 
-    fn reports(&mut self, into: &mut Vec<Report>) -> Result<()> {
-        self.flights.collect()?;
-        self.flights.drain_reports(into);
-        Ok(())
+    fn upload_data(&mut self, data: &Dataset) -> Result<GpuData> {
+        check_data(&self.plan, data)?;
+        let targets = data.targets().to_f32();
+        if data.weights().is_empty() {
+            return self.upload_arrays(data.inputs(), &targets, false, data.rows());
+        }
+        // Each row's weight behind its targets.
+        let rows = targets.chunks_exact(data.targets().width()).zip(data.weights());
+        let targets: Vec<f32> =
+            rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect();
+        self.upload_arrays(data.inputs(), &targets, true, data.rows())
     }
 
-    fn finish(&mut self) -> Result<()> {
-        self.stats.waits += u64::from(self.flights.wait_for_all()?);
-        Ok(())
-    }
-
-    fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
+    fn predict_all(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
         let in_features = self.plan.mlp().in_features();
         let rows = rows_of(&self.plan, inputs)?;
         let room = self.room()?;
@@ -198,9 +154,116 @@ impl Engine for GpuEngine {
         Ok(predictions)
     }
 
-    fn parameters(&mut self) -> Result<Vec<f32>> {
+    fn download(&mut self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
         self.stats.waits += 1;
-        readback::download(&self.device, &self.queue, &self.buffers.parameters)
+        self.told(readback::download(&self.device, &self.queue, buffer))
+    }
+
+    /// Predicts one submission's worth of rows.
+    fn predict_block(&mut self, inputs: &[f32], rows: usize) -> Result<Vec<f32>> {
+        let start = Instant::now();
+        let data = self.upload_arrays(inputs, &[], false, rows)?;
+        let outputs = self.plan.mlp().out_features();
+        let predictions = in_scope(&self.device, "predicting", || {
+            storage(&self.device, "predictions", rows * outputs)
+        })?;
+        let capacity = self.plan.capacity();
+        let parts: Vec<(Step, Part)> = evaluation_steps(&self.plan, rows)
+            .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
+            .collect();
+        let first_slot = self.write_steps(&data, &parts)?;
+        let device = self.device.clone();
+        in_scope(&device, "predicting", || {
+            self.submit_outputs(&data, first_slot, &parts, &predictions)
+        })?;
+        self.stats.waits += 1;
+        let predictions = readback::download(&self.device, &self.queue, &predictions)?;
+        self.flights.adapt(start.elapsed().as_secs_f64(), parts.len());
+        Ok(predictions)
+    }
+
+    /// Submits the forward pass of parts, whose scalars are in the slots from `first_slot` on, and the copy
+    /// of their outputs into one buffer.
+    fn submit_outputs(
+        &mut self,
+        data: &GpuData,
+        first_slot: u32,
+        parts: &[(Step, Part)],
+        predictions: &wgpu::Buffer,
+    ) {
+        let outputs = self.plan.mlp().out_features();
+        let output = &self.buffers.activations[self.buffers.activations.len() - 1];
+        let mut encoder = self.encoder("wgrad.predict");
+        let mut first = 0;
+        for (slot, (_, part)) in (first_slot..).zip(parts) {
+            let mut pass = compute_pass(&mut encoder, "wgrad.predict");
+            for dispatch in self.program.outputs(&data.feed) {
+                dispatch.record(&mut pass, slot * SLOT_STRIDE, part.rows);
+                self.stats.dispatches += 1;
+            }
+            drop(pass);
+            let len = part.rows as usize * outputs;
+            encoder.copy_buffer_to_buffer(output, 0, predictions, bytes_of(first), bytes_of(len));
+            first += len;
+        }
+        self.queue.submit([encoder.finish()]);
+        self.stats.submissions += 1;
+    }
+
+    fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    }
+}
+
+impl Engine for GpuEngine {
+    type Data = GpuData;
+
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {
+        let result = self.upload_data(data);
+        self.told(result)
+    }
+
+    fn steps_at_once(&self) -> usize {
+        (self.flights.parts_at_once() / self.plan.options().parts()).max(1)
+    }
+
+    fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
+        let result = self.give_steps(data, steps);
+        self.told(result)
+    }
+
+    fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
+        let result = self.give_evaluation(data, rows);
+        self.told(result)
+    }
+
+    fn reports(&mut self, into: &mut Vec<Report>) -> Result<()> {
+        let result = self.flights.collect();
+        self.flights.drain_reports(into);
+        self.told(result)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        let result = self.flights.wait_for_all();
+        self.stats.waits += u64::from(self.told(result)?);
+        Ok(())
+    }
+
+    fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
+        let result = self.predict_all(inputs);
+        self.told(result)
+    }
+
+    fn parameters(&mut self) -> Result<Vec<f32>> {
+        self.download(&self.buffers.parameters.clone())
     }
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
@@ -221,9 +284,7 @@ impl Engine for GpuEngine {
     fn state(&mut self) -> Result<EngineState> {
         let mut arenas = Vec::new();
         for arena in Arena::all(&self.plan) {
-            self.stats.waits += 1;
-            let buffer = self.buffers.arena(arena);
-            arenas.push(Numbers::F32(readback::download(&self.device, &self.queue, buffer)?));
+            arenas.push(Numbers::F32(self.download(&self.buffers.arena(arena).clone())?));
         }
         self.check_nothing_pending()?;
         Ok(EngineState { arenas })
@@ -244,37 +305,31 @@ impl Engine for GpuEngine {
     }
 
     fn swap_average(&mut self) {
-        if self.buffers.averages.is_none() {
-            return;
+        if self.buffers.averages.is_some() {
+            self.submit_copies("wgrad.swap_average", Self::encode_swap_average);
         }
-        let mut encoder = self.encoder("wgrad.swap_average");
-        self.encode_swap_average(&mut encoder);
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
     }
 
     fn keep(&mut self, which: Keep) {
-        let Buffers { parameters, averages, kept, .. } = &self.buffers;
-        let kept = &kept[which as usize];
-        let mut encoder = self.encoder("wgrad.keep");
-        copy(&mut encoder, parameters, &kept.parameters);
-        if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
-            copy(&mut encoder, averages, kept);
-        }
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
+        self.submit_copies("wgrad.keep", |engine, encoder| {
+            let Buffers { parameters, averages, kept, .. } = &engine.buffers;
+            let kept = &kept[which as usize];
+            copy(encoder, parameters, &kept.parameters);
+            if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
+                copy(encoder, averages, kept);
+            }
+        });
     }
 
     fn restore(&mut self, which: Keep) {
-        let Buffers { parameters, averages, kept, moments, .. } = &self.buffers;
-        let kept = &kept[which as usize];
-        let mut encoder = self.encoder("wgrad.restore");
-        copy(&mut encoder, &kept.parameters, parameters);
-        if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
-            copy(&mut encoder, kept, averages);
-        }
-        moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
-        self.queue.submit([encoder.finish()]);
-        self.stats.submissions += 1;
+        self.submit_copies("wgrad.restore", |engine, encoder| {
+            let Buffers { parameters, averages, kept, moments, .. } = &engine.buffers;
+            let kept = &kept[which as usize];
+            copy(encoder, &kept.parameters, parameters);
+            if let (Some([averages, _]), Some(kept)) = (averages, &kept.averages) {
+                copy(encoder, kept, averages);
+            }
+            moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
+        });
     }
 }

@@ -14,24 +14,24 @@ pub(crate) fn download(
     buffer: &wgpu::Buffer,
 ) -> Result<Vec<f32>> {
     let failed = |reason: String| Error::Device { during: "reading a buffer back", reason };
-    let staging = in_scope(device, "reading a buffer back", || {
-        device.create_buffer(&wgpu::BufferDescriptor {
+    let (sender, receiver) = oneshot_channel();
+    let (staging, submission) = in_scope(device, "reading a buffer back", || {
+        let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("wgrad.readback"),
             size: buffer.size(),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
-        })
+        });
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("wgrad.readback") };
+        let mut encoder = device.create_command_encoder(&descriptor);
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
+        let submission = queue.submit([encoder.finish()]);
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver lives until the poll below has returned.
+            let _ = sender.send(result);
+        });
+        (staging, submission)
     })?;
-    let descriptor = wgpu::CommandEncoderDescriptor { label: Some("wgrad.readback") };
-    let mut encoder = device.create_command_encoder(&descriptor);
-    encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, buffer.size());
-    let submission = queue.submit([encoder.finish()]);
-
-    let (sender, receiver) = oneshot_channel();
-    staging.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver lives until the poll below has returned.
-        let _ = sender.send(result);
-    });
     poll(device, wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })?;
     match pollster::block_on(receiver.receive()) {
         Some(Ok(())) => {}

@@ -1,4 +1,4 @@
-//! Errors of the driver, kept from the host app.
+//! Errors of the driver, kept from the host app; and whether there still is a device.
 
 use crate::error::{Error, Result};
 
@@ -23,5 +23,24 @@ pub(crate) fn in_scope<T>(
     match errors.into_iter().flatten().next() {
         Some(e) => Err(Error::Device { during, reason: e.to_string() }),
         None => Ok(made),
+    }
+}
+
+/// What an error of a device comes from if that is gone. Only the host may ask its device to call back when
+/// it is lost, but what is made then is silently void, and shows when it is used.
+pub(crate) fn lost_or(device: &wgpu::Device, queue: &wgpu::Queue, error: Error) -> Error {
+    let Error::Device { during, .. } = error else { return error };
+    let made = in_scope(device, during, || {
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("wgrad.probe"),
+            size: 4,
+            usage: wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        })
+    });
+    let used = |buffer| in_scope(device, during, || queue.write_buffer(&buffer, 0, &[0; 4]));
+    match made.map(used) {
+        Ok(Err(_)) => Error::Lost { during },
+        _ => error,
     }
 }

@@ -7,8 +7,8 @@ use crate::Loss;
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::engine::{Part, Step};
 use crate::ops::optimizer::{
-    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, choices, norm_grid, optimizer,
-    squares,
+    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, STATUS_WORDS, choices,
+    norm_grid, optimizer, squares,
 };
 use crate::ops::sample::{SAMPLE, SampleShape, sample, sample_rows};
 use crate::ops::step::StepUniform;
@@ -254,7 +254,7 @@ fn optimizer_matches_its_twin() {
                         ("moment2", Arg::Updated(device_moment(1))),
                         ("moment3", Arg::Updated(device_moment(2))),
                         ("averages", Arg::Updated(&a)),
-                        ("partial_sums", Arg::Read(&norm[0][0])),
+                        ("status", Arg::Updated(&status(&norm[0][0]))),
                         ("measured", Arg::Written(2 * len)),
                     ],
                 );
@@ -272,7 +272,7 @@ fn optimizer_matches_its_twin() {
                     // Directions aren't scaled by the learning rate; theirs is relative.
                     let relative = |x: &Tracked| x.widened(10.0 * slack * (1.0 + x.value.abs()));
                     let measured: Vec<_> = state.measured.iter().flatten().map(relative).collect();
-                    assert_tracked(&run[5], &measured);
+                    assert_tracked(&run[6], &measured);
                 }
             }
         }
@@ -316,13 +316,20 @@ fn tiny_gradients_are_clipped_as_pytorch_does() {
             ("moment2", Arg::Updated(&placeholder)),
             ("moment3", Arg::Updated(&placeholder)),
             ("averages", Arg::Updated(&placeholder)),
-            ("partial_sums", Arg::Read(&sums)),
+            ("status", Arg::Updated(&status(&sums))),
             ("measured", Arg::Updated(&placeholder)),
         ],
     );
     for run in runs {
         assert_within(&run[0], &[-5e-8], |_| 5e-8 * 30.0 * U);
     }
+}
+
+/// The optimizer's status: partial sums, and no fault in any slot.
+pub(super) fn status(partial_sums: &[f32]) -> Vec<f32> {
+    let mut status = partial_sums.to_vec();
+    status.resize(STATUS_WORDS, 0.0);
+    status
 }
 
 /// What the rounding of ‖g‖² may change in numbers of about 1.
@@ -533,6 +540,7 @@ fn two_hundred_steps_on_the_gpu_are_pytorchs_within_the_tracked_error() {
                 }
                 _ => vec![0.0; PARTIAL_SUMS],
             };
+            let status = status(&sums);
             let args = [
                 ("gradients", Arg::Read(&g)),
                 ("parameters", Arg::Updated(&arenas[0])),
@@ -540,7 +548,7 @@ fn two_hundred_steps_on_the_gpu_are_pytorchs_within_the_tracked_error() {
                 ("moment2", Arg::Updated(&arenas[2])),
                 ("moment3", Arg::Updated(&arenas[3])),
                 ("averages", Arg::Updated(&arenas[4])),
-                ("partial_sums", Arg::Read(&sums)),
+                ("status", Arg::Updated(&status)),
                 ("measured", Arg::Updated(&placeholder)),
             ];
             let after = run(&OPTIMIZER, &choices(&options, false), shape.grid(), &args);

@@ -10,7 +10,8 @@ use crate::optimizer::{Clip, group_of};
 use crate::plan::Plan;
 
 impl Builder<'_> {
-    /// The optimizer's step, with the gradient's norm before it where that is clipped.
+    /// The optimizer's step, with the gradient's norm before it where that is clipped or decides whether
+    /// the step is done.
     pub(super) fn update(&mut self, measured: bool) -> Vec<Dispatch> {
         let (plan, buffers) = (self.plan, self.buffers);
         let options = plan.options();
@@ -18,11 +19,11 @@ impl Builder<'_> {
         let uniform = buffers.uniform(&shape);
         let nothing = self.nothing.clone();
         let mut dispatches = Vec::new();
-        if matches!(options.clip, Some(Clip::Norm(_))) {
+        if matches!(options.clip, Some(Clip::Norm(_))) || options.on_divergence.skips() {
             let bindings = [
                 ("shape", whole(&uniform)),
                 ("gradients", whole(&buffers.gradients)),
-                ("partial_sums", whole(&buffers.partial_sums)),
+                ("partial_sums", buffers.partial_sums()),
             ];
             let grid = optimizer::norm_grid();
             dispatches.push(self.dispatch(&GRADIENT_NORM, &[], "arena", grid, &bindings));
@@ -38,7 +39,7 @@ impl Builder<'_> {
             ("moment2", whole(moment2)),
             ("moment3", whole(moment3)),
             ("averages", whole(averages)),
-            ("partial_sums", whole(&buffers.partial_sums)),
+            ("status", whole(&buffers.status)),
             ("measured", whole(buffers.measured.as_ref().filter(|_| measured).unwrap_or(&spare))),
         ];
         let choices = optimizer::choices(options, measured);

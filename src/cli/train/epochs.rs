@@ -1,0 +1,143 @@
+//! The epochs of a run, with all that is told, written and kept while they go by.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use wgrad::{Engine, EpochReport, Error, Trainer};
+
+use super::log::Log;
+use super::standing::Standing;
+use super::{End, Run};
+use crate::cli::device::Device;
+use crate::cli::failure::Failure;
+use crate::cli::interrupt;
+use crate::cli::progress::Display;
+use crate::cli::run_folder::{BEST, CHECKPOINT};
+use crate::cli::talk::count;
+
+impl Run<'_> {
+    pub(super) fn epochs<E: Engine>(
+        &self,
+        trainer: &mut Trainer<E>,
+        log: &mut Log,
+        standing: &mut Standing,
+        device: &Device,
+    ) -> Result<End, Failure> {
+        let options = trainer.engine().plan().options();
+        let score = if options.loss.is_classification() { "accuracy" } else { "R²" };
+        let score = self.validates.then_some(score);
+        let epochs = options.epochs;
+        let mut display = Display::new(self.talk, epochs, self.train_rows, score);
+        display.start();
+        // The time of this process: a run that goes on has it once more.
+        let begun = *standing.begun.get_or_insert_with(Instant::now);
+        let budget = self.config.training.time_budget;
+        let time_up = || budget.is_some_and(|budget| begun.elapsed() >= budget.0);
+        let every = self.config.run.checkpoint_every;
+        while trainer.epochs() < epochs {
+            let most = every.map_or(u64::MAX, |every| every - trainer.steps() % every);
+            let report = trainer.train_steps(most, |progress| {
+                display.progress(progress);
+                if let (Some(insights), Some(insight)) = (&mut log.insights, progress.insight) {
+                    insights.add(insight);
+                    log.events.iter_mut().for_each(|events| events.add_insight(insight));
+                }
+                standing.suffer(device, progress.step);
+                if interrupt::interrupted() || time_up() || standing.is_due(progress.step) {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            let report = match report {
+                Ok(report) => report,
+                Err(error @ Error::Diverged { .. }) => {
+                    display.finish();
+                    return Ok(End::Diverged(error));
+                }
+                Err(error) => {
+                    display.finish();
+                    return Err(error.into());
+                }
+            };
+            if let Some(error) = trainer.take_rollback() {
+                let (epoch, factor) = (trainer.epochs(), trainer.rollback_factor());
+                display.line(&format!(
+                    "{error}: back at the end of epoch {epoch}, with {factor} times the learning rates"
+                ));
+                log.go_back(trainer.steps(), epoch)?;
+            }
+            let stop = report.is_some_and(|report| report.stop);
+            if let Some(report) = report {
+                self.end_epoch(trainer, log, &mut display, report)?;
+            }
+            if stop {
+                break;
+            }
+            // Asked once, so that what is done and what is told agree.
+            let end = match (interrupt::interrupted(), time_up()) {
+                (true, _) => Some(End::Interrupted),
+                (false, true) => Some(End::TimeUp),
+                (false, false) => None,
+            };
+            if let Some(end) = end.filter(|_| trainer.epochs() < epochs) {
+                self.keep(trainer, log, standing)?;
+                if report.is_none() {
+                    let report = trainer.end_epoch()?;
+                    self.end_epoch(trainer, log, &mut display, report)?;
+                }
+                display.finish();
+                return Ok(end);
+            }
+            if every.is_some_and(|every| trainer.steps().is_multiple_of(every)) {
+                self.keep(trainer, log, standing)?;
+            } else if standing.is_due(trainer.steps()) {
+                standing.snapshot(trainer)?;
+            }
+        }
+        display.finish();
+        Ok(End::Complete)
+    }
+
+    /// Tells and writes what an epoch came to.
+    fn end_epoch<E: Engine>(
+        &self,
+        trainer: &mut Trainer<E>,
+        log: &mut Log,
+        display: &mut Display,
+        report: EpochReport,
+    ) -> Result<(), Failure> {
+        log.add(report)?;
+        display.epoch(&report);
+        if report.skipped > 0 {
+            display.line(&format!(
+                "epoch {}: {} left out, whose gradient wasn't finite",
+                report.epoch,
+                count(usize::try_from(report.skipped).unwrap_or(usize::MAX), "step")
+            ));
+        }
+        if self.config.run.keep_best && log.last_is_best() {
+            self.save(trainer, &log.folder.file(BEST))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the run goes on from if it is stopped here.
+    fn keep<E: Engine>(
+        &self,
+        trainer: &mut Trainer<E>,
+        log: &Log,
+        standing: &mut Standing,
+    ) -> Result<(), Failure> {
+        let checkpoint = trainer.checkpoint()?;
+        checkpoint.save(&log.folder.file(CHECKPOINT))?;
+        let most = self.config.run.keep_checkpoints;
+        if most > 1 {
+            log.folder.keep_checkpoint(checkpoint.steps(), most)?;
+        }
+        if trainer.engine().name() != "cpu" {
+            standing.set(checkpoint);
+        }
+        Ok(())
+    }
+}
