@@ -81,9 +81,13 @@ impl Fault {
     /// From what `shaders/optimizer.wgsl` raises.
     pub(crate) fn of_word(word: u32, plan: &Plan) -> Option<Self> {
         let element = (word & !BROKEN).checked_sub(2);
-        let holds =
-            |element: u32| plan.tensors().position(|t| t.range().contains(&(element as usize)));
-        (word != 0).then(|| Self { tensor: element.and_then(holds), skipped: word & BROKEN == 0 })
+        // The padding behind a tensor counts as its own: it shows a learning rate that isn't finite.
+        let holder = |element: u32| {
+            let tensors = plan.tensors().enumerate();
+            let before = tensors.filter(|(_, tensor)| tensor.offset <= element as usize);
+            before.max_by_key(|(_, tensor)| tensor.offset).map(|(index, _)| index)
+        };
+        (word != 0).then(|| Self { tensor: element.and_then(holder), skipped: word & BROKEN == 0 })
     }
 
     /// The word for the last element that isn't finite, if any, of a step that was left out or not.

@@ -100,3 +100,83 @@ fn what_cannot_go_on_says_why() {
     std::fs::remove_file(&checkpoint).unwrap();
     refused(&place, "runs/t", "no checkpoint to go on from");
 }
+
+/// Twenty destroyed devices, each followed by another that goes on from the newest snapshot.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn runs_that_lose_their_device_end_with_the_bytes_of_whole_ones() {
+    let run = "train digits --layers 16 --epochs 20 --device gpu --ema 0.99 --insight-every 7 --tensorboard \
+               --seed 3 --name";
+    let place = Place::new();
+    place.done(&format!("{run} whole --quiet"));
+    let broken = place
+        .command(&format!("{run} broken"))
+        .env("WGRAD_TEST_DESTROY_EVERY", "11")
+        .output()
+        .unwrap();
+    let told = text(&broken.stderr);
+    assert!(broken.status.success(), "{told}");
+    assert_eq!(told.matches("the device was lost; going on behind step").count(), 20, "{told}");
+    let [whole, broken] = ["runs/whole", "runs/broken"].map(|name| place.path(name));
+    let bytes = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
+    for name in ["model.safetensors", "insights.csv", "insights.svg"] {
+        assert!(bytes(&whole, name) == bytes(&broken, name), "{name} differs");
+    }
+    assert_eq!(metrics(&whole), metrics(&broken));
+}
+
+/// A device that never gets anywhere isn't tried forever.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_device_that_is_lost_at_once_each_time_ends_the_run() {
+    let place = Place::new();
+    let mut command = place.command("train digits --layers 16 --epochs 2 --device gpu");
+    let output = command.env("WGRAD_TEST_DESTROY_EVERY", "0").output().unwrap();
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("for the 4th time behind step 0 (a smaller --batch-size"), "{told}");
+}
+
+/// Steps of the checkpoints kept in a run's folder.
+fn kept(folder: &Path) -> Vec<u64> {
+    let names = std::fs::read_dir(folder.join("checkpoints")).unwrap();
+    let steps = names.map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let steps = name.strip_prefix("step-").unwrap().strip_suffix(".safetensors").unwrap();
+        steps.parse().unwrap()
+    });
+    let mut steps: Vec<u64> = steps.collect();
+    steps.sort_unstable();
+    steps
+}
+
+#[test]
+fn the_newest_checkpoints_and_the_best_net_stay() {
+    let place = Place::new();
+    let run = "train digits --device cpu --epochs 6 --layers 16 --checkpoint-every 30 --keep-checkpoints 3 \
+               --keep-best --quiet --name whole";
+    place.done(run);
+    let whole = place.path("runs/whole");
+    // 6 epochs of 40 steps.
+    assert_eq!(kept(&whole), [180, 210, 240]);
+    let model = std::fs::read(whole.join("model.safetensors")).unwrap();
+
+    // From a kept one the run comes to the same end once more.
+    place.done("train --resume runs/whole/checkpoints/step-180.safetensors --quiet");
+    assert!(std::fs::read(whole.join("model.safetensors")).unwrap() == model);
+    assert_eq!(metrics(&whole).len(), 1 + 6);
+
+    // The best is what early stopping would have gone back to.
+    let run = "train digits --device cpu --epochs 9 --lr 0.05 --schedule constant --quiet";
+    place.done(&format!("{run} --keep-best --name kept"));
+    place.done(&format!("{run} --early-stopping=9 --name restored"));
+    let of = |net: &str| place.done(&format!("predict runs/{net} digits"));
+    assert_eq!(of("kept/best.safetensors"), of("restored/model.safetensors"));
+    assert_ne!(
+        of("kept/model.safetensors"),
+        of("restored/model.safetensors"),
+        "the last was the best"
+    );
+    let flags = "train digits --keep-best --validation 0";
+    Place::new().refused_with(flags, &["--keep-best", "--validation"]);
+}

@@ -42,7 +42,7 @@ use luggage::Entry;
 use pipeline::{Checks, Pipelines};
 use program::{Builder, Dispatch, Feed, Program, Rows};
 use recordings::Recordings;
-use scope::{in_scope, lost_or};
+use scope::{in_scope, lost_or, memory_or};
 use slots::Slots;
 
 /// Trains and evaluates on a wgpu device.
@@ -132,8 +132,8 @@ impl GpuEngine {
     /// first data set arrives, all at the same time, or before that by [`prepare`](Self::prepare).
     ///
     /// # Errors
-    /// [`Error::Limit`] if a buffer or dispatch exceeds the device's limits; [`Error::Device`] if
-    /// the driver refuses all the same.
+    /// [`Error::Limit`] if a buffer or dispatch exceeds the device's limits, or all buffers its free
+    /// memory; [`Error::Lost`] if it is gone; [`Error::Device`] if the driver refuses all the same.
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: Plan) -> Result<Self> {
         Self::with_options(device, queue, plan, &GpuOptions::default())
     }
@@ -163,7 +163,10 @@ impl GpuEngine {
             let recordings = Recordings::new(device, queue, &plan);
             (buffers, pipelines, program, flights, recordings)
         })
-        .map_err(|error| lost_or(device, queue, error))?;
+        .map_err(|error| {
+            let (what, needed, remedy) = plan.memory_needed();
+            memory_or(lost_or(device, queue, error), what, needed, remedy)
+        })?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -217,8 +220,7 @@ impl GpuEngine {
     /// # Errors
     /// [`Error::Device`] if the device fails.
     pub fn gradients(&mut self) -> Result<Vec<f32>> {
-        self.stats.waits += 1;
-        readback::download(&self.device, &self.queue, &self.buffers.gradients)
+        self.download(&self.buffers.gradients.clone())
     }
 
     /// Copies inputs (rows × `in_features`) and targets to the device. Targets may be empty where
@@ -260,6 +262,11 @@ impl GpuEngine {
             let dense = |buffer| Rows::Dense(whole(buffer));
             let net = program.fused.as_ref();
             Feed::new(builder, net, Vec::new(), &dense(&inputs), &dense(&targets))
+        })
+        .map_err(|error| {
+            let needed = bytes_of(inputs.len() + targets.len());
+            let remedy = " (train on fewer rows)".to_owned();
+            memory_or(error, format!("a data set of {rows} rows"), needed, remedy)
         })?;
         pipelines.compile()?;
         Ok(self.data(feed, rows, weighted))

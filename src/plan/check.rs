@@ -114,13 +114,27 @@ impl Plan {
         }
         let per_row = self.activation_bytes().div_ceil(self.capacity as u64);
         let rows = available.saturating_sub(self.state_bytes()) / per_row;
+        let (what, needed, _) = self.memory_needed();
         Err(Error::Limit {
-            what: format!("training {} with batches of {}", self.mlp, self.options.batch_size),
-            needed: bytes(self.total_bytes()),
+            what,
+            needed: bytes(needed),
             limit_name,
             limit: bytes(available),
             remedy: self.batch_that_fits(u128::from(rows)),
         })
+    }
+
+    /// What the training is, the bytes of its buffers, and what half of its batch would need.
+    pub(crate) fn memory_needed(&self) -> (String, u64, String) {
+        let what = format!("training {} with batches of {}", self.mlp, self.options.batch_size);
+        let remedy = match self.options.rows_at_once() / 2 {
+            0 => " (make the layers narrower)".into(),
+            rows => {
+                let less = self.state_bytes() + self.activation_bytes().div_ceil(2);
+                format!(" (a batch_size or micro_batch of {rows} would need {})", bytes(less))
+            }
+        };
+        (what, self.total_bytes(), remedy)
     }
 
     /// What each large buffer is, its bytes, and for how many rows of a batch, if it depends on them.

@@ -154,7 +154,8 @@ impl GpuEngine {
         Ok(predictions)
     }
 
-    fn download(&mut self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
+    /// The content of a buffer after everything submitted so far. Waits for it.
+    pub(super) fn download(&mut self, buffer: &wgpu::Buffer) -> Result<Vec<f32>> {
         self.stats.waits += 1;
         self.told(readback::download(&self.device, &self.queue, buffer))
     }
@@ -174,7 +175,7 @@ impl GpuEngine {
         let first_slot = self.write_steps(&data, &parts)?;
         let device = self.device.clone();
         in_scope(&device, "predicting", || {
-            self.submit_outputs(&data, first_slot, &parts, &predictions)
+            self.submit_outputs(&data, first_slot, &parts, &predictions);
         })?;
         self.stats.waits += 1;
         let predictions = readback::download(&self.device, &self.queue, &predictions)?;

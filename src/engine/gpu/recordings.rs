@@ -29,6 +29,9 @@ pub struct StepMetrics {
     /// Their sum: [`loss`](Metrics::loss) is their mean loss, [`is_finite`](Metrics::is_finite)
     /// whether all went well.
     pub metrics: Metrics,
+    /// How many of them had a gradient or left a parameter that isn't finite: see
+    /// [`OnDivergence`](crate::OnDivergence) for which of them were left out.
+    pub faults: u64,
 }
 
 /// What a recording takes along.
@@ -148,6 +151,7 @@ impl Recordings {
             self.news.step = self.news.step.max(report.step.unwrap_or(0));
             self.news.steps += 1;
             self.news.metrics += report.metrics;
+            self.news.faults += u64::from(report.fault.is_some());
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Errors of the driver, kept from the host app; and whether there still is a device.
 
 use crate::error::{Error, Result};
+use crate::plan::bytes;
 
 /// Runs `create` so that the driver's refusal becomes an error instead of reaching the host app's
 /// handler.
@@ -21,8 +22,27 @@ pub(crate) fn in_scope<T>(
     let errors: Vec<_> =
         scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop())).collect();
     match errors.into_iter().flatten().next() {
+        Some(wgpu::Error::OutOfMemory { .. }) => {
+            Err(Error::Device { during, reason: OUT_OF_MEMORY.into() })
+        }
         Some(e) => Err(Error::Device { during, reason: e.to_string() }),
         None => Ok(made),
+    }
+}
+
+const OUT_OF_MEMORY: &str = "the device has too little free memory";
+
+/// An error that says what needs so much, if the device had too little memory for it.
+pub(crate) fn memory_or(error: Error, what: String, needed: u64, remedy: String) -> Error {
+    match error {
+        Error::Device { reason, .. } if reason == OUT_OF_MEMORY => Error::Limit {
+            what,
+            needed: bytes(needed),
+            limit_name: "the device's memory",
+            limit: "smaller or in use".into(),
+            remedy,
+        },
+        error => error,
     }
 }
 
@@ -42,5 +62,33 @@ pub(crate) fn lost_or(device: &wgpu::Device, queue: &wgpu::Queue, error: Error) 
     match made.map(used) {
         Ok(Err(_)) => Error::Lost { during },
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_memory_is_told_with_sizes() {
+        let told = |reason: &str| {
+            let error = Error::Device { during: "preparing the training", reason: reason.into() };
+            memory_or(error, "training a net".into(), 3 << 30, " (a batch_size of 8 fits)".into())
+        };
+        assert_eq!(
+            told(OUT_OF_MEMORY).to_string(),
+            "training a net needs 3.0 GiB, but the limit (the device's memory) is smaller or in use \
+             (a batch_size of 8 fits)"
+        );
+        assert!(matches!(told("something else"), Error::Device { .. }));
+    }
+
+    #[test]
+    fn a_device_that_is_there_is_not_lost() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        let error = || Error::Device { during: "a test", reason: "none".into() };
+        assert!(matches!(lost_or(&device, &queue, error()), Error::Device { .. }));
+        device.destroy();
+        assert!(matches!(lost_or(&device, &queue, error()), Error::Lost { during: "a test" }));
     }
 }
