@@ -77,7 +77,7 @@ fn divergence_keeps_loaded_parameters_on_the_gpu() {
 /// parameters, moments and step count are all back where they were.
 fn divergence_leaves_nothing_behind<E: Engine>(make: impl Fn(Plan) -> E) {
     let values = vec![0.5, -1.0, 3e38];
-    let targets = wgrad::data::Targets::Values { values, width: 1 };
+    let targets = Targets::Values { values, width: 1 };
     let data = Dataset::new(vec![1.0, 2.0, 3.0], 1, targets).unwrap();
     let options = TrainOptions {
         batch_size: 1,

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use common::{compare_engines, gpu_engine, learnable};
 use wgrad::data::Dataset;
 use wgrad::{
-    Activation, CpuEngine, Decay, Engine, Error, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan,
-    Rule, Sampling, Schedule, Score, TrainOptions, Trainer,
+    Activation, CpuEngine, Decay, Engine, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan, Rule,
+    Sampling, Schedule, Score, TrainOptions, Trainer,
 };
 
 fn nets() -> [(Mlp, Loss); 3] {

@@ -47,7 +47,8 @@ fn assert_lost<T>(call: &str, result: Result<T>) {
 fn every_call_says_that_the_device_is_lost() {
     let go = |_: &wgrad::Progress<'_>| ControlFlow::Continue(());
     // Each on a device of its own, so that it is the first to notice.
-    let calls: [(&str, fn(&mut Trainer<GpuEngine>) -> Result<()>); 7] = [
+    type Call = fn(&mut Trainer<GpuEngine>) -> Result<()>;
+    let calls: [(&str, Call); 7] = [
         ("train_epoch", |trainer| trainer.train_epoch(|_| ControlFlow::Continue(())).map(drop)),
         ("train_steps", |trainer| trainer.train_steps(1, |_| ControlFlow::Continue(())).map(drop)),
         ("evaluate", |trainer| trainer.evaluate(&rows()).map(drop)),

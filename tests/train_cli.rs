@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::place::{Place, rows};
+use common::place::{Place, rows, text};
 use serde_json::Value;
 
 /// The configuration of a run.
@@ -293,4 +293,32 @@ fn scores_are_told_even_if_nothing_can_be_written() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("test accuracy"), "{told}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("model.safetensors"));
+}
+
+/// A learning rate that is far too high, and what each policy makes of it.
+#[test]
+fn runs_that_diverge_stop_skip_or_roll_back() {
+    let place = Place::new();
+    let run = |policy: &str| {
+        let flags =
+            "train digits --device cpu --optimizer sgd --lr 30 --layers 16 --epochs 4 --no-report";
+        let output = place.run(&format!("{flags} --on-divergence {policy} --name {policy}"));
+        (output.status.code(), text(&output.stderr))
+    };
+    for policy in ["stop", "skip"] {
+        let (code, told) = run(policy);
+        assert_eq!(code, Some(1), "{told}");
+        let message = "or its gradient isn't finite (lower the learning rate";
+        assert!(told.contains("training diverged") && told.contains(message), "{told}");
+    }
+    let (code, told) = run("roll-back");
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("; back to the end of epoch 0, with 0.5 times the learning rates"),
+        "{told}"
+    );
+    let metrics = fs::read_to_string(place.path("runs/roll-back/metrics.csv")).unwrap();
+    assert_eq!(metrics.lines().count(), 1 + 4, "{metrics}");
+    place.reproduce("runs/roll-back");
+    place.refused_with("train digits --on-divergence rollback", &["roll-back"]);
 }

@@ -68,6 +68,7 @@ impl Standing {
     /// Takes note of a lost device; fails if that was one too many.
     pub(super) fn lost(&mut self, reason: &str) -> Result<u64, Failure> {
         let steps = self.checkpoint.as_ref().map_or(0, Checkpoint::steps);
+        self.mishaps.iter_mut().for_each(|mishaps| mishaps.is_whole = true);
         let (count, at) = self.in_vain;
         self.in_vain = if at == steps { (count + 1, at) } else { (1, steps) };
         if self.in_vain.0 > MOST_IN_VAIN {
@@ -83,9 +84,10 @@ impl Standing {
     /// What a test wants to happen to the device after so many steps.
     pub(super) fn suffer(&mut self, device: &Device, steps: u64) {
         if let (Some(mishaps), Device::Gpu(gpu)) = (&mut self.mishaps, device) {
-            if mishaps.left > 0 && steps >= mishaps.next {
+            if mishaps.left > 0 && mishaps.is_whole && steps >= mishaps.next {
                 mishaps.next = steps + mishaps.every;
                 mishaps.left -= 1;
+                mishaps.is_whole = false;
                 gpu.device.destroy();
             }
         }
@@ -100,6 +102,8 @@ struct Mishaps {
     snapshot: u64,
     next: u64,
     left: u32,
+    /// Whether the device still is.
+    is_whole: bool,
 }
 
 impl Mishaps {
@@ -108,6 +112,22 @@ impl Mishaps {
             return None;
         }
         let every = std::env::var("WGRAD_TEST_DESTROY_EVERY").ok()?.parse().ok()?;
-        Some(Self { every, snapshot: every, next: every, left: 20 })
+        Some(Self { every, snapshot: every, next: every, left: 20, is_whole: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_lost_again_and_again_is_given_up() {
+        let mut standing = Standing::new(None);
+        for _ in 0..3 {
+            assert_eq!(standing.lost("it was lost").unwrap(), 0);
+        }
+        let failure = standing.lost("it was lost").unwrap_err();
+        let told = failure.message().unwrap();
+        assert!(told.contains("for the 4th time behind step 0 (a smaller --batch-size"), "{told}");
     }
 }
