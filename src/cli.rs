@@ -37,6 +37,7 @@ mod schedule;
 mod table;
 mod talk;
 mod tensorboard;
+mod thinned;
 mod train;
 mod trained;
 mod values;

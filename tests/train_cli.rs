@@ -320,5 +320,5 @@ fn runs_that_diverge_stop_skip_or_roll_back() {
     let metrics = fs::read_to_string(place.path("runs/roll-back/metrics.csv")).unwrap();
     assert_eq!(metrics.lines().count(), 1 + 4, "{metrics}");
     place.reproduce("runs/roll-back");
-    place.refused_with("train digits --on-divergence rollback", &["roll-back"]);
+    Place::new().refused_with("train digits --on-divergence rollback", &["roll-back"]);
 }

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::figure::{Axis, Figure, Line, Panel};
 use super::run_folder::{INSIGHT_LINES, keep_lines, lines_behind};
 use super::talk::shortest;
+use super::thinned::Thinned;
 
 /// Lines per panel of the picture; deeper nets show their first and last weights.
 const MOST_LINES: usize = 6;
@@ -39,7 +40,8 @@ pub(crate) const METRICS: [&str; 4] =
 pub(crate) struct Insights {
     path: PathBuf,
     lines: csv::Writer<File>,
-    seen: Vec<Insight>,
+    seen: Thinned<Insight>,
+    last: Option<Insight>,
     /// The first write that failed; told at the end of the epoch.
     failed: Option<csv::Error>,
 }
@@ -53,14 +55,20 @@ impl Insights {
         let mut lines = csv::Writer::from_writer(file);
         lines.write_record(COLUMNS).map_err(|e| failed(&e))?;
         lines.flush().map_err(|e| failed(&e))?;
-        Ok(Self { path, lines, seen: Vec::new(), failed: None })
+        Ok(Self { path, lines, seen: Thinned::default(), last: None, failed: None })
     }
 
     /// Goes on with `insights.csv` of a run that has `steps` steps behind it. The picture begins there.
     pub(crate) fn reopen(folder: &Path, steps: u64) -> Result<Self, Failure> {
         let path = folder.join(INSIGHT_LINES);
         keep_lines(&path, steps)?;
-        Ok(Self { lines: lines_behind(&path)?, path, seen: Vec::new(), failed: None })
+        Ok(Self {
+            lines: lines_behind(&path)?,
+            path,
+            seen: Thinned::default(),
+            last: None,
+            failed: None,
+        })
     }
 
     /// Drops what was measured of steps behind the first `steps`.
@@ -68,7 +76,8 @@ impl Insights {
         self.check()?;
         keep_lines(&self.path, steps)?;
         self.lines = lines_behind(&self.path)?;
-        self.seen.retain(|insight| insight.step <= steps);
+        self.seen.keep_while(|insight| insight.step <= steps);
+        self.last = self.seen.kept().last().cloned();
         Ok(())
     }
 
@@ -83,6 +92,7 @@ impl Insights {
             self.failed.get_or_insert(error);
         }
         self.seen.push(insight.clone());
+        self.last = Some(insight.clone());
     }
 
     /// Whether everything could be written.
@@ -96,7 +106,7 @@ impl Insights {
     /// The last measured step over the whole net, as [`METRICS`] names it: ‖g‖, ‖Δw‖/‖w‖, mean
     /// effective step of the tensors, mean share of dead units; NaN where there is none.
     pub(crate) fn summary(&self) -> Option<[f64; 4]> {
-        let last = self.seen.last()?;
+        let last = self.last.as_ref()?;
         let norm = |of: fn(&TensorInsight) -> f64| {
             last.tensors.iter().map(|tensor| of(tensor).powi(2)).sum::<f64>().sqrt()
         };
@@ -108,7 +118,7 @@ impl Insights {
 
     /// The picture, if anything was measured.
     pub(crate) fn svg(&self, title: &str) -> Result<Option<String>, Failure> {
-        let Some(first) = self.seen.first() else { return Ok(None) };
+        let Some(first) = self.seen.kept().first() else { return Ok(None) };
         // Matrices say most; biases and norms would fill the picture.
         let weights: Vec<usize> = (0..first.tensors.len())
             .filter(|&k| first.tensors[k].name.ends_with(".weight"))
@@ -170,7 +180,7 @@ impl Insights {
 
     #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
     fn curve(&self, of: impl Fn(&Insight) -> f64) -> Vec<(f64, f64)> {
-        self.seen.iter().map(|insight| (insight.step as f64, of(insight))).collect()
+        self.seen.kept().iter().map(|insight| (insight.step as f64, of(insight))).collect()
     }
 }
 

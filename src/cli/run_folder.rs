@@ -70,12 +70,12 @@ impl RunFolder {
         Ok((Self { metrics: lines_behind(&file)?, path }, history))
     }
 
-    /// Drops the lines of epochs behind the first `epochs`.
-    pub(crate) fn go_back(&mut self, epochs: u64) -> Result<(), Failure> {
+    /// Drops the lines of epochs behind the first `epochs`, and returns what the others tell.
+    pub(crate) fn go_back(&mut self, epochs: u64) -> Result<Vec<EpochReport>, Failure> {
         let file = self.file(METRICS);
-        keep_lines(&file, epochs)?;
+        let lines = keep_lines(&file, epochs)?;
         self.metrics = lines_behind(&file)?;
-        Ok(())
+        Ok(lines.iter().filter_map(report).collect())
     }
 
     /// Keeps the checkpoint just written beside later ones, and of those kept so the `most` newest.

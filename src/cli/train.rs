@@ -3,6 +3,7 @@
 mod beginning;
 mod epochs;
 mod folds;
+mod history;
 mod log;
 mod standing;
 mod summary;
@@ -15,6 +16,7 @@ use wgrad::data::{Dataset, Schema};
 use wgrad::{Engine, Error, ModelFile, Trainer};
 
 use self::beginning::Beginning;
+use self::history::History;
 use self::log::Log;
 use self::standing::Standing;
 use self::summary::Summary;
@@ -243,7 +245,7 @@ impl Run<'_> {
         let folder = RunFolder::create(self.folder.clone(), score, more)?;
         let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
         let events = self.events(&folder, 1)?;
-        Ok(Log { folder, insights, events, history: Vec::new() })
+        Ok(Log { folder, insights, events, history: History::default() })
     }
 
     fn old_log(&self, steps: u64, epochs: u64) -> Result<Log, Failure> {
@@ -252,6 +254,7 @@ impl Run<'_> {
         let (folder, history) = RunFolder::reopen(self.folder.clone(), epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
         let events = self.events(&folder, steps + 1)?;
+        let history = history.into_iter().collect();
         Ok(Log { folder, insights, events, history })
     }
 
@@ -270,8 +273,8 @@ impl Run<'_> {
         let Log { folder, insights, history, .. } = log;
         self.save(trainer, &folder.file(MODEL))?;
         let title = format!("{} · {}", folder_name(folder), trainer.engine().plan().mlp());
-        if !history.is_empty() {
-            folder.write(CHART, &chart::svg(&title, history)?)?;
+        if history.last.is_some() {
+            folder.write(CHART, &chart::svg(&title, &history.shown())?)?;
         }
         let svg = insights.as_ref().map(|insights| insights.svg(&title)).transpose()?.flatten();
         if let Some(svg) = svg {

@@ -120,7 +120,7 @@ impl Run<'_> {
                 count(usize::try_from(report.skipped).unwrap_or(usize::MAX), "step")
             ));
         }
-        if self.config.run.keep_best && log.last_is_best() {
+        if self.config.run.keep_best && log.history.last_is_best {
             self.save(trainer, &log.folder.file(BEST))?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use wgrad::EpochReport;
 
+use super::history::History;
 use crate::cli::failure::Failure;
 use crate::cli::insights::Insights;
 use crate::cli::run_folder::RunFolder;
@@ -12,7 +13,7 @@ pub(super) struct Log {
     pub folder: RunFolder,
     pub insights: Option<Insights>,
     pub events: Option<EventFile>,
-    pub history: Vec<EpochReport>,
+    pub history: History,
 }
 
 impl Log {
@@ -29,26 +30,17 @@ impl Log {
             events.add_epoch(&report);
             events.check()?;
         }
-        self.history.push(report);
+        self.history.add(report);
         Ok(())
     }
 
     /// Drops what was written behind so many steps, of which so many epochs are whole.
     pub(super) fn go_back(&mut self, steps: u64, epochs: u64) -> Result<(), Failure> {
-        self.folder.go_back(epochs)?;
-        self.history.retain(|report| report.epoch <= epochs);
+        self.history = self.folder.go_back(epochs)?.into_iter().collect();
         if let Some(insights) = &mut self.insights {
             insights.go_back(steps)?;
         }
         self.events.iter_mut().for_each(|events| events.begin(steps + 1));
         Ok(())
-    }
-
-    /// Whether no epoch before the last had so small a validation loss.
-    pub(super) fn last_is_best(&self) -> bool {
-        let loss = |report: &EpochReport| report.validation.map(|validation| validation.loss);
-        let Some((last, before)) = self.history.split_last() else { return false };
-        let Some(last) = loss(last) else { return false };
-        before.iter().filter_map(loss).all(|earlier| last < earlier)
     }
 }

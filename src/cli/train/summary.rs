@@ -4,6 +4,7 @@ use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
 use wgrad::EpochReport;
 
+use super::history::History;
 use crate::cli::config::Config;
 use crate::cli::progress::rate;
 use crate::cli::results::{Results, score_entry};
@@ -14,7 +15,7 @@ use crate::cli::talk::{count, duration};
 pub(super) struct Summary<'a> {
     pub config: &'a Config,
     pub folder: &'a RunFolder,
-    pub history: &'a [EpochReport],
+    pub history: &'a History,
     /// On the test rows, if there are any.
     pub results: Option<Results>,
     pub interrupted: bool,
@@ -25,20 +26,14 @@ pub(super) struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// Rows trained on, and the seconds that took, validation included.
-    fn trained(&self) -> (u64, f64) {
-        let rows = self.history.iter().map(|report| report.train.rows).sum();
-        (rows, self.history.iter().map(|report| report.seconds).sum())
-    }
-
     pub(super) fn text(&self) -> String {
         let results = match &self.results {
             Some(results) => results.text(),
             None => "no rows to test on (--test 0)\n".into(),
         };
-        let (rows, seconds) = self.trained();
+        let History { rows, seconds, .. } = *self.history;
         let asked = self.config.training.epochs;
-        let epochs = match self.history.last() {
+        let epochs = match self.history.last {
             Some(last) if self.interrupted => {
                 format!("until interrupted in epoch {} of {asked}", last.epoch)
             }
@@ -72,7 +67,7 @@ impl Summary<'_> {
         if self.results.is_none() {
             object.insert("test_loss".into(), Value::Null);
         }
-        if let Some(last) = self.history.last() {
+        if let Some(last) = self.history.last {
             object.insert("train_loss".into(), json!(last.train.loss()));
             if let Some(validation) = last.validation {
                 object.insert("validation_loss".into(), json!(validation.loss));
@@ -80,11 +75,11 @@ impl Summary<'_> {
                 object.insert(name, score);
             }
         }
-        let (rows, seconds) = self.trained();
+        let History { rows, seconds, .. } = *self.history;
         let run = &self.config.run;
         let entries = [
-            ("epochs", json!(self.history.iter().filter(|report| !report.interrupted).count())),
-            ("best_epoch", json!(self.history.last().and_then(|report| report.best_epoch))),
+            ("epochs", json!(self.history.whole)),
+            ("best_epoch", json!(self.history.last.and_then(|report| report.best_epoch))),
             ("steps", json!(self.steps)),
             ("train_seconds", json!(seconds)),
             ("samples_per_s", json!(rate(rows, seconds))),
