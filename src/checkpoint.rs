@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::divergence::Recovery;
 use crate::early_stopping::Best;
 use crate::engine::state::{Arena, EngineState, Numbers};
-use crate::engine::{Engine, Metrics};
+use crate::engine::{Engine, Metrics, Tuning};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 use crate::options::TrainOptions;
@@ -66,6 +66,9 @@ struct Description {
     /// Training rows.
     rows: u32,
     progress: TrainerState,
+    /// Of the engine that it was taken of.
+    #[serde(default)]
+    tuning: Tuning,
 }
 
 /// What the trainer itself remembers.
@@ -118,6 +121,13 @@ impl Checkpoint {
     #[must_use]
     pub fn mlp(&self) -> &Mlp {
         &self.description.mlp
+    }
+
+    /// Which variants of the kernels were chosen by measurement: what an engine has to be made with
+    /// ([`GpuOptions::tuning`](crate::GpuOptions::tuning)) that goes on with the same bits.
+    #[must_use]
+    pub fn tuning(&self) -> &Tuning {
+        &self.description.tuning
     }
 
     /// How it is trained.
@@ -247,6 +257,7 @@ impl<E: Engine> Trainer<E> {
             options: plan.options().clone(),
             rows: self.rows(),
             progress: self.progress(),
+            tuning: self.engine().tuning(),
         };
         Ok(Checkpoint { description, state })
     }

@@ -15,6 +15,7 @@ use crate::optimizer::Update;
 use crate::plan::Plan;
 use crate::rng::{Purpose, philox4x32, words};
 use crate::sampler::Order;
+pub(crate) use gpu::Tuning;
 pub use state::EngineState;
 
 /// One training step: which rows, and the optimizer's scalars. Made by the
@@ -186,6 +187,12 @@ pub trait Engine: sealed::Sealed {
 
     /// A short name of the engine, for people: `cpu` or `gpu`.
     fn name(&self) -> &'static str;
+
+    /// Which variants of its kernels were chosen by measurement; none unless the engine was made with a
+    /// [`Tuning`].
+    fn tuning(&self) -> Tuning {
+        Tuning::default()
+    }
 
     /// Copies a data set to the engine.
     ///

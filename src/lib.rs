@@ -95,7 +95,7 @@ pub use encoding::Encoding;
 pub use engine::cpu::{CpuData, CpuEngine};
 pub use engine::gpu::{
     AdapterChoice, Fusion, Generator, Gpu, GpuData, GpuEngine, GpuOptions, GpuStats, HostRows,
-    Module, OPTIONAL_FEATURES, RowFormat, StepMetrics, adapters, is_software,
+    Module, OPTIONAL_FEATURES, RowFormat, StepMetrics, Tuning, adapters, is_software,
 };
 pub use engine::{Engine, EngineState, Keep, Metrics, Report, Step};
 pub use error::{Error, Result};

@@ -322,3 +322,37 @@ fn runs_that_diverge_stop_skip_or_roll_back() {
     place.reproduce("runs/roll-back");
     Place::new().refused_with("train digits --on-divergence rollback", &["roll-back"]);
 }
+
+/// Variants that were measured are remembered by net, and a run is made again with them.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn measured_variants_are_remembered() {
+    let place = Place::new();
+    let remembered = || fs::read_to_string(place.path("cache/tunings.json")).unwrap();
+    let run = "train digits --device gpu --layers 12 --epochs 1 --no-report --quiet";
+    place.done(&format!("{run} --name plain"));
+    assert!(!place.path("cache").exists(), "--tune is off by default");
+    place.done(&format!("{run} --tune cached --name first"));
+    let tunings: Value = serde_json::from_str(&remembered()).unwrap();
+    let (key, tuning) = tunings.as_object().unwrap().iter().next().unwrap();
+    assert!(key.contains("64-12-relu-10") && key.ends_with("32 rows"), "{key}");
+    assert!(tuning["products"].is_array(), "{tuning}");
+    place.reproduce("runs/first");
+
+    // A tuning that was never measured here, to see that it is taken: slices, which no rule makes here.
+    let product = r#"{"orientation":"backward_weight","rows":12,"columns":65,"depth":32}"#;
+    let variant = r#"{"form":"direct","slices":2}"#;
+    let text = format!(
+        r#"{{{}:{{"products":[[{product},{variant}]],"fused":null}}}}"#,
+        Value::from(&**key)
+    );
+    place.write("cache/tunings.json", &text);
+    place.done(&format!("{run} --tune cached --checkpoint-every 7 --name second"));
+    let kept = fs::read_to_string(place.path("runs/second/tuning.json")).unwrap();
+    assert!(kept.contains("\"slices\": 2"), "{kept}");
+    place.write("cache/tunings.json", "not json");
+    place.reproduce("runs/second");
+    place.done(&format!("{run} --tune full --name third"));
+    assert!(remembered().contains("64-12-relu-10"), "a broken file is written anew");
+    Place::new().refused_with("train digits --tune on", &["cached"]);
+}

@@ -51,6 +51,18 @@ choice! {
 }
 
 choice! {
+    /// Where the variants of a GPU's kernels come from.
+    TuneChoice {
+        /// A rule chooses by the kind of device and the shape
+        Off = "off",
+        /// What was measured before on this device for this net; measured now, if it wasn't
+        Cached = "cached",
+        /// Measured now
+        Full = "full",
+    }
+}
+
+choice! {
     /// What is done about missing input cells.
     MissingCells {
         /// An error, so that nobody trains on invented values unawares

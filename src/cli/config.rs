@@ -15,7 +15,7 @@ use wgrad::{Activation, Encoding, Plateau, Schedule};
 use super::args::TrainArgs;
 use super::choices::{
     DecayChoice, DeviceChoice, DivergenceChoice, Header, InitChoice, LossChoice, MissingCells,
-    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
+    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task, TuneChoice,
 };
 use super::failure::Failure;
 use super::recipe;
@@ -148,6 +148,10 @@ pub(crate) struct TrainingConfig {
     pub seed: u64,
 }
 
+fn off() -> TuneChoice {
+    TuneChoice::Off
+}
+
 fn one() -> usize {
     1
 }
@@ -159,6 +163,8 @@ pub(crate) struct RunConfig {
     /// As asked for.
     #[serde(with = "text")]
     pub device: DeviceChoice,
+    #[serde(default = "off")]
+    pub tune: TuneChoice,
     pub insight_every: Option<u64>,
     #[serde(default)]
     pub checkpoint_every: Option<u64>,
@@ -277,6 +283,7 @@ impl Config {
             },
             run: RunConfig {
                 device: args.run.device.device.clone(),
+                tune: args.run.tune,
                 insight_every: args.run.insight_every,
                 checkpoint_every: args.run.checkpoint_every,
                 keep_checkpoints: args.run.keep_checkpoints,

@@ -3,7 +3,10 @@
 use indicatif::BinaryBytes;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use wgrad::wgpu::{Adapter, AdapterInfo, DeviceType};
-use wgrad::{AdapterChoice, CpuEngine, Engine, Gpu, GpuEngine, Plan, adapters, is_software};
+use wgrad::{
+    AdapterChoice, CpuEngine, Engine, Gpu, GpuEngine, GpuOptions, Plan, Tuning, adapters,
+    is_software,
+};
 
 use super::choices::DeviceChoice;
 use super::environment;
@@ -102,13 +105,28 @@ impl Device {
         rows: usize,
         job: J,
     ) -> Result<J::Output, Failure> {
+        self.run_tuned(plan, rows, &Tuning::default(), job)
+    }
+
+    /// The same with variants of the kernels that were measured on this device.
+    pub(crate) fn run_tuned<J: Job>(
+        &self,
+        plan: Plan,
+        rows: usize,
+        tuning: &Tuning,
+        job: J,
+    ) -> Result<J::Output, Failure> {
         match self {
             Self::Cpu => {
                 let left = memory_beside(plan.data_bytes(rows), rows)?;
                 plan.check_memory(left, "free memory")?;
                 job.run(CpuEngine::<f32>::new(plan))
             }
-            Self::Gpu(gpu) => job.run(GpuEngine::new(&gpu.device, &gpu.queue, plan)?),
+            Self::Gpu(gpu) => {
+                let mut options = GpuOptions::default();
+                options.tuning = tuning.clone();
+                job.run(GpuEngine::with_options(&gpu.device, &gpu.queue, plan, &options)?)
+            }
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) const RESULTS: &str = "results.json";
 pub(crate) const REPORT: &str = "report.html";
 /// What an unfinished run goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Which variants of the kernels it took, where they were measured.
+pub(crate) const TUNING: &str = "tuning.json";
 /// The folder of the newest and earlier such files, where more than one is kept.
 const CHECKPOINTS: &str = "checkpoints";
 /// The net at its smallest validation loss.

@@ -7,13 +7,14 @@ mod history;
 mod log;
 mod standing;
 mod summary;
+mod tune;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Engine, Error, ModelFile, Trainer};
+use wgrad::{Engine, Error, ModelFile, Trainer, Tuning};
 
 use self::beginning::Beginning;
 use self::history::History;
@@ -30,7 +31,7 @@ use super::interrupt;
 use super::prepare::Prepared;
 use super::report::{self, Part, Scored};
 use super::results::Results;
-use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder};
+use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder, TUNING};
 use super::talk::{Talk, printable};
 use super::tensorboard::EventFile;
 
@@ -51,6 +52,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(&data.columns);
     talk.line(&plan);
 
+    let tuning = match &checkpoint {
+        Some(checkpoint) => checkpoint.tuning().clone(),
+        None => tune::of_run(config.run.tune, args.config.as_deref(), &device, &plan, talk)?,
+    };
     let Prepared { rows, schema, train, validation, test, .. } = data;
     let validates = validation.is_some();
     let reported = match (test, &validation) {
@@ -69,6 +74,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         reports: !args.run.no_report,
         folder,
         initial,
+        tuning,
         talk,
         json: args.output.json,
     };
@@ -80,7 +86,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         let kept = matches!(device, Device::Gpu(_)).then(|| Rc::clone(&learnt));
         let training =
             Training { run: &run, standing: &mut standing, device: &device, rows: learnt };
-        let result = device.run(plan.clone(), rows, training);
+        let result = device.run_tuned(plan.clone(), rows, &run.tuning, training);
         let (Err(Failure::Lost(reason)), Some(kept)) = (&result, kept) else { return result };
         let steps = standing.lost(reason)?;
         device = Device::open(&config.run.device, talk)?;
@@ -105,6 +111,7 @@ struct Run<'a> {
     folder: PathBuf,
     /// Parameters to begin with, where they are given.
     initial: Option<Vec<f32>>,
+    tuning: Tuning,
     talk: Talk,
     json: bool,
 }
@@ -233,6 +240,9 @@ impl Run<'_> {
             }
         };
         log.folder.write(CONFIG, &self.config.to_toml()?)?;
+        if !self.tuning.is_empty() {
+            tune::write(&log.folder.file(TUNING), &self.tuning)?;
+        }
         standing.snapshot(trainer)?;
         Ok(log)
     }

@@ -22,6 +22,8 @@ pub(crate) mod rig;
 pub(crate) mod scope;
 mod slots;
 pub(crate) mod timer;
+mod tune;
+mod tuning;
 
 pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
 pub use fusion::Fusion;
@@ -29,6 +31,7 @@ pub use generator::Generator;
 pub use host_rows::{HostRows, RowFormat};
 pub use module::Module;
 pub use recordings::StepMetrics;
+pub use tuning::Tuning;
 
 use std::sync::Arc;
 
@@ -44,6 +47,7 @@ use program::{Builder, Dispatch, Feed, Program, Rows};
 use recordings::Recordings;
 use scope::{in_scope, lost_or, memory_or};
 use slots::Slots;
+use tuning::Variants;
 
 /// Trains and evaluates on a wgpu device.
 ///
@@ -67,7 +71,7 @@ pub struct GpuEngine {
     plan: Plan,
     buffers: Buffers,
     pipelines: Pipelines,
-    abilities: Abilities,
+    variants: Variants,
     program: Program,
     slots: Slots,
     flights: Flights,
@@ -89,6 +93,8 @@ pub struct GpuOptions {
     /// Whether a training step of a small net is one dispatch and not several a layer. Default:
     /// [`Fusion::Auto`].
     pub fusion: Fusion,
+    /// Which variants of the products to take, where that was measured on this device. Default: by rule.
+    pub tuning: Tuning,
 }
 
 /// What the engine has asked of the device so far.
@@ -149,14 +155,15 @@ impl GpuEngine {
         options: &GpuOptions,
     ) -> Result<Self> {
         plan.check_limits(&device.limits())?;
-        let abilities = Abilities::of(device);
-        let fused = options.fusion.decide(&plan, abilities, &device.limits())?;
+        let variants =
+            Variants { abilities: Abilities::of(device), tuning: options.tuning.clone() };
+        let fused = options.fusion.decide(&plan, &variants, &device.limits())?;
         let during = "preparing the training";
         let (buffers, pipelines, program, flights, recordings) = in_scope(device, during, || {
             let buffers = Buffers::new(device, queue, &plan);
             let mut pipelines = Pipelines::new(device, Checks::Off);
             pipelines.cache = options.pipeline_cache.clone();
-            let builder = Builder::new(&plan, &buffers, &mut pipelines, abilities);
+            let builder = Builder::new(&plan, &buffers, &mut pipelines, &variants);
             let program = Program::new(builder, fused);
             let insight_bytes = program.insight.as_ref().map(wgpu::Buffer::size);
             let flights = Flights::new(device, &plan, insight_bytes);
@@ -174,7 +181,7 @@ impl GpuEngine {
             plan,
             buffers,
             pipelines,
-            abilities,
+            variants,
             program,
             flights,
             recordings,
@@ -249,7 +256,7 @@ impl GpuEngine {
                 remedy: format!(": {} rows would fit", limit / row.max(1)),
             });
         }
-        let Self { device, queue, plan, buffers, pipelines, abilities, program, .. } = self;
+        let Self { device, queue, plan, buffers, pipelines, variants, program, .. } = self;
         let feed = in_scope(device, "copying a data set to the device", || {
             let array = |name: &str, content: &[f32]| {
                 // Kernels read whole vectors of four.
@@ -257,7 +264,7 @@ impl GpuEngine {
                 queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
                 buffer
             };
-            let builder = Builder::new(plan, buffers, pipelines, *abilities);
+            let builder = Builder::new(plan, buffers, pipelines, variants);
             let (inputs, targets) = (array("inputs", inputs), array("targets", targets));
             let dense = |buffer| Rows::Dense(whole(buffer));
             let net = program.fused.as_ref();

@@ -1,6 +1,8 @@
 //! The forms in which a linear layer's three products come: how a workgroup walks them, and how much
 //! of C each of its invocations owns. Which is the fastest depends on the device and the shape.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::kernel::{Grid, Kernel};
 
 /// Invocations along each edge of a workgroup of the tiled forms.
@@ -17,7 +19,8 @@ pub(crate) const TILED: &[(&str, f64)] = &[("SIDE", SIDE as f64), ("DEPTH", DEPT
 pub(crate) const DIRECT: &[(&str, f64)] = &[("WORKGROUP", WORKGROUP as f64)];
 
 /// How a product is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Form {
     /// Through workgroup memory, 4×4 elements an invocation.
     Tiled4,
@@ -37,7 +40,6 @@ impl Form {
         [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast, Self::BroadcastSmall];
 
     /// Whether it needs subgroups of eight lanes or more.
-    #[cfg(test)]
     pub(crate) const fn needs_subgroups(self) -> bool {
         matches!(self, Self::Broadcast | Self::BroadcastSmall)
     }

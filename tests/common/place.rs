@@ -28,6 +28,7 @@ impl Place {
         command.args(args.split_whitespace()).current_dir(self.0.path());
         // EGL complains on standard error where this isn't set.
         command.env("XDG_RUNTIME_DIR", self.0.path());
+        command.env("WGRAD_CACHE", self.path("cache"));
         command.env_remove("WGRAD_LOG").env_remove("RUST_LOG");
         command
     }

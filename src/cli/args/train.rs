@@ -9,7 +9,7 @@ use wgrad::{Activation, Encoding, Plateau, Schedule};
 use super::{DeviceArgs, OutputArgs, TableArgs};
 use crate::cli::choices::{
     ActivationParser, DecayChoice, DivergenceChoice, InitChoice, LossChoice, MissingCells,
-    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task,
+    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task, TuneChoice,
 };
 use crate::cli::failure::Failure;
 use crate::cli::recipe;
@@ -230,6 +230,9 @@ pub(crate) struct TrainingArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// Which variants of the kernels a GPU runs: they differ in speed and rounding
+    #[arg(long, value_name = "HOW", default_value_t = TuneChoice::Off)]
+    pub tune: TuneChoice,
     /// Name of the run's folder [default: the data's name and the time]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

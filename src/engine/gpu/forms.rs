@@ -26,9 +26,17 @@ impl Abilities {
     }
 
     /// Whether the device can run a form.
-    #[cfg(test)]
     pub(crate) fn allow(self, form: Form) -> bool {
         self.subgroups || !form.needs_subgroups()
+    }
+
+    /// The forms that are made for devices of its kind.
+    pub(crate) fn forms(self) -> &'static [Form] {
+        match (self.software, self.subgroups) {
+            (true, true) => &[Form::Broadcast, Form::BroadcastSmall],
+            (true, false) => &[Form::Direct],
+            (false, _) => &[Form::Tiled4, Form::Tiled8],
+        }
     }
 
     /// The form for a product of so many rows × columns, summed over `depth`.

@@ -1,6 +1,6 @@
 //! Whether the steps of a net are fused.
 
-use super::forms::Abilities;
+use super::tuning::Variants;
 use crate::error::{Error, Result};
 use crate::ops::fused::Fused;
 use crate::plan::Plan;
@@ -15,7 +15,7 @@ use crate::plan::Plan;
 /// predictions go layer by layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fusion {
-    /// Where the net suits, the device's limits have room for its buffers and for as many workgroups as keep a
+    /// Where the net suits and a [`Tuning`](super::Tuning) doesn't say otherwise, the device's limits have room for its buffers and for as many workgroups as keep a
     /// GPU busy, and the device is one; software adapters take layers faster.
     #[default]
     Auto,
@@ -33,7 +33,7 @@ impl Fusion {
     pub(super) fn decide(
         self,
         plan: &Plan,
-        abilities: Abilities,
+        variants: &Variants,
         limits: &wgpu::Limits,
     ) -> Result<Option<Fused>> {
         let of_plan = || Fused::of(plan, limits);
@@ -41,7 +41,8 @@ impl Fusion {
             Self::Never => Ok(None),
             Self::Auto => {
                 let suits = of_plan().ok().filter(Fused::keeps_busy);
-                Ok(suits.filter(|_| !abilities.software))
+                let fuses = variants.tuning.fused().unwrap_or(!variants.abilities.software);
+                Ok(suits.filter(|_| fuses))
             }
             Self::Always => of_plan().map(Some).map_err(|reason| Error::Option {
                 name: "fusion",

@@ -68,7 +68,7 @@ impl GpuEngine {
             wgsl: &[generator.wgsl, &constants, GENERATE_WGSL].concat(),
             group: generator.group.map(|(layout, _)| layout),
         };
-        let Self { device, plan, buffers, pipelines, abilities, program, .. } = self;
+        let Self { device, plan, buffers, pipelines, variants, program, .. } = self;
         let during = "compiling a generator of training data";
         let feed = in_scope(device, during, || {
             let pipeline = Pipeline::new(device, &GENERATE);
@@ -85,7 +85,7 @@ impl GpuEngine {
             let dispatch =
                 dispatch.with_host_group(generator.group.map(|(_, group)| group.clone()));
             let inputs = Rows::Batch(&buffers.batch_inputs);
-            let builder = Builder::new(plan, buffers, pipelines, *abilities);
+            let builder = Builder::new(plan, buffers, pipelines, variants);
             let net = program.fused.as_ref();
             Feed::new(builder, net, vec![dispatch], &inputs, &Rows::Batch(&batch_targets))
         })?;

@@ -183,9 +183,9 @@ impl GpuEngine {
         let limits = self.device.limits();
         let inputs = inputs.source("inputs", in_features, rows, &limits)?;
         let targets = targets.source("targets", width, rows, &limits)?;
-        let Self { device, plan, buffers, pipelines, abilities, program, .. } = self;
+        let Self { device, plan, buffers, pipelines, variants, program, .. } = self;
         let feed = in_scope(device, "binding host buffers", || {
-            let mut builder = Builder::new(plan, buffers, pipelines, *abilities);
+            let mut builder = Builder::new(plan, buffers, pipelines, variants);
             let batch_targets;
             let mut fill: Vec<Dispatch> = Vec::new();
             let targets = if targets.is_dense() {

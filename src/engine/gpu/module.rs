@@ -62,11 +62,11 @@ impl Module {
     /// # Errors
     /// [`Error::Device`] if the driver refuses.
     pub fn new(mut engine: GpuEngine) -> Result<Self> {
-        let GpuEngine { device, plan, buffers, pipelines, abilities, .. } = &mut engine;
+        let GpuEngine { device, plan, buffers, pipelines, variants, .. } = &mut engine;
         let (backward, input_gradient) = in_scope(device, "preparing a module", || {
             let elements = plan.capacity() * plan.mlp().in_features();
             let gradient = buffers.scratch("input_gradient", elements);
-            let mut builder = Builder::new(plan, buffers, pipelines, *abilities);
+            let mut builder = Builder::new(plan, buffers, pipelines, variants);
             let mut backward = builder.backward(Some(&gradient));
             backward.extend(builder.leave());
             // A first stage that only passes on leaves dL/dinput where its own gradient is.

@@ -6,6 +6,7 @@ use super::buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of, storage};
 use super::flights::{self, MAX_PARTS};
 use super::luggage::{METRICS_STAGED, Measured};
 use super::scope::{in_scope, lost_or};
+use super::tuning::Tuning;
 use super::{GpuData, GpuEngine, compute_pass, copy, readback};
 use crate::data::Dataset;
 use crate::engine::cpu::evaluation_steps;
@@ -225,6 +226,10 @@ impl Engine for GpuEngine {
 
     fn name(&self) -> &'static str {
         "gpu"
+    }
+
+    fn tuning(&self) -> Tuning {
+        self.variants.tuning.clone()
     }
 
     fn upload(&mut self, data: &Dataset) -> Result<Self::Data> {

@@ -5,6 +5,8 @@ use super::GpuEngine;
 use super::buffers::SLOT_STRIDE;
 use super::program::Dispatch;
 use super::timer::PassTimer;
+use super::tune::LONGEST;
+use crate::bench::Samples;
 use crate::engine::{Engine as _, Part, Step};
 use crate::error::Result;
 use crate::sampler::Order;
@@ -53,12 +55,33 @@ impl GpuEngine {
         })
     }
 
+    /// Seconds of all dispatches of the step, the median over about `seconds`.
+    pub(super) fn time_step(
+        &mut self,
+        data: &GpuData,
+        seconds: f64,
+        timer: &PassTimer,
+    ) -> Result<f64> {
+        let (step, part) = self.rehearsed_step(data);
+        let slot = self.write_steps(data, &[(step, part)])?;
+        let timed = |times| {
+            timer.seconds(|pass| {
+                for _ in 0..times {
+                    for dispatch in self.of_step(data) {
+                        dispatch.record(pass, slot * SLOT_STRIDE, part.rows);
+                    }
+                }
+            })
+        };
+        Ok(Samples::take(seconds, LONGEST, timed)?.seconds)
+    }
+
     fn of_step<'a>(&'a self, data: &'a GpuData) -> impl Iterator<Item = &'a Dispatch> {
         self.program.of_training(&data.feed, true, false)
     }
 
     /// The first step of a training without micro-batches, at a learning rate of 0.
-    fn rehearsed_step(&self, data: &GpuData) -> (Step, Part) {
+    pub(super) fn rehearsed_step(&self, data: &GpuData) -> (Step, Part) {
         let options = self.plan.options();
         let rows = options.rows_at_once().min(data.rows);
         #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]

@@ -9,8 +9,8 @@ mod stages;
 mod update;
 
 use super::buffers::{Buffers, storage, whole};
-use super::forms::Abilities;
 use super::pipeline::{Compiled, Pipeline, Pipelines};
+use super::tuning::Variants;
 use crate::engine::kernel::{Grid, Kernel};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::fused::Fused;
@@ -146,7 +146,7 @@ pub(crate) struct Builder<'a> {
     plan: &'a Plan,
     buffers: &'a Buffers,
     pipelines: &'a mut Pipelines,
-    abilities: Abilities,
+    variants: &'a Variants,
     /// Bound where a kernel's variant has no use for a binding.
     nothing: wgpu::Buffer,
 }
@@ -156,10 +156,10 @@ impl<'a> Builder<'a> {
         plan: &'a Plan,
         buffers: &'a Buffers,
         pipelines: &'a mut Pipelines,
-        abilities: Abilities,
+        variants: &'a Variants,
     ) -> Self {
         let nothing = storage(&buffers.device, "nothing", 2 * TENSOR_ALIGN);
-        Self { plan, buffers, pipelines, abilities, nothing }
+        Self { plan, buffers, pipelines, variants, nothing }
     }
 
     fn dispatch(

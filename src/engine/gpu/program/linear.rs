@@ -2,12 +2,12 @@
 
 use super::{Builder, Dispatch, word};
 use crate::engine::gpu::buffers::{bytes_of, whole};
+use crate::engine::gpu::tuning::{Orientation, Product, Variant};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::gradient_sum::{GRADIENT_SUM, SliceShape};
 use crate::ops::linear::{
     LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
 };
-use crate::ops::product::Form;
 use crate::plan::{StageOp, TENSOR_ALIGN, Tensor};
 
 impl<'a> Builder<'a> {
@@ -25,14 +25,16 @@ impl<'a> Builder<'a> {
         LinearShape::new(stage.in_features, stage.out_features, places)
     }
 
-    /// The form of a product whose rows are those of the batch.
-    fn batch_form(&self, columns: u32, depth: u32) -> Form {
-        self.abilities.form(word(self.plan.options().rows_at_once()), columns, depth)
+    /// The variant of a layer's product.
+    fn variant(&self, orientation: Orientation, shape: &LinearShape) -> Variant {
+        let batch = word(self.plan.options().rows_at_once());
+        let (inputs, outputs) = (shape.in_features, shape.out_features);
+        self.variants.of(Product::of(orientation, batch, inputs, outputs))
     }
 
     /// Y of a linear stage. If `gathered`, `input` is a data set, whose rows of the batch it takes
     /// where they lie.
-    pub(super) fn linear_forward(
+    pub(crate) fn linear_forward(
         &mut self,
         index: usize,
         input: wgpu::BufferBinding<'_>,
@@ -55,7 +57,7 @@ impl<'a> Builder<'a> {
             ("output", whole(&buffers.activations[index])),
             ("rows_of_data", whole(if gathered { &buffers.rows } else { &nothing })),
         ];
-        let form = self.batch_form(shape.out_features, shape.in_features);
+        let Variant { form, .. } = self.variant(Orientation::Forward, &shape);
         let kernel = LINEAR_FORWARD.kernel(form, shape.in_quads());
         let [activation, dropout] = epilogue.choices();
         let choices = [activation, dropout, f64::from(u8::from(gathered))];
@@ -64,7 +66,7 @@ impl<'a> Builder<'a> {
     }
 
     /// dZ of the stage before a linear one, from its own; for the first stage dL/dX of the net.
-    pub(super) fn input_gradient(
+    pub(crate) fn input_gradient(
         &mut self,
         index: usize,
         gradient_output: &wgpu::Buffer,
@@ -84,7 +86,7 @@ impl<'a> Builder<'a> {
             ("kept", kept),
             ("gradient_input", whole(gradient_input)),
         ];
-        let form = self.batch_form(shape.in_features, shape.out_features);
+        let Variant { form, .. } = self.variant(Orientation::BackwardInput, &shape);
         let kernel = LINEAR_BACKWARD_INPUT.kernel(form, shape.all_quads());
         let place = plan.stages()[index].layer.to_string();
         let grid = shape.backward_input_grid(form);
@@ -92,7 +94,7 @@ impl<'a> Builder<'a> {
     }
 
     /// dW and db of a linear stage: one dispatch, or two where the batch is summed in slices.
-    pub(super) fn weight_gradient(
+    pub(crate) fn weight_gradient(
         &mut self,
         index: usize,
         gradient_output: &wgpu::Buffer,
@@ -102,12 +104,10 @@ impl<'a> Builder<'a> {
         let (plan, buffers) = (self.plan, self.buffers);
         let [weight, bias] = self.tensors(index);
         let shape = self.linear_shape(index);
-        let rows = word(plan.options().rows_at_once());
-        let form = self.abilities.form(shape.out_features, shape.in_features + 1, rows);
-        let [x, y, _] = shape.backward_weight_grid(form).workgroups(rows);
+        let Variant { form, slices } = self.variant(Orientation::BackwardWeight, &shape);
         // The sums of slices are added up to a range of the arena.
         let adjacent = bias.offset == weight.range().end.next_multiple_of(TENSOR_ALIGN);
-        let slices = if adjacent { self.abilities.slices(x * y, rows) } else { 1 };
+        let slices = if adjacent { slices } else { 1 };
         let sliced = shape.sliced(slices);
         let shape = if slices > 1 { sliced } else { shape };
         let partials = (slices > 1)
