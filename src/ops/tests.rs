@@ -14,7 +14,9 @@ mod isa;
 mod losses;
 mod norms;
 mod products;
+mod pytorch_updates;
 mod records;
+mod samples;
 mod translation;
 mod updates;
 

@@ -1,0 +1,105 @@
+//! Early stopping and averaged weights.
+
+use super::*;
+
+/// Validation rows that contradict the training rows: the loss on them rises from the first epochs
+/// on, and training ends there.
+fn early_stopping<E: Engine>(make: impl Fn(Plan) -> E, ema: Option<f64>) {
+    let train = learnable(32, 3, 1, &Loss::Mse, 4);
+    let Targets::Values { values, width } = train.targets() else { unreachable!() };
+    let negated = values.iter().map(|v| 0.2 - v).collect();
+    let targets = Targets::Values { values: negated, width: *width };
+    let validation = Dataset::new(train.inputs().to_vec(), 3, targets).unwrap();
+    let stopping = EarlyStopping { patience: 3, ..EarlyStopping::default() };
+    let options = TrainOptions {
+        batch_size: 8,
+        epochs: 100,
+        ema,
+        early_stopping: Some(stopping),
+        ..TrainOptions::new(Loss::Mse, Optimizer::adam(0.01))
+    };
+    let mlp = Mlp::with_hidden(3, &[16], Activation::Tanh, 1);
+    let trainer = |options: &TrainOptions| {
+        let engine = make(Plan::new(&mlp, options).unwrap());
+        Trainer::new(engine, &train, Some(&validation)).unwrap()
+    };
+    let mut stopped = trainer(&options);
+    let report = stopped.train().unwrap();
+    let best = report.best_epoch.unwrap();
+    assert!(report.stop && report.restored, "{report:?}");
+    assert_eq!(report.epoch, best + 3);
+    assert!(report.epoch < 20, "{report:?}");
+    // The same run without stopping, ended after the best epoch, has the same parameters.
+    let mut free = trainer(&TrainOptions { early_stopping: None, ..options.clone() });
+    let mut best_loss = 0.0;
+    for _ in 0..best {
+        let report = free.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+        best_loss = report.validation.unwrap().loss;
+    }
+    assert_eq!(stopped.parameters().unwrap(), free.parameters().unwrap());
+    assert_eq!(stopped.evaluate(&validation).unwrap().loss, best_loss);
+
+    // Without restoring, the last epoch's stay.
+    let keeping = EarlyStopping { restore_best: false, ..stopping };
+    let mut kept = trainer(&TrainOptions { early_stopping: Some(keeping), ..options.clone() });
+    let report = kept.train().unwrap();
+    assert!(report.stop && !report.restored);
+    assert_ne!(kept.parameters().unwrap(), stopped.parameters().unwrap());
+    // R² falls as the loss rises.
+    let by_score = EarlyStopping { metric: WatchedMetric::Score, ..stopping };
+    let mut scored = trainer(&TrainOptions { early_stopping: Some(by_score), ..options.clone() });
+    assert_eq!(scored.train().unwrap().best_epoch, Some(best));
+    // Nothing to watch.
+    let engine = make(Plan::new(&mlp, &options).unwrap());
+    let refused = Trainer::new(engine, &train, None).err().unwrap().to_string();
+    assert!(refused.contains("early stopping watches them"), "{refused}");
+}
+
+#[test]
+fn early_stopping_restores_the_best_epoch_on_the_cpu() {
+    early_stopping(CpuEngine::<f32>::new, None);
+    early_stopping(CpuEngine::<f32>::new, Some(0.8));
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn early_stopping_restores_the_best_epoch_on_the_gpu() {
+    early_stopping(gpu_engine, Some(0.8));
+}
+
+/// The average is what evaluation, prediction and `parameters` see, and training doesn't.
+fn averages<E: Engine>(make: impl Fn(Plan) -> E) {
+    let data = learnable(32, 3, 1, &Loss::Mse, 4);
+    let mlp = Mlp::with_hidden(3, &[8], Activation::Tanh, 1);
+    let train = |ema| {
+        let options = TrainOptions { ema, ..options(Loss::Mse, Optimizer::adam(0.01)) };
+        let plan = Plan::new(&mlp, &options).unwrap();
+        let mut trainer = Trainer::new(make(plan), &data, Some(&data)).unwrap();
+        let report = trainer.train().unwrap();
+        (trainer, report.validation.unwrap().loss)
+    };
+    let (mut plain, plain_loss) = train(None);
+    let (mut averaged, averaged_loss) = train(Some(0.95));
+    let raw = averaged.engine_mut().parameters().unwrap();
+    assert_eq!(plain.parameters().unwrap(), raw, "averaging changes the training");
+    assert_ne!(averaged.parameters().unwrap(), raw);
+    assert!(averaged_loss > plain_loss, "the average lags behind");
+    let evaluated = averaged.evaluate(&data).unwrap().loss;
+    assert!((evaluated - averaged_loss).abs() <= 1e-6 * averaged_loss);
+    // A net that was given the average predicts the same.
+    let predicted = averaged.predict(data.inputs()).unwrap();
+    let average = averaged.parameters().unwrap();
+    plain.engine_mut().set_parameters(&average).unwrap();
+    assert_eq!(plain.predict(data.inputs()).unwrap(), predicted);
+}
+
+#[test]
+fn averaged_weights_are_what_is_evaluated_on_the_cpu() {
+    averages(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn averaged_weights_are_what_is_evaluated_on_the_gpu() {
+    averages(gpu_engine);
+}
