@@ -34,6 +34,7 @@ mod results;
 mod run_folder;
 mod run_record;
 mod schedule;
+mod sweep;
 mod table;
 mod talk;
 mod tensorboard;
@@ -61,6 +62,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Export(args) => export::export(&args),
         Command::Report(args) => report::report(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Sweep(args) => sweep::sweep(&args),
         Command::FindLr(args) => find_lr::find(&args),
         Command::Schedule(args) => schedule::show(&args),
         Command::Lecture(args) => lecture::lecture(&args),

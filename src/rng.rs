@@ -83,6 +83,8 @@ pub enum Purpose {
     Generate = 7,
     /// Rows that a finished net is looked at with, and columns that are shuffled to see what they tell it.
     Inspect = 8,
+    /// Trials of a search for hyper-parameters.
+    Sweep = 9,
 }
 
 /// A reproducible stream of random numbers: (seed, purpose, index) names it.

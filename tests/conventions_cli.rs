@@ -13,6 +13,7 @@ use serde_json::Value;
 fn what_prints_results_prints_them_as_json() {
     let place = Place::new();
     place.write("t.csv", "a,y\n1,2.5\n2,3.5\n3,4.5\n4,5.5\n5,6.5\n6,7.5\n7,8.5\n8,9.5\n");
+    place.write("s.toml", "[training]\nlr = [0.1, 0.01]\nepochs = 1\n");
     for (command, key) in [
         ("train moons --device cpu --epochs 1 --name m", "test_loss"),
         ("train t.csv --device cpu --epochs 1 --name t", "test_loss"),
@@ -20,6 +21,8 @@ fn what_prints_results_prints_them_as_json() {
         ("predict runs/m moons --device cpu", "predictions"),
         ("predict runs/t t.csv --device cpu", "predictions"),
         ("find-lr moons --device cpu", "steps"),
+        ("sweep s.toml --device cpu --list", "trials"),
+        ("sweep s.toml --device cpu", "best"),
         ("schedule cosine", "rows"),
         ("lecture --list", "warmup"),
         ("adapters", "adapters"),

@@ -204,6 +204,13 @@ const COMMANDS: &[Use] = &[
     ("find-lr --folds 5 --device cpu", 2, &["--folds is for wgrad train"]),
     ("find-lr --resume runs/x", 2, &["--resume is for wgrad train"]),
     ("find-lr moons --device cpu --output no/a.svg", 1, &["no/a.svg: its folder isn't there"]),
+    ("sweep", 2, &["<FILE>"]),
+    ("sweep absent.toml", 2, &["absent.toml", "wgrad sweep --help shows one"]),
+    ("sweep bytes.toml", 2, &["bytes.toml", "UTF-8"]),
+    ("sweep t.csv --trials 0", 2, &["--trials", "'0'", "at least 1"]),
+    ("sweep t.csv --method gird", 2, &["--method", "'gird'", "similar", "'grid'"]),
+    ("sweep t.csv --factor 1", 2, &["--factor", "'1'", "at least 2"]),
+    ("sweep t.csv --lr 1", 2, &["unexpected argument '--lr'"]),
     ("schedule", 2, &["<SPEC>"]),
     ("schedule cosin", 2, &["no schedule is called \"cosin\"", "did you mean cosine?"]),
     ("schedule cosine --lr 0", 2, &["--lr", "'0'", "above 0"]),
@@ -275,6 +282,76 @@ const FILES: &[Content] = &[
     ("[training]\nstop-on = \"loss\"\n", &["--early-stopping", "from run.toml"]),
     ("[training]\nmomentum = 0.5\n", &["--momentum", "not adamw", "from run.toml"]),
     ("[data]\ntarget = \"pixle_0_0\"\n", &["did you mean `pixel_0_0`", "from run.toml"]),
+];
+
+/// Files of sweeps.
+const SWEEPS: &[Content] = &[
+    ("", &["no key has many values", "lr = [0.01, 0.001]", "from run.toml"]),
+    ("[net]\nlayers = [32, 64]\n", &["no key has many values", "layers = [[64], [64, 64]]"]),
+    ("[training]\nepocs = [1, 2]\n", &["run.toml, line 2", "`epocs`", "`epochs`?"]),
+    ("[training]\ndropout = [0, 0.5]\n", &["line 2", "`dropout` belongs to the section [net]"]),
+    ("[training]\nmethod = \"grid\"\n", &["line 2", "`method` belongs to the section [sweep]"]),
+    ("[swep]\n", &["line 1", "[swep]", "data, net, training, run, sweep"]),
+    ("[sweep]\nmin_epochs = 1\n", &["line 2", "`min_epochs` in [sweep]", "`min-epochs`?"]),
+    ("[sweep]\nzzz = 1\n", &["line 2", "`zzz`", "its keys are method, trials, seed"]),
+    ("[sweep]\nmethod = \"gird\"\n", &["line 2", "give one of grid, random, halving", "`grid`?"]),
+    ("[sweep]\ntrials = \"5\"\n", &["trials = \"5\" is of type string", "a whole number"]),
+    ("[sweep]\nmetric = \"accuracy\"\n", &["metric", "give one of loss, score"]),
+    ("[training]\nlr = []\n", &["line 2", "lr = []: give a value"]),
+    ("[training]\nlr = [0.1, -1]\n", &["line 2", "lr = -1: give a finite number above 0"]),
+    ("[training]\nlr = [0.1, \"a\"]\n", &["lr = \"a\" is of type string", "a number"]),
+    ("[training]\nlr = [0.1, 1e-1]\n", &["lr has 1e-1 twice"]),
+    ("[training]\nlr = { min = 0.1 }\n", &["line 2", "lr: a range needs max"]),
+    ("[training]\nlr = { min = 1, max = 0.1 }\n", &["min = 1 is not below max = 0.1"]),
+    ("[training]\nlr = { min = 0, max = 1 }\n", &["lr = 0: give a finite number above 0"]),
+    ("[training]\nlr = { min = 1, max = 2, lg = true }\n", &["`lg` of a range", "min, max, log"]),
+    ("[training]\nlr = { min = 1, max = 2, log = 1 }\n", &["log must be true or false"]),
+    ("[training]\nlr = { min = 1, max = 2, steps = 1 }\n", &["steps = 1", "from 2 to 10000"]),
+    ("[training]\nlr = { min = 1, max = 2 }\n", &["lr: a grid needs steps", "from run.toml"]),
+    ("[net]\ndropout = { min = 0, max = 0.5, log = true }\n", &["dropout: log = true needs a min"]),
+    ("[training]\nepochs = { min = 1, max = 2.5 }\n", &["epochs = 2.5", "a whole number"]),
+    ("[training]\noptimizer = { min = 1, max = 2 }\n", &["optimizer", "of type table", "a string"]),
+    ("[training]\noptimizer = [\"adam\", \"sgdd\"]\n", &["sgdd", "did you mean `sgd`?"]),
+    ("[net]\nlayers = [64, [64, 64]]\n", &["layers = 64", "layers = [[64], [64, 64]]"]),
+    ("[data]\nsource = [\"moons\", \"digits\"]\n", &["source can't have many values"]),
+    ("[data]\nvalidation = [0.1, 0.2]\n", &["validation can't have many values"]),
+    ("[run]\ndevice = [\"cpu\", \"gpu\"]\n", &["device can't have many values"]),
+    ("[training]\nlr = [1, 2]\n[sweep]\ntrials = 3\n", &["trials is for", "random and halving"]),
+    (
+        "[training]\nlr = [1, 2]\n[sweep]\nmethod = \"random\"\nfactor = 3\n",
+        &["factor is for the methods halving, not random"],
+    ),
+    (
+        "[training]\nlr = [1, 2]\n[sweep]\nmethod = \"random\"\ntrials = 3\n",
+        &["trials = 3", "2 combinations", "fewer trials"],
+    ),
+    (
+        "[training]\nepochs = [1, 2]\n[sweep]\nmethod = \"halving\"\ntrials = 2\n",
+        &["epochs is what halving divides"],
+    ),
+    (
+        "[training]\nlr = [1, 2]\nepochs = 3\n[sweep]\nmethod = \"halving\"\ntrials = 2\nmin-epochs = 3\n",
+        &["min-epochs = 3 with epochs = 3", "more epochs"],
+    ),
+    ("[training]\nloss = [\"mae\", \"mse\"]\n", &["loss changes what the loss is", "\"score\""]),
+    ("[training]\nlr = [1, 2]\ntime-budget = \"5s\"\n", &["time-budget", "leave it out"]),
+    ("[data]\nvalidation = 0\n[training]\nlr = [1, 2]\n", &["validation is 0", "fraction"]),
+    ("[data]\nfolds = 3\n[training]\nlr = [1, 2]\n", &["folds keeps no models"]),
+    ("[data]\nsource = \"-\"\n[training]\nlr = [1, 2]\n", &["standard input"]),
+    ("[training]\nlr = [1, 2]\n[run]\nname = \"a/b\"\n", &["--name \"a/b\"", "plain folder"]),
+    (
+        "[training]\noptimizer = [\"nesterov\", \"adam\"]\nmomentum = 0.5\n",
+        &["trial-002: --momentum", "not adam", "from run.toml"],
+    ),
+    // Known from the data alone.
+    (
+        "[training]\nlabel-smoothing = [0, 0.1]\n[data]\nsource = \"sdf\"\n[sweep]\nmetric = \"score\"\n",
+        &["trial-002: --label-smoothing", "cross_entropy, not mse"],
+    ),
+    (
+        "[training]\nclass-weights = [[1, 2], [1, 2, 3]]\n[data]\nsource = \"moons\"\n[sweep]\nmetric = \"score\"\n",
+        &["trial-002: --class-weights has 3 numbers"],
+    ),
 ];
 
 /// A folder with files that are wrong in ways that no text is.
@@ -361,5 +438,14 @@ fn what_a_configuration_file_gets_wrong_is_named_with_its_line() {
     for (content, parts) in FILES {
         place.write("run.toml", content);
         refused(&place, "train --config run.toml", 2, parts);
+    }
+}
+
+#[test]
+fn what_a_sweep_gets_wrong_is_named_before_a_trial_begins() {
+    let place = place();
+    for (content, parts) in SWEEPS {
+        place.write("run.toml", content);
+        refused(&place, "sweep run.toml --device cpu", 2, parts);
     }
 }

@@ -2,6 +2,7 @@
 //! [`config`](super::config).
 
 mod find_lr;
+mod sweep;
 mod train;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use wgrad::Schedule;
 use wgrad::data::Source;
 
 pub(crate) use self::find_lr::FindLrArgs;
+pub(crate) use self::sweep::{SweepArgs, SweepTable};
 pub(crate) use self::train::TrainArgs;
 use super::choices::{DeviceChoice, ExportFormat, Header};
 use super::config::csv_options;
@@ -176,6 +178,9 @@ pub(crate) enum Command {
     /// Show several runs side by side
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// Train with many values of some flags, and rank what comes of them
+    #[command(after_help = sweep::HELP)]
+    Sweep(SweepArgs),
     /// Find a learning rate, by the loss while it grows
     #[command(after_help = find_lr::EXAMPLES, mut_args = find_lr::hide_idle)]
     FindLr(Box<FindLrArgs>),

@@ -197,6 +197,18 @@ choice! {
 }
 
 choice! {
+    /// Which trials a sweep makes, and how far they go.
+    SweepMethod {
+        /// Every combination of the values
+        Grid = "grid",
+        /// Combinations drawn at random
+        Random = "random",
+        /// Drawn at random too; of each rung the best go on
+        Halving = "halving",
+    }
+}
+
+choice! {
     /// What early stopping watches on the validation rows.
     StopOn {
         /// The loss

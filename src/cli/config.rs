@@ -31,6 +31,8 @@ pub(crate) const FACTS: [(&str, &str); 6] = [
     ("run", "device-name"),
     ("run", "outcome"),
 ];
+/// The outcome of a run that `wgrad sweep` left where others promised more.
+pub(crate) const PAUSED: &str = "paused";
 /// The key for what `--target` says of a file.
 pub(crate) const TARGET_FILE: (&str, &str) = ("data", "target-file");
 
@@ -178,7 +180,7 @@ pub(crate) struct RunConfig {
     pub engine: String,
     /// What that is, for people.
     pub device_name: String,
-    /// How it ended: `unfinished`, `complete`, `interrupted`, or with what it diverged.
+    /// How it ended: `unfinished`, `complete`, `interrupted`, `paused`, or with what it diverged.
     pub outcome: String,
 }
 

@@ -99,93 +99,150 @@ pub(crate) fn blame(error: &mut clap::Error, file: &Path) {
 /// What is wrong, and at which byte.
 type Problem = (usize, String);
 
+/// A key of a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub section: &'a str,
+    pub key: &'a str,
+    pub value: &'a DeValue<'a>,
+    /// The value as it stands in the file.
+    pub shown: &'a str,
+}
+
+/// Reads a file of keys in these sections, those of `commands`, and gives each to `take`.
+pub(crate) fn read(
+    path: &Path,
+    commands: &[&Command],
+    take: impl FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<(), Failure> {
+    let refuse = |problem: String| Failure::input(format!("{}{problem}", path.display()));
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)).map_err(
+        |error| {
+            let wanted = match commands {
+                [_] => "--config takes a TOML file; wgrad init writes one",
+                _ => "a sweep takes a TOML file; wgrad sweep --help shows one",
+            };
+            refuse(format!(": {error} ({wanted})"))
+        },
+    )?;
+    if text.len() as u64 > MOST {
+        return Err(refuse(format!(": no configuration file has more than {MOST} bytes")));
+    }
+    parse(&text, commands, take).map_err(|(at, problem)| {
+        let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
+        refuse(format!(", line {line}: {problem}"))
+    })
+}
+
+/// Fails with the first problem.
+pub(crate) fn parse(
+    text: &str,
+    commands: &[&Command],
+    mut take: impl FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<(), Problem> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start.min(text.len()));
+        (at, error.message().to_owned())
+    })?;
+    let mut problems = Vec::new();
+    let sections: Vec<String> =
+        commands.iter().flat_map(|command| options::sections(command)).collect();
+    for (section, value) in table.get_ref() {
+        let (name, at) = (section.get_ref(), section.span().start);
+        match value.get_ref() {
+            DeValue::Table(keys) if sections.iter().any(|known| known == name) => {
+                for (key, value) in keys {
+                    let (key, at) = (key.get_ref(), key.span().start);
+                    let shown = text.get(value.span()).unwrap_or_default();
+                    let entry = Entry { section: name, key, value: value.get_ref(), shown };
+                    problems.extend(take(entry).err().map(|problem| (at, problem)));
+                }
+            }
+            DeValue::Table(_) => {
+                let problem = format!("unknown section [{name}]; {}", known("sections", &sections));
+                problems.push((at, problem));
+            }
+            _ if is_fact("", name) => {}
+            _ => problems.push((at, misplaced(commands, None, name))),
+        }
+    }
+    match problems.into_iter().min() {
+        Some(problem) => Err(problem),
+        None => Ok(()),
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// The option of a command that it sets.
+    pub(crate) fn setting<'c>(self, command: &'c Command) -> Option<Setting<'c>> {
+        // A run's file has the names of the targets as well, which are those of the file.
+        let key = if self.is_target_file() { "target" } else { self.key };
+        let named = |setting: &Setting| setting.key() == key && setting.section() == self.section;
+        options::settings(command).find(named)
+    }
+
+    pub(crate) fn is_target_file(self) -> bool {
+        (self.section, self.key) == TARGET_FILE
+    }
+
+    /// Whether it tells how a run went.
+    pub(crate) fn is_fact(self) -> bool {
+        is_fact(self.section, self.key)
+    }
+}
+
+/// What would be typed for a value of an option, `shown` as it stands in the file.
+pub(crate) fn words(
+    command: &Command,
+    setting: Setting,
+    value: &DeValue,
+    shown: &str,
+) -> Result<Vec<String>, String> {
+    let key = setting.key();
+    let words = setting.words(value).map_err(|expected| {
+        format!("{key} = {shown} is of type {}, but must be {expected}", value.type_str())
+    })?;
+    for word in &words {
+        check(command, word).map_err(|problem| match word.split_once('=') {
+            Some((_, of_column)) if setting.kind == Kind::Kinds => {
+                format!("{key}: {of_column}: {problem}")
+            }
+            _ => format!("{key} = {shown}: {problem}"),
+        })?;
+    }
+    Ok(words)
+}
+
 impl ConfigFile {
     fn read(path: &Path, train: &Command) -> Result<Self, Failure> {
-        let refuse = |problem: String| Failure::input(format!("{}{problem}", path.display()));
-        let mut text = String::new();
-        File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)).map_err(
-            |error| {
-                refuse(format!(": {error} (--config takes a TOML file; wgrad init writes one)"))
-            },
-        )?;
-        if text.len() as u64 > MOST {
-            return Err(refuse(format!(": no configuration file has more than {MOST} bytes")));
-        }
-        Self::parse(&text, train).map_err(|(at, problem)| {
-            let line = text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1;
-            refuse(format!(", line {line}: {problem}"))
-        })
+        let mut file = Self::default();
+        read(path, &[train], |entry| file.take(train, entry))?;
+        Ok(file)
     }
 
     /// Fails with the first problem.
+    #[cfg(test)]
     fn parse(text: &str, train: &Command) -> Result<Self, Problem> {
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start.min(text.len()));
-            (at, error.message().to_owned())
-        })?;
-        let (mut file, mut problems) = (Self::default(), Vec::new());
-        let sections = options::sections(train);
-        for (section, value) in table.get_ref() {
-            let (name, at) = (section.get_ref(), section.span().start);
-            match value.get_ref() {
-                DeValue::Table(keys) if sections.iter().any(|known| known == name) => {
-                    for (key, value) in keys {
-                        let (key, at) = (key.get_ref(), key.span().start);
-                        let shown = text.get(value.span()).unwrap_or_default();
-                        let taken = file.take(train, name, key, value.get_ref(), shown);
-                        problems.extend(taken.err().map(|problem| (at, problem)));
-                    }
-                }
-                DeValue::Table(_) => {
-                    let problem =
-                        format!("unknown section [{name}]; {}", known("sections", &sections));
-                    problems.push((at, problem));
-                }
-                _ if is_fact("", name) => {}
-                _ => problems.push((at, misplaced(train, None, name))),
-            }
-        }
-        match problems.into_iter().min() {
-            Some(problem) => Err(problem),
-            None => Ok(file),
-        }
+        let mut file = Self::default();
+        parse(text, &[train], |entry| file.take(train, entry))?;
+        Ok(file)
     }
 
-    fn take(
-        &mut self,
-        train: &Command,
-        section: &str,
-        key: &str,
-        value: &DeValue,
-        shown: &str,
-    ) -> Result<(), String> {
-        if is_fact(section, key) {
-            if key == "fingerprint" {
-                self.fingerprint = value.as_str().map(str::to_owned);
+    fn take(&mut self, train: &Command, entry: Entry) -> Result<(), String> {
+        if entry.is_fact() {
+            if entry.key == "fingerprint" {
+                self.fingerprint = entry.value.as_str().map(str::to_owned);
             }
             return Ok(());
         }
-        // A run's file has the names of the targets as well, which are those of the file.
-        let of_file = (section, key) == TARGET_FILE;
-        let key = if of_file { "target" } else { key };
-        let named = |setting: &Setting| setting.key() == key && setting.section() == section;
-        let Some(setting) = options::settings(train).find(named) else {
-            return Err(misplaced(train, Some(section), key));
+        let Some(setting) = entry.setting(train) else {
+            return Err(misplaced(&[train], Some(entry.section), entry.key));
         };
-        let words = setting.words(value).map_err(|expected| {
-            format!("{key} = {shown} is of type {}, but must be {expected}", value.type_str())
-        })?;
-        for word in &words {
-            check(train, word).map_err(|problem| match word.split_once('=') {
-                Some((_, of_column)) if setting.kind == Kind::Kinds => {
-                    format!("{key}: {of_column}: {problem}")
-                }
-                _ => format!("{key} = {shown}: {problem}"),
-            })?;
-        }
+        let words = words(train, setting, entry.value, entry.shown)?;
         let id = setting.arg.get_id().to_string();
         match self.words.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, target)) if of_file => *target = words,
+            Some((_, target)) if entry.is_target_file() => *target = words,
             Some(_) => {}
             None => self.words.push((id, words)),
         }
@@ -198,22 +255,31 @@ fn is_fact(section: &str, key: &str) -> bool {
 }
 
 /// What is wrong with a key that isn't its section's.
-fn misplaced(train: &Command, section: Option<&str>, key: &str) -> String {
-    let of_others = |setting: &Setting| setting.key() == key;
-    if let Some(setting) = options::settings(train).find(of_others) {
+pub(crate) fn misplaced(commands: &[&Command], section: Option<&str>, key: &str) -> String {
+    let settings = || commands.iter().flat_map(|command| options::settings(command));
+    if let Some(setting) = settings().find(|setting| setting.key() == key) {
         return format!("`{key}` belongs to the section [{}]", setting.section());
     }
     let place =
         section.map_or_else(|| "outside the sections".into(), |name| format!("in [{name}]"));
-    let likely = nearest(train, key)
-        .filter(|name| options::settings(train).any(|setting| setting.key() == name));
+    let is_own = |command: &&&Command| {
+        options::sections(command).iter().any(|of| Some(of.as_str()) == section)
+    };
+    // First among those that have the section.
+    let likely = commands.iter().filter(is_own).chain(commands).find_map(|command| {
+        nearest(command, key)
+            .filter(|name| options::settings(command).any(|setting| setting.key() == name))
+    });
     let remedy = match (likely, section) {
         (Some(name), _) => format!("did you mean `{name}`?"),
         (None, Some(section)) => {
-            let keys = options::settings(train).filter(|setting| setting.section() == section);
+            let keys = settings().filter(|setting| setting.section() == section);
             known("keys", &keys.map(|setting| setting.key().to_owned()).collect::<Vec<_>>())
         }
-        (None, None) => known("sections", &options::sections(train)),
+        (None, None) => {
+            let sections = commands.iter().flat_map(|command| options::sections(command));
+            known("sections", &sections.collect::<Vec<_>>())
+        }
     };
     format!("unknown key `{key}` {place}; {remedy}")
 }
@@ -223,8 +289,8 @@ fn known(things: &str, names: &[String]) -> String {
 }
 
 /// The flag that clap takes a misspelt one for.
-fn nearest(train: &Command, key: &str) -> Option<String> {
-    let error = train.clone().try_get_matches_from(["train", &format!("--{key}")]).err()?;
+fn nearest(command: &Command, key: &str) -> Option<String> {
+    let error = command.clone().try_get_matches_from(["wgrad", &format!("--{key}")]).err()?;
     match error.get(ContextKind::SuggestedArg)? {
         ContextValue::String(flag) => Some(flag.trim_start_matches('-').to_owned()),
         _ => None,
@@ -232,8 +298,8 @@ fn nearest(train: &Command, key: &str) -> Option<String> {
 }
 
 /// Whether a flag can be understood by itself.
-fn check(train: &Command, word: &str) -> Result<(), String> {
-    let Err(error) = train.clone().try_get_matches_from(["train", word]) else { return Ok(()) };
+fn check(command: &Command, word: &str) -> Result<(), String> {
+    let Err(error) = command.clone().try_get_matches_from(["wgrad", word]) else { return Ok(()) };
     match error.kind() {
         // What it stands beside is seen later.
         ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict => Ok(()),

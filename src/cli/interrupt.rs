@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::failure::Failure;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static WATCHED: AtomicBool = AtomicBool::new(false);
 
 /// What a shell reports for a program that SIGINT ended.
 const EXIT_CODE: i32 = 130;
 
 /// From here on Ctrl-C no longer ends the program at once.
 pub(crate) fn watch() -> Result<(), Failure> {
+    if WATCHED.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     let handler = || {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(EXIT_CODE);

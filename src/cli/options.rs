@@ -3,11 +3,12 @@
 
 use std::any::TypeId;
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{Arg, ArgAction, Args as _, Command, CommandFactory as _, FromArgMatches as _};
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
-use super::args::{Args, TrainArgs};
+use super::args::{Args, SweepTable, TrainArgs};
+use super::failure::Failure;
 use super::values::{ClassWeights, ColumnRule, Columns, Widths};
 
 /// What no file says: which file, and which run to go on with.
@@ -19,6 +20,20 @@ const FIRST: &str = "data";
 pub(crate) fn train() -> Command {
     let train = Args::command().find_subcommand("train").cloned();
     train.expect("train is a command")
+}
+
+/// The table `[sweep]` as a command of its own.
+pub(crate) fn sweep_table() -> Command {
+    SweepTable::augment_args(Command::new("sweep"))
+}
+
+/// What such a table says with these words.
+pub(crate) fn sweep_defaults(words: &[String]) -> Result<SweepTable, Failure> {
+    let words = std::iter::once("sweep").chain(words.iter().map(String::as_str));
+    let matches = sweep_table().try_get_matches_from(words);
+    matches
+        .and_then(|matches| SweepTable::from_arg_matches(&matches))
+        .map_err(|error| Failure::input(error.kind()))
 }
 
 /// What `wgrad train` is told where nothing is typed.

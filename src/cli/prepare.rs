@@ -35,17 +35,24 @@ impl Prepared {
         // By the name that was typed, which messages repeat.
         let source = Source { name: args.source.clone(), ..config.data.table() };
         let table = load(source, talk)?;
-        let options = config.data.schema_options();
-        let parts = partition(&table, config)?;
-        let schema = Schema::fit(&table, &parts.train, &options)?;
-        config.complete(args, &table, &schema, parts.train.len())?;
+        let data = Self::from_table(args, config, &table)?;
         if args.fingerprint.as_ref().is_some_and(|then| *then != config.data.fingerprint) {
             let name = table.source_name();
             talk.line(format_args!(
                 "warning: {name} has changed since that run was made, so this one will differ"
             ));
         }
-        Self::of(&table, &parts, schema, config)
+        Ok(data)
+    }
+
+    /// Divides and encodes a table that is there, and completes the config with what it tells.
+    pub(crate) fn from_table(
+        args: &TrainArgs,
+        config: &mut Config,
+        table: &Table,
+    ) -> Result<Self, Failure> {
+        let parts = partition(table, config)?;
+        Self::fold(args, config, table, &parts)
     }
 
     /// The table and its divisions for a cross-validation.
@@ -69,7 +76,7 @@ impl Prepared {
         Ok((table, parts))
     }
 
-    /// The data of one of its folds.
+    /// The data of a table divided so.
     pub(crate) fn fold(
         args: &TrainArgs,
         config: &mut Config,

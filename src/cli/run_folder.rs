@@ -247,7 +247,7 @@ pub(crate) fn choose(runs: &Path, name: Option<&str>, source: &str) -> Result<Pa
 }
 
 /// Whether a name is a folder's on every system.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let one = matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name);
     let forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);

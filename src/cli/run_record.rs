@@ -86,7 +86,8 @@ impl RunRecord {
 
     /// Seconds that its epochs took.
     pub(crate) fn seconds(&self) -> f64 {
-        self.epochs.iter().map(|epoch| epoch.seconds).sum()
+        // The sum of none is −0.
+        self.epochs.iter().map(|epoch| epoch.seconds).sum::<f64>() + 0.0
     }
 
     /// A number that was printed at its end.

@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Engine, Error, ModelFile, Trainer, Tuning};
+use wgrad::{Engine, EpochReport, Error, ModelFile, Trainer, Tuning};
 
-use self::beginning::Beginning;
+pub(super) use self::beginning::Beginning;
 use self::history::History;
 use self::log::Log;
 use self::standing::Standing;
 use self::summary::Summary;
 use super::args::TrainArgs;
 use super::chart;
-use super::config::Config;
+use super::config::{Config, PAUSED};
 use super::device::{Device, Job};
 use super::failure::Failure;
 use super::insights::{self, Insights};
@@ -40,21 +40,64 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     if let Some(folds) = args.columns.folds {
         return folds::cross_validate(args, folds, talk).map_err(|failure| args.blame(failure));
     }
-    let Beginning { mut config, folder, data, plan, checkpoint, initial } =
-        Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
-    let mut device = Device::open(&config.run.device, talk)?;
-    config.run.engine = device.engine().into();
-    config.run.device_name = device.name();
+    let beginning = Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
+    let mut device = Device::open(&beginning.config.run.device, talk)?;
+    let data = &beginning.data;
 
     talk.line(format_args!("device  {}", device.description()));
     talk.line(format_args!("data    {}", data.description));
     talk.line(format_args!("memory  {}\n", data.memory));
     talk.line(&data.columns);
-    talk.line(&plan);
+    talk.line(&beginning.plan);
 
+    let manner = Manner {
+        talk,
+        told: if args.output.json { Told::Json } else { Told::Text },
+        reports: !args.run.no_report,
+        from: args.config.as_deref(),
+        until: None,
+        on_epoch: &|_| {},
+    };
+    run(beginning, &mut device, manner)
+}
+
+/// How a run is told, and how far it goes.
+#[derive(Clone, Copy)]
+pub(super) struct Manner<'a> {
+    pub talk: Talk,
+    /// What is printed at its end.
+    pub told: Told,
+    /// Whether a report is wanted.
+    pub reports: bool,
+    /// The file that it is made from, if it is.
+    pub from: Option<&'a Path>,
+    /// The epoch behind which it pauses, if it comes so far: with a checkpoint, from which it goes on to
+    /// the same bits as if it hadn't.
+    pub until: Option<u64>,
+    /// Called for each epoch.
+    pub on_epoch: &'a dyn Fn(&EpochReport),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Text,
+    Json,
+    Nothing,
+}
+
+/// Trains, and leaves the run's folder.
+pub(super) fn run(
+    beginning: Beginning,
+    device: &mut Device,
+    manner: Manner,
+) -> Result<(), Failure> {
+    let Beginning { mut config, folder, data, plan, checkpoint, initial } = beginning;
+    let talk = manner.talk;
+    config.run.engine = device.engine().into();
+    config.run.device_name = device.name();
     let tuning = match &checkpoint {
         Some(checkpoint) => checkpoint.tuning().clone(),
-        None => tune::of_run(config.run.tune, args.config.as_deref(), &device, &plan, talk)?,
+        None => tune::of_run(config.run.tune, manner.from, device, &plan, talk)?,
     };
     let Prepared { rows, schema, train, validation, test, .. } = data;
     let validates = validation.is_some();
@@ -71,25 +114,23 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
         train_rows: train.rows() as u64,
         validates,
         reported,
-        reports: !args.run.no_report,
         folder,
         initial,
         tuning,
+        manner,
         talk,
-        json: args.output.json,
     };
     let mut standing = Standing::new(checkpoint);
     interrupt::watch()?;
     let mut learnt = Rc::new(Learnt { train, validation });
     loop {
         // Where the engine can't go away, the rows go when it has its copy.
-        let kept = matches!(device, Device::Gpu(_)).then(|| Rc::clone(&learnt));
-        let training =
-            Training { run: &run, standing: &mut standing, device: &device, rows: learnt };
+        let kept = matches!(*device, Device::Gpu(_)).then(|| Rc::clone(&learnt));
+        let training = Training { run: &run, standing: &mut standing, device, rows: learnt };
         let result = device.run_tuned(plan.clone(), rows, &run.tuning, training);
         let (Err(Failure::Lost(reason)), Some(kept)) = (&result, kept) else { return result };
         let steps = standing.lost(reason)?;
-        device = Device::open(&config.run.device, talk)?;
+        *device = Device::open(&config.run.device, talk)?;
         talk.line(format_args!(
             "warning: {reason}; going on behind step {steps} on {}",
             device.description()
@@ -106,14 +147,13 @@ struct Run<'a> {
     validates: bool,
     /// The rows that the net is scored on in the end: the test rows, else some of the validation rows.
     reported: Option<(Part, Dataset)>,
-    /// Whether a report is wanted.
-    reports: bool,
     folder: PathBuf,
     /// Parameters to begin with, where they are given.
     initial: Option<Vec<f32>>,
     tuning: Tuning,
+    manner: Manner<'a>,
+    /// That of the manner.
     talk: Talk,
-    json: bool,
 }
 
 /// The rows that a run learns from.
@@ -134,6 +174,8 @@ struct Training<'a> {
 enum End {
     Complete,
     Interrupted,
+    /// Where it was to pause.
+    Paused,
     /// `--time-budget` was spent.
     TimeUp,
     Diverged(Error),
@@ -165,7 +207,7 @@ impl Job for Training<'_> {
         let ended = match end {
             End::Interrupted => Some("interrupted"),
             End::TimeUp => Some("the time is up"),
-            End::Complete | End::Diverged(_) => None,
+            End::Complete | End::Paused | End::Diverged(_) => None,
         };
         if let Some(ended) = ended.filter(|_| written.is_ok()) {
             let folder = log.folder.path().display();
@@ -192,17 +234,18 @@ impl Job for Training<'_> {
             steps: trainer.steps(),
         };
         run.talk.line("");
-        let text = match (run.json, &diverged) {
-            (true, _) => summary.json(),
-            (false, None) => printable(&summary.text()),
-            (false, Some(_)) => String::new(),
+        let text = match (run.manner.told, &diverged) {
+            (Told::Json, _) => summary.json(),
+            (Told::Text, None) => printable(&summary.text()),
+            (Told::Text, Some(_)) | (Told::Nothing, _) => String::new(),
         };
         let mut out = std::io::stdout();
         let told = out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
-        let page = log
-            .folder
-            .write(RESULTS, &summary.json())
-            .and_then(|()| run.report(trainer.engine_mut(), log.folder.path(), summary.results));
+        let page = log.folder.write(RESULTS, &summary.json()).and_then(|()| match end {
+            // It would be another when the run has gone on.
+            End::Paused => Ok(()),
+            _ => run.report(trainer.engine_mut(), log.folder.path(), summary.results),
+        });
         if let Some(problem) = page.err().as_ref().and_then(Failure::message) {
             run.talk.line(format_args!("warning: {problem}"));
         }
@@ -294,6 +337,7 @@ impl Run<'_> {
         config.run.outcome = match end {
             End::Complete => "complete".into(),
             End::Interrupted => "interrupted".into(),
+            End::Paused => PAUSED.into(),
             End::TimeUp => "out of time".into(),
             End::Diverged(error) => error.to_string(),
         };
@@ -312,7 +356,7 @@ impl Run<'_> {
         folder: &Path,
         results: Option<Results>,
     ) -> Result<(), Failure> {
-        if !self.reports {
+        if !self.manner.reports {
             return Ok(());
         }
         let scored = self.reported.as_ref().map(|(part, data)| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wgrad::data::Schema;
 use wgrad::{Engine, ModelFile, Plan, TrainOptions};
 
-use super::config::Config;
+use super::config::{Config, PAUSED};
 use super::failure::Failure;
 use super::run_folder::{CONFIG, MODEL};
 use super::talk::Talk;
@@ -39,7 +39,7 @@ impl Trained {
         let file = ModelFile::load(&path).map_err(Failure::input)?;
         if let Ok(config) = Config::load(&path.with_file_name(CONFIG)) {
             let outcome = config.run.outcome;
-            if !matches!(&outcome[..], "complete" | "interrupted" | "out of time") {
+            if !matches!(&outcome[..], "complete" | "interrupted" | "out of time" | PAUSED) {
                 talk.line(format_args!("warning: this model's {outcome}"));
             }
         }

@@ -12,7 +12,7 @@ use crate::cli::run_folder::{self, CHECKPOINT, CONFIG};
 use crate::cli::talk::Talk;
 
 /// What is known of a run before it has a device.
-pub(super) struct Beginning {
+pub(crate) struct Beginning {
     pub config: Config,
     pub folder: PathBuf,
     pub data: Prepared,

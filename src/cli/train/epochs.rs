@@ -34,7 +34,9 @@ impl Run<'_> {
         let budget = self.config.training.time_budget;
         let time_up = || budget.is_some_and(|budget| begun.elapsed() >= budget.0);
         let every = self.config.run.checkpoint_every;
-        while trainer.epochs() < epochs {
+        let last = self.manner.until.map_or(epochs, |until| until.min(epochs));
+        let mut stop = false;
+        while trainer.epochs() < last {
             let most = every.map_or(u64::MAX, |every| every - trainer.steps() % every);
             let report = trainer.train_steps(most, |progress| {
                 display.progress(progress);
@@ -71,8 +73,8 @@ impl Run<'_> {
                 ));
                 log.go_back(trainer.steps(), epoch)?;
             }
-            let stop = report.is_some_and(|report| report.stop);
             if let Some(report) = report {
+                stop = report.stop;
                 self.end_epoch(trainer, log, &mut display, report)?;
             }
             if stop {
@@ -100,7 +102,11 @@ impl Run<'_> {
             }
         }
         display.finish();
-        Ok(End::Complete)
+        if stop || trainer.epochs() >= epochs {
+            return Ok(End::Complete);
+        }
+        self.keep(trainer, log, standing)?;
+        Ok(End::Paused)
     }
 
     /// Tells and writes what an epoch came to.
@@ -113,6 +119,7 @@ impl Run<'_> {
     ) -> Result<(), Failure> {
         log.add(report)?;
         display.epoch(&report);
+        (self.manner.on_epoch)(&report);
         if report.skipped > 0 {
             display.line(&format!(
                 "epoch {}: {} left out, whose gradient wasn't finite",
