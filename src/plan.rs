@@ -95,7 +95,7 @@ impl Plan {
             capacity: 0,
         };
         let rows = options.rows_at_once();
-        plan.capacity = rows.max(MIN_CAPACITY.min(SMALL / plan.widest()));
+        plan.capacity = rows.max(plan.least_capacity());
         plan.check_groups()?;
         plan.check_capacity()?;
         Ok(plan)
@@ -178,6 +178,11 @@ impl Plan {
         self.capacity
     }
 
+    /// Rows that the buffers hold for evaluation, however small the batch is.
+    fn least_capacity(&self) -> usize {
+        MIN_CAPACITY.min(SMALL / self.widest())
+    }
+
     /// Columns of the widest activation, the input's included.
     #[must_use]
     pub fn widest(&self) -> usize {
@@ -256,7 +261,8 @@ impl Plan {
     pub fn flops_per_step(&self) -> u64 {
         let products: u64 = self.stages.iter().map(Stage::products).sum();
         let first = self.stages[self.first_trained()].products();
-        2 * self.options.batch_size as u64 * (3 * products - first)
+        // A batch that goes through in parts may have any number of rows.
+        (2 * (3 * products - first)).saturating_mul(self.options.batch_size as u64)
     }
 
     /// FLOPs of the forward pass of one row.
@@ -285,7 +291,11 @@ impl Plan {
     /// batch's inputs and targets included.
     #[must_use]
     pub fn activation_bytes(&self) -> u64 {
-        let rows = self.capacity;
+        self.activation_bytes_of(self.capacity)
+    }
+
+    /// The same for another capacity.
+    fn activation_bytes_of(&self, rows: usize) -> u64 {
         let forward: u64 = self.stages.iter().map(|s| s.activation_len(rows) as u64).sum();
         // One more column for the rows' weights.
         let batch = rows as u64 * (self.mlp.in_features() + self.target_width() + 1) as u64;
@@ -449,6 +459,13 @@ mod tests {
     fn flops_count_three_products_but_for_the_first_layer() {
         let plan = plan(&Mlp::with_hidden(784, &[128], Activation::Relu, 10), 64).unwrap();
         assert_eq!(plan.flops_per_step(), 2 * 64 * (2 * 784 * 128 + 3 * 128 * 10));
+    }
+
+    #[test]
+    fn any_batch_in_parts_has_a_count_of_flops() {
+        let parts = TrainOptions { micro_batch: Some(2), ..options(usize::MAX) };
+        let plan = Plan::new(&Mlp::new(3).linear(2), &parts).unwrap();
+        assert_eq!(plan.flops_per_step(), u64::MAX);
     }
 
     #[test]

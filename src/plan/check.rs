@@ -96,8 +96,9 @@ impl Plan {
         }
     }
 
+    /// The remedy where buffers for `rows` rows would fit: fewer than evaluation takes at once are no help.
     fn batch_that_fits(&self, rows: u128) -> String {
-        if rows > 0 {
+        if rows >= self.least_capacity().max(1) as u128 {
             format!(": a batch_size of {rows} would fit")
         } else {
             ": make the layers narrower; no batch size fits".into()
@@ -112,15 +113,20 @@ impl Plan {
         if self.total_bytes() <= available {
             return Ok(());
         }
-        let per_row = self.activation_bytes().div_ceil(self.capacity as u64);
-        let rows = available.saturating_sub(self.state_bytes()) / per_row;
+        let rest = available.saturating_sub(self.state_bytes());
+        // Between the ranges of a buffer is padding, so a share of the bytes wouldn't be exact.
+        let (mut rows, mut too_many) = (0, self.capacity);
+        while too_many - rows > 1 {
+            let middle = rows + (too_many - rows) / 2;
+            if self.activation_bytes_of(middle) <= rest { rows = middle } else { too_many = middle }
+        }
         let (what, needed, _) = self.memory_needed();
         Err(Error::Limit {
             what,
             needed: bytes(needed),
             limit_name,
             limit: bytes(available),
-            remedy: self.batch_that_fits(u128::from(rows)),
+            remedy: self.batch_that_fits(rows as u128),
         })
     }
 
@@ -279,5 +285,14 @@ mod tests {
         let refused = plan(5000).check_memory(available, "free memory").unwrap_err().to_string();
         assert!(refused.contains("a batch_size of 1000 would fit"), "{refused}");
         assert!(plan(1000).check_memory(available, "free memory").is_ok());
+    }
+
+    #[test]
+    fn a_batch_below_what_evaluation_takes_at_once_is_not_named() {
+        let mlp = Mlp::new(1).linear(39).batch_norm().linear(12);
+        let plan = plan(&mlp, 471).unwrap();
+        let available = plan.state_bytes() + plan.activation_bytes() / 471;
+        let refused = plan.check_memory(available, "free memory").unwrap_err().to_string();
+        assert!(refused.contains("no batch size fits"), "{refused}");
     }
 }
