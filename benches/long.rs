@@ -7,7 +7,7 @@
 //! With ρ the largest ‖I − ηH‖ of the batches, the error settles below ‖ε‖/(1 − ρ), however long it
 //! goes on. The table says how many steps were done, what the process's memory is (on software adapters
 //! the device's too), and the largest error as a share of that bound. It fails if memory grows after the
-//! first minute, or if the bound is broken.
+//! first look, or if the bound is broken.
 #![allow(clippy::print_stdout, reason = "a benchmark's results")]
 #![allow(clippy::cast_precision_loss, reason = "small numbers")]
 

@@ -247,7 +247,7 @@ impl<E: Engine> Trainer<E> {
     ///
     /// # Errors
     /// [`Error::Pending`] if steps are recorded into a host app's encoders and not known to be done, so
-    /// that they would be counted but not be in it; [`Error::Device`] if the device fails.
+    /// that they would be counted but not be in it; [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn checkpoint(&mut self) -> Result<Checkpoint> {
         let state = self.engine_mut().state()?;
         let plan = self.engine().plan();

@@ -24,8 +24,8 @@ pub enum OnDivergence {
     /// tensor.
     #[default]
     Stop,
-    /// Leave out the steps whose gradient isn't finite: parameters, moments, averages and running
-    /// statistics stay as they are. That is the case where Σg² isn't finite in f32, which is what
+    /// Leave out the steps whose gradient isn't finite: parameters, moments and averages stay as they
+    /// are; running statistics, which move on the way forward, take any batch whose own are finite. That is the case where Σg² isn't finite in f32, which is what
     /// clipping by norm looks at; finding out takes one dispatch more a step. Bias corrections count the
     /// step nevertheless. Batches whose loss isn't finite are left out of the epoch's sums. (PyTorch's
     /// `GradScaler` skips so.)
@@ -114,11 +114,14 @@ pub(crate) struct Recovery {
     pub rollbacks: u32,
     /// What that made of the learning rate.
     pub factor: f64,
+    /// Steps before the optimizer's moments were last 0: bias corrections count from there.
+    #[serde(default)]
+    pub moments_from: u64,
 }
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self { in_a_row: 0, skipped: 0, rollbacks: 0, factor: 1.0 }
+        Self { in_a_row: 0, skipped: 0, rollbacks: 0, factor: 1.0, moments_from: 0 }
     }
 }
 

@@ -209,13 +209,13 @@ pub trait Engine: sealed::Sealed {
     /// # Errors
     /// [`Error::Pending`](crate::Error::Pending) if a host app has recorded as much as there is room for:
     /// then nothing is done, here as in [`evaluate`](Self::evaluate) and [`predict`](Self::predict).
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()>;
 
     /// Evaluates the loss on the first `rows` rows, in batches. May return before it is done.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()>;
 
     /// Moves the reports that have arrived, oldest first, to the end of `into`. Never waits; polls the
@@ -236,13 +236,13 @@ pub trait Engine: sealed::Sealed {
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if the inputs don't divide into rows,
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>>;
 
     /// The parameter arena, running statistics included, laid out as the plan says. Waits for it.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
     fn parameters(&mut self) -> Result<Vec<f32>>;
 
     /// Replaces the parameter arena, which also becomes the last good state and, where averages of the
@@ -256,7 +256,7 @@ pub trait Engine: sealed::Sealed {
     /// is exchanged ([`swap_average`](Self::swap_average)).
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) if the device fails.
+    /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
     fn state(&mut self) -> Result<EngineState>;
 
     /// Goes on from a state: one of an engine with the same plan, perhaps on another device.

@@ -187,6 +187,11 @@ impl Optimizer {
     pub(crate) fn validate(&self) -> Result<()> {
         let unit = |name, x: f64| (name, x, (0.0..1.0).contains(&x), "in 0..1");
         let positive = |name, x: f64| (name, x, x > 0.0 && x.is_finite(), "finite and positive");
+        // In f32 less is 0, and the quotient of a parameter without a gradient 0/0.
+        let normal = |name, x: f64| {
+            let fits = x >= f64::from(f32::MIN_POSITIVE) && x.is_finite();
+            (name, x, fits, "finite and at least 1.2e-38")
+        };
         let not_negative =
             |name, x: f64| (name, x, x >= 0.0 && x.is_finite(), "finite and not negative");
         let mut ranges =
@@ -197,16 +202,16 @@ impl Optimizer {
                 let fits = !nesterov || momentum > 0.0;
                 ranges.push(("momentum", momentum, fits, "positive with nesterov"));
             }
-            Rule::Adagrad { eps } => ranges.push(positive("eps", eps)),
+            Rule::Adagrad { eps } => ranges.push(normal("eps", eps)),
             Rule::Rmsprop { alpha, eps, momentum, .. } => {
-                ranges.extend([unit("alpha", alpha), positive("eps", eps)]);
+                ranges.extend([unit("alpha", alpha), normal("eps", eps)]);
                 ranges.push(unit("momentum", momentum));
             }
             Rule::Adam { beta1, beta2, eps, .. } => {
-                ranges.extend([unit("beta1", beta1), unit("beta2", beta2), positive("eps", eps)]);
+                ranges.extend([unit("beta1", beta1), unit("beta2", beta2), normal("eps", eps)]);
             }
             Rule::Nadam { beta1, beta2, eps, momentum_decay } => {
-                ranges.extend([unit("beta1", beta1), unit("beta2", beta2), positive("eps", eps)]);
+                ranges.extend([unit("beta1", beta1), unit("beta2", beta2), normal("eps", eps)]);
                 ranges.push(not_negative("momentum_decay", momentum_decay));
             }
             Rule::Lion { beta1, beta2 } => {

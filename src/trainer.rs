@@ -194,7 +194,7 @@ impl<E: Engine> Trainer<E> {
     /// as the plan says: the average of the weights where one is kept. Waits for them.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn parameters(&mut self) -> Result<Vec<f32>> {
         self.with_average(E::parameters)
     }
@@ -210,7 +210,7 @@ impl<E: Engine> Trainer<E> {
     /// Evaluates loss and score on any data set. Waits for the result.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
+    /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         self.with_average(|engine| evaluate(engine, data))
     }
@@ -229,7 +229,7 @@ impl<E: Engine> Trainer<E> {
 /// Evaluates loss and score of an engine's net on a data set, in batches. Waits for the result.
 ///
 /// # Errors
-/// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails.
+/// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
 pub fn evaluate<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Evaluation> {
     engine.plan().check_evaluation(data.rows())?;
     let resident = upload(engine, data)?;

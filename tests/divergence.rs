@@ -188,13 +188,18 @@ fn skipped_steps_leave_no_trace<E: Engine>(make: impl Fn(Plan) -> E) {
     // The second and third batch, and the last.
     let without = [rows(4..12), rows(20..24)].concat();
     let policy = OnDivergence::Skip { most: 2 };
-    let (reports, parameters) = train(&sequential(&[], &[5, 8, 11, 20]), &options(policy));
-    let (expected, want) = train(&sequential(&without, &[]), &options(policy));
-    assert_eq!(parameters, want);
-    for (report, expected) in reports.iter().zip(&expected) {
-        assert_eq!((report.skipped, expected.skipped), (3, 0));
-        assert_eq!(report.train, expected.train);
-        assert_eq!(report.step, expected.step + 3 * report.epoch);
+    // A batch in parts is skipped as a whole, and averages know nothing of it.
+    let plain = options(policy);
+    let more = TrainOptions { micro_batch: Some(3), ema: Some(0.9), ..options(policy) };
+    for options in [plain, more] {
+        let (reports, parameters) = train(&sequential(&[], &[5, 8, 11, 20]), &options);
+        let (expected, want) = train(&sequential(&without, &[]), &options);
+        assert_eq!(parameters, want);
+        for (report, expected) in reports.iter().zip(&expected) {
+            assert_eq!((report.skipped, expected.skipped), (3, 0));
+            assert_eq!(report.train, expected.train);
+            assert_eq!(report.step, expected.step + 3 * report.epoch);
+        }
     }
     // Nothing is wrong: the policy makes no difference.
     let sound = sequential(&[], &[]);
@@ -312,4 +317,38 @@ fn rolling_back_finds_a_rate_on_the_cpu() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn rolling_back_finds_a_rate_on_the_gpu() {
     rolling_back_finds_a_rate(gpu_engine);
+}
+
+/// Adam's first step behind a rollback is as long as its first of all: at most η a weight, whatever the
+/// step's number.
+#[test]
+fn steps_behind_a_rollback_are_no_longer_than_the_first() {
+    let data = learnable(64, 4, 2, &Loss::Mse, 3);
+    let options = TrainOptions {
+        batch_size: 64,
+        epochs: 600,
+        // The 501st step takes the parameters far out of f32's range.
+        schedule: "piecewise:500=1e40".parse().unwrap(),
+        on_divergence: OnDivergence::RollBack { factor: 1e-40, most: 1 },
+        insight_every: Some(1),
+        ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3))
+    };
+    let engine = CpuEngine::<f32>::new(Plan::new(&Mlp::new(4).linear(2), &options).unwrap());
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    let mut longest = Vec::new();
+    while trainer.epochs() < 505 {
+        trainer
+            .train_epoch(|progress| {
+                let tensors = progress.insight.iter().flat_map(|insight| &insight.tensors);
+                let step = tensors.map(|tensor| tensor.effective_step.mean).fold(0.0, f64::max);
+                longest.push((progress.step, step));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+    }
+    assert!(trainer.take_rollback().is_some());
+    let of = |wanted: u64| longest.iter().rev().find(|(step, _)| *step == wanted).unwrap().1;
+    // |m̂|/√v̂ is 1 in the first step after the moments were 0.
+    assert!((of(1) - 1.0).abs() < 1e-3, "{}", of(1));
+    assert!((of(501) - 1.0).abs() < 1e-3, "{}", of(501));
 }

@@ -92,3 +92,17 @@ fn a_first_loss_that_is_no_number_fails() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("the very first loss"), "{message}");
 }
+
+/// Whatever a training would do about numbers that go wrong, the test ends there.
+#[test]
+fn a_policy_for_divergence_does_not_change_the_curve() {
+    let place = Place::new();
+    let curve = |flags: &str| {
+        let sizes = "--layers 16 --optimizer sgd --from 1e-3 --to 1e35 --steps 24";
+        place.json(&format!("find-lr digits --device cpu {sizes} {flags}"))
+    };
+    let plain = curve("");
+    for policy in ["skip", "roll-back"] {
+        assert_eq!(curve(&format!("--on-divergence {policy}")), plain, "{policy}");
+    }
+}

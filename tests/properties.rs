@@ -177,9 +177,9 @@ proptest! {
 
     #[test]
     fn a_refusal_by_a_device_names_a_batch_that_fits(mlp in net(), batch in 1..2_000_000_usize, binding in 20..27_u32) {
-        let limits = wgrad::wgpu::Limits {
+        let limits = wgpu::Limits {
             max_storage_buffer_binding_size: 1 << binding,
-            ..wgrad::wgpu::Limits::default()
+            ..wgpu::Limits::default()
         };
         let Ok(plan) = Plan::new(&mlp, &options(batch)) else { return Ok(()) };
         let mut refused = plan.check_limits(&limits).err();

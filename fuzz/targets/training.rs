@@ -1,5 +1,5 @@
-//! Any small net with any options: refused by its plan, or a step of it on the CPU in f32 is an error or
-//! gives numbers wherever it does in f64.
+//! Any small net with any options: refused by its plan, or a step of it on the CPU in f32 gives numbers
+//! wherever it does in f64, or says that they are none.
 #![no_main]
 
 use std::ops::ControlFlow;

@@ -202,6 +202,12 @@ impl Config {
                  or leave --early-stopping off)",
             ));
         }
+        if args.run.keep_checkpoints > 1 && args.run.checkpoint_every.is_none() {
+            return Err(Failure::input(format!(
+                "--keep-checkpoints {} needs checkpoints to keep (give --checkpoint-every too)",
+                args.run.keep_checkpoints
+            )));
+        }
         if args.run.keep_best && columns.validation == 0.0 {
             return Err(Failure::input(
                 "--keep-best looks for the smallest validation loss, but --validation is 0 (give a \

@@ -1,5 +1,7 @@
 //! From a device's name to an engine on it.
 
+use std::time::Duration;
+
 use indicatif::BinaryBytes;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use wgrad::wgpu::{Adapter, AdapterInfo, DeviceType};
@@ -12,6 +14,9 @@ use super::choices::DeviceChoice;
 use super::environment;
 use super::failure::Failure;
 use super::talk::Talk;
+
+/// How often a lost device is looked for, once a second, before that counts as an error.
+const REOPENINGS: u32 = 5;
 
 /// What computes.
 #[derive(Debug)]
@@ -45,6 +50,17 @@ impl Device {
             (DeviceChoice::Auto | DeviceChoice::Cpu, None) => return Ok(Self::fastest(talk)),
         };
         Ok(Self::Gpu(Box::new(gpu)))
+    }
+
+    /// The same for one that was lost: a driver takes some seconds to come back from a reset.
+    pub(crate) fn open_patiently(choice: &DeviceChoice, talk: Talk) -> Result<Self, Failure> {
+        for _ in 0..REOPENINGS {
+            if let Ok(device) = Self::open(choice, talk) {
+                return Ok(device);
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Self::open(choice, talk)
     }
 
     /// A hardware GPU, else the CPU.

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use serde_json::{Value, json};
 use wgrad::data::Dataset;
 use wgrad::schedule::Span;
-use wgrad::{Engine, Error, Schedule, TrainOptions, Trainer};
+use wgrad::{Engine, Error, OnDivergence, Schedule, TrainOptions, Trainer};
 
 use self::curve::{Curve, Finding, Found};
 use super::args::FindLrArgs;
@@ -109,6 +109,7 @@ fn test_options(args: &FindLrArgs, config: &Config, rows: usize) -> (u64, TrainO
         plateau: None,
         early_stopping: None,
         insight_every: None,
+        on_divergence: OnDivergence::Stop,
         ..options
     };
     (steps, options)

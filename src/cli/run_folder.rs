@@ -99,8 +99,11 @@ impl RunFolder {
             .filter_map(|path| Some((steps_of(&path)?, path)))
             .collect();
         all.sort_unstable();
-        let extra = all.len().saturating_sub(most);
-        all[..extra].iter().try_for_each(|(_, path)| std::fs::remove_file(path)).map_err(failed)
+        // Later ones are of a training that this one went back behind.
+        let newest = all.partition_point(|(kept, _)| *kept <= steps);
+        let oldest = newest.saturating_sub(most);
+        let mut dropped = all[..oldest].iter().chain(&all[newest..]);
+        dropped.try_for_each(|(_, path)| std::fs::remove_file(path)).map_err(failed)
     }
 
     pub(crate) fn path(&self) -> &Path {

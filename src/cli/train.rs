@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Engine, EpochReport, Error, ModelFile, Trainer, Tuning};
+use wgrad::{Engine, EpochReport, Error, ModelFile, Trainer};
 
 pub(super) use self::beginning::Beginning;
 use self::history::History;
 use self::log::Log;
 use self::standing::Standing;
 use self::summary::Summary;
+use self::tune::Tuned;
 use super::args::TrainArgs;
 use super::chart;
 use super::config::{Config, PAUSED};
@@ -95,10 +96,12 @@ pub(super) fn run(
     let talk = manner.talk;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();
-    let tuning = match &checkpoint {
-        Some(checkpoint) => checkpoint.tuning().clone(),
-        None => tune::of_run(config.run.tune, manner.from, device, &plan, talk)?,
+    let tuned = match &checkpoint {
+        Some(_) => None,
+        None => Tuned::of_run(config.run.tune, manner.from, device, &plan, talk)?,
     };
+    let resumed = checkpoint.as_ref().map(|checkpoint| checkpoint.tuning().clone());
+    let tuning = resumed.or(tuned.as_ref().map(|tuned| tuned.tuning.clone())).unwrap_or_default();
     let Prepared { rows, schema, train, validation, test, .. } = data;
     let validates = validation.is_some();
     let reported = match (test, &validation) {
@@ -116,21 +119,25 @@ pub(super) fn run(
         reported,
         folder,
         initial,
-        tuning,
+        tuning: tuned,
         manner,
         talk,
     };
-    let mut standing = Standing::new(checkpoint);
+    let mut standing = Standing::new(checkpoint, device);
     interrupt::watch()?;
     let mut learnt = Rc::new(Learnt { train, validation });
     loop {
         // Where the engine can't go away, the rows go when it has its copy.
         let kept = matches!(*device, Device::Gpu(_)).then(|| Rc::clone(&learnt));
         let training = Training { run: &run, standing: &mut standing, device, rows: learnt };
-        let result = device.run_tuned(plan.clone(), rows, &run.tuning, training);
+        let result = device.run_tuned(plan.clone(), rows, &tuning, training);
         let (Err(Failure::Lost(reason)), Some(kept)) = (&result, kept) else { return result };
-        let steps = standing.lost(reason)?;
-        *device = Device::open(&config.run.device, talk)?;
+        let next = standing.lost(reason).and_then(|steps| {
+            let another = Device::open_patiently(&config.run.device, talk)?;
+            Ok((steps, another))
+        });
+        let (steps, another) = next.map_err(|failure| standing.rescue(failure))?;
+        *device = another;
         talk.line(format_args!(
             "warning: {reason}; going on behind step {steps} on {}",
             device.description()
@@ -150,7 +157,8 @@ struct Run<'a> {
     folder: PathBuf,
     /// Parameters to begin with, where they are given.
     initial: Option<Vec<f32>>,
-    tuning: Tuning,
+    /// The variants of the kernels, where they were measured.
+    tuning: Option<Tuned>,
     manner: Manner<'a>,
     /// That of the manner.
     talk: Talk,
@@ -199,7 +207,10 @@ impl Job for Training<'_> {
         let log = standing.log.insert(log);
         let end = end?;
         // Scores are told even if a full disk keeps the rest from being written.
-        let written = run.leave(&mut trainer, log, &end);
+        let mut config = run.config.clone();
+        // Perhaps not the first.
+        (config.run.engine, config.run.device_name) = (device.engine().into(), device.name());
+        let written = run.leave(&mut trainer, log, &end, &mut config);
         let diverged = match &end {
             End::Diverged(error) => Some(error.to_string()),
             _ => None,
@@ -224,7 +235,7 @@ impl Job for Training<'_> {
         let results =
             test.map(|test| Results::of(trainer.engine_mut(), &run.schema, test)).transpose()?;
         let summary = Summary {
-            config: run.config,
+            config: &config,
             folder: &log.folder,
             history: &log.history,
             results,
@@ -269,9 +280,16 @@ impl Run<'_> {
         standing: &mut Standing,
     ) -> Result<Log, Failure> {
         let log = match (&standing.checkpoint, standing.log.take()) {
-            (None, _) => self.new_log(trainer)?,
+            (None, None) => self.new_log(trainer)?,
+            (None, Some(mut log)) => {
+                log.go_back(0, 0)?;
+                log
+            }
             (Some(checkpoint), log) => {
-                trainer.resume(checkpoint).map_err(Failure::input)?;
+                trainer.resume(checkpoint).map_err(|error| match error {
+                    Error::Shape { .. } => Failure::input(error),
+                    error => error.into(),
+                })?;
                 let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
                 match log {
                     Some(mut log) => {
@@ -282,11 +300,14 @@ impl Run<'_> {
                 }
             }
         };
+        // From here on there is a folder, whatever becomes of the device.
+        let log = standing.log.insert(log);
         log.folder.write(CONFIG, &self.config.to_toml()?)?;
-        if !self.tuning.is_empty() {
-            tune::write(&log.folder.file(TUNING), &self.tuning)?;
+        if let Some(tuning) = &self.tuning {
+            tuning.write(&log.folder.file(TUNING))?;
         }
         standing.snapshot(trainer)?;
+        let Some(log) = standing.log.take() else { unreachable!("it was put there") };
         Ok(log)
     }
 
@@ -298,7 +319,7 @@ impl Run<'_> {
         let folder = RunFolder::create(self.folder.clone(), score, more)?;
         let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
         let events = self.events(&folder, 1)?;
-        Ok(Log { folder, insights, events, history: History::default() })
+        Ok(Log { folder, insights, events, history: self.no_history() })
     }
 
     fn old_log(&self, steps: u64, epochs: u64) -> Result<Log, Failure> {
@@ -307,8 +328,13 @@ impl Run<'_> {
         let (folder, history) = RunFolder::reopen(self.folder.clone(), epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
         let events = self.events(&folder, steps + 1)?;
-        let history = history.into_iter().collect();
-        Ok(Log { folder, insights, events, history })
+        let mut log = Log { folder, insights, events, history: self.no_history() };
+        log.history.begin_again(history);
+        Ok(log)
+    }
+
+    fn no_history(&self) -> History {
+        History::new(self.config.training.batch_size, self.train_rows)
     }
 
     fn events(&self, folder: &RunFolder, from: u64) -> Result<Option<EventFile>, Failure> {
@@ -322,6 +348,7 @@ impl Run<'_> {
         trainer: &mut Trainer<E>,
         log: &Log,
         end: &End,
+        config: &mut Config,
     ) -> Result<(), Failure> {
         let Log { folder, insights, history, .. } = log;
         self.save(trainer, &folder.file(MODEL))?;
@@ -333,7 +360,6 @@ impl Run<'_> {
         if let Some(svg) = svg {
             folder.write(INSIGHTS, &svg)?;
         }
-        let mut config = self.config.clone();
         config.run.outcome = match end {
             End::Complete => "complete".into(),
             End::Interrupted => "interrupted".into(),

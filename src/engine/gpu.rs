@@ -198,7 +198,8 @@ impl GpuEngine {
     /// # Errors
     /// [`Error::Device`] if the driver can't compile one.
     pub fn prepare(&mut self) -> Result<()> {
-        self.pipelines.compile()
+        let result = self.pipelines.compile();
+        self.told(result)
     }
 
     /// Counts of what was asked of the device.
@@ -225,7 +226,7 @@ impl GpuEngine {
     /// The gradient arena of the last training step. Waits for it.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn gradients(&mut self) -> Result<Vec<f32>> {
         self.download(&self.buffers.gradients.clone())
     }

@@ -144,6 +144,16 @@ impl Updates {
         update
     }
 
+    /// The scalars of step `t` where the moments became 0 behind `first` steps: bias corrections count from
+    /// there, the average goes on.
+    pub(crate) fn since(&mut self, first: u64, t: u64, factor: f64) -> Update<f64> {
+        let mut update = self.at(t - first, factor);
+        if first > 0 {
+            (update.average, update.one_minus_average) = (self.average, 1.0 - self.average);
+        }
+        update
+    }
+
     /// Πᵗ μ over the steps from 1 to t.
     fn momentum_product(&mut self, t: u64, mu: impl Fn(u64) -> f64) -> f64 {
         if t < self.product.0 {
@@ -196,6 +206,18 @@ mod tests {
             assert_eq!(forward.at(t, 1.0), in_order[usize::try_from(t).unwrap() - 1]);
             assert_eq!(make().at(t, 1.0), in_order[usize::try_from(t).unwrap() - 1]);
         }
+    }
+
+    #[test]
+    fn corrections_count_from_where_the_moments_are_0() {
+        let rates = GroupRates { lr: 0.1, weight_decay: 0.0 };
+        let mut updates = Updates::new(Optimizer::adam(0.1), vec![rates], 0.0, 0.9);
+        let begun = updates.at(1, 1.0);
+        let again = updates.since(500, 501, 1.0);
+        assert_eq!(again.groups, begun.groups);
+        assert_eq!(again.inv_root_correction2, begun.inv_root_correction2);
+        assert_eq!((begun.average, again.average), (0.0, 0.9));
+        assert_eq!(updates.since(0, 501, 1.0), updates.at(501, 1.0));
     }
 
     #[test]

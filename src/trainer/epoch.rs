@@ -35,7 +35,7 @@ impl<E: Engine> Trainer<E> {
     /// epoch the loss of the validation rows (without such rows, of one batch); what else may come of that
     /// says [`OnDivergence`](crate::OnDivergence). Parameters and step count are then those of
     /// the end of the last epoch that ended in such a call, the optimizer's moments 0. [`Error::Pending`]
-    /// if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails.
+    /// if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
@@ -213,6 +213,7 @@ impl<E: Engine> Trainer<E> {
         let restored = restores && self.best.epoch().is_some();
         if restored {
             self.engine.restore(Keep::Best);
+            self.recovery.moments_from = self.at.step;
         }
         restored
     }
@@ -266,6 +267,7 @@ impl<E: Engine> Trainer<E> {
         (self.at, self.begin) = (self.good, self.good);
         (self.sum, self.seconds) = (Metrics::default(), 0.0);
         (self.recovery.in_a_row, self.recovery.skipped) = (0, 0);
+        self.recovery.moments_from = self.at.step;
         let tensor = tensor.and_then(|index| self.engine.plan().tensors().nth(index));
         Error::Diverged { step, epoch, loss, tensor: tensor.map(|tensor| tensor.name.clone()) }
     }

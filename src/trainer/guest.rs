@@ -147,7 +147,7 @@ impl Trainer<GpuEngine> {
     /// timestamps.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device fails.
+    /// [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn measure_steps(&mut self, steps: u64) -> Result<Duration> {
         let steps = steps.max(1);
         let start = Instant::now();

@@ -82,7 +82,7 @@ impl<E: Engine> Trainer<E> {
             // Without a row that counts there is nothing to learn: no gradient, instead of 0/0.
             loss_scale: if count > 0.0 { count.recip() } else { 0.0 },
             dropout_key: Step::dropout_key(options.seed, number),
-            update: self.updates.at(number, self.factor(at.step)),
+            update: self.updates.since(self.recovery.moments_from, number, self.factor(at.step)),
             insight: options.insight_every.is_some_and(|every| number.is_multiple_of(every)),
         }
     }

@@ -23,7 +23,7 @@ leaves behind (--name, --runs, --no-report and so on) make no difference. Withou
 is none, since train's default for adamw and lion follows from the learning rate.";
 
 /// train's flags that make no difference here, or are refused.
-const IDLE: [&str; 15] = [
+const IDLE: [&str; 19] = [
     "lr",
     "schedule",
     "plateau",
@@ -37,6 +37,10 @@ const IDLE: [&str; 15] = [
     "runs",
     "insight_every",
     "checkpoint_every",
+    "keep_checkpoints",
+    "keep_best",
+    "on_divergence",
+    "tune",
     "tensorboard",
     "no_report",
 ];

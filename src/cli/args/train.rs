@@ -102,7 +102,7 @@ pub(crate) struct ColumnArgs {
     /// Train so many times, each time testing on another part of the rows, and print the scores with their
     /// mean and standard deviation; no model is kept
     #[arg(long, value_name = "K", value_parser = at_least_two, allow_negative_numbers = true, conflicts_with_all = [
-        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "keep_checkpoints", "keep_best", "time_budget", "tensorboard",
+        "test", "resume", "name", "runs", "insight_every", "checkpoint_every", "keep_checkpoints", "keep_best", "tune", "time_budget", "tensorboard",
         "no_report",
     ])]
     pub folds: Option<usize>,
@@ -251,7 +251,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     pub keep_checkpoints: usize,
     /// Keep the net of the epoch with the smallest validation loss too, in best.safetensors
-    #[arg(long)]
+    #[arg(long, conflicts_with = "early_stopping")]
     pub keep_best: bool,
     /// Write the run's curves for TensorBoard too, into the folder tensorboard of the run's
     #[arg(long)]

@@ -49,7 +49,8 @@ impl Beginning {
 fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
     let refuse =
         |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", run.display())));
-    let (folder, file) = if run.is_file() {
+    let run = &std::path::absolute(run).unwrap_or_else(|_| run.to_path_buf());
+    let (folder, file): (&Path, _) = if run.is_file() {
         // runs/x/checkpoints/step-1000.safetensors, or runs/x/checkpoint.safetensors.
         let holder = run.ancestors().skip(1).take(2).find(|folder| folder.join(CONFIG).exists());
         (holder.unwrap_or(run), run.to_path_buf())

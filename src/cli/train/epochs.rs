@@ -146,9 +146,7 @@ impl Run<'_> {
         if most > 1 {
             log.folder.keep_checkpoint(checkpoint.steps(), most)?;
         }
-        if trainer.engine().name() != "cpu" {
-            standing.set(checkpoint);
-        }
+        standing.set(checkpoint);
         Ok(())
     }
 }

@@ -5,8 +5,11 @@ use wgrad::EpochReport;
 use crate::cli::thinned::Thinned;
 
 /// The epochs so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct History {
+    /// Rows of a step, and of a whole epoch.
+    batch: usize,
+    train_rows: u64,
     shown: Thinned<EpochReport>,
     pub last: Option<EpochReport>,
     /// Epochs that weren't interrupted.
@@ -21,6 +24,32 @@ pub(super) struct History {
 }
 
 impl History {
+    pub(super) fn new(batch: usize, train_rows: u64) -> Self {
+        Self {
+            batch,
+            train_rows,
+            shown: Thinned::default(),
+            last: None,
+            whole: 0,
+            rows: 0,
+            seconds: 0.0,
+            smallest: None,
+            last_is_best: false,
+        }
+    }
+
+    /// Begins again with epochs of which lines alone are left, that don't tell their rows.
+    pub(super) fn begin_again(&mut self, reports: Vec<EpochReport>) {
+        *self = Self::new(self.batch, self.train_rows);
+        let mut before = 0;
+        for mut report in reports {
+            let steps = report.step.saturating_sub(before);
+            report.train.rows = steps.saturating_mul(self.batch as u64).min(self.train_rows);
+            before = report.step;
+            self.add(report);
+        }
+    }
+
     pub(super) fn add(&mut self, report: EpochReport) {
         self.shown.push(report);
         self.last = Some(report);
@@ -43,14 +72,6 @@ impl History {
             self.last.filter(|last| shown.last().is_none_or(|shown| shown.epoch < last.epoch));
         shown.extend(last);
         shown
-    }
-}
-
-impl FromIterator<EpochReport> for History {
-    fn from_iter<I: IntoIterator<Item = EpochReport>>(reports: I) -> Self {
-        let mut history = Self::default();
-        reports.into_iter().for_each(|report| history.add(report));
-        history
     }
 }
 
@@ -79,7 +100,7 @@ mod tests {
     #[test]
     fn the_best_is_the_smallest_loss_so_far() {
         let losses = [2.0, f64::NAN, 1.0, 1.0, f64::NAN, 0.5];
-        let mut history = History::default();
+        let mut history = History::new(2, 3);
         let best: Vec<bool> = (1..)
             .zip(losses)
             .map(|(epoch, loss)| {
@@ -93,12 +114,29 @@ mod tests {
 
     #[test]
     fn long_histories_show_their_last_epoch() {
-        let history: History = (1..=10_000).map(|epoch| report(epoch, 1.0)).collect();
+        let of = |epochs: u64| {
+            let mut history = History::new(2, 3);
+            (1..=epochs).for_each(|epoch| history.add(report(epoch, 1.0)));
+            history
+        };
+        let history = of(10_000);
         let shown = history.shown();
         assert!(shown.len() < 5000, "{}", shown.len());
         assert_eq!((shown[0].epoch, shown[shown.len() - 1].epoch), (1, 10_000));
         assert_eq!(history.rows, 30_000);
-        let short: History = (1..=3).map(|epoch| report(epoch, 1.0)).collect();
-        assert_eq!(short.shown().len(), 3);
+        assert_eq!(of(3).shown().len(), 3);
+    }
+
+    #[test]
+    fn lines_are_of_as_many_rows_as_their_steps_had() {
+        let mut history = History::new(2, 3);
+        // Two steps an epoch, of two rows and of one; the last was interrupted behind its first.
+        let line = |epoch: u64, step: u64| EpochReport {
+            step,
+            train: Metrics::default(),
+            ..report(epoch, 1.0)
+        };
+        history.begin_again(vec![line(1, 2), line(2, 4), line(3, 5)]);
+        assert_eq!((history.rows, history.seconds), (3 + 3 + 2, 1.5));
     }
 }

@@ -36,7 +36,7 @@ impl Log {
 
     /// Drops what was written behind so many steps, of which so many epochs are whole.
     pub(super) fn go_back(&mut self, steps: u64, epochs: u64) -> Result<(), Failure> {
-        self.history = self.folder.go_back(epochs)?.into_iter().collect();
+        self.history.begin_again(self.folder.go_back(epochs)?);
         if let Some(insights) = &mut self.insights {
             insights.go_back(steps)?;
         }

@@ -8,6 +8,7 @@ use wgrad::{Checkpoint, Engine, Trainer};
 use super::log::Log;
 use crate::cli::device::Device;
 use crate::cli::failure::Failure;
+use crate::cli::run_folder::CHECKPOINT;
 
 /// At most so much work is done again on another device. A snapshot is a wait for the device and a copy
 /// of all arenas.
@@ -19,6 +20,8 @@ const MOST_IN_VAIN: u32 = 3;
 pub(super) struct Standing {
     /// Where the run goes on from: the file of `--resume`, then snapshots.
     pub checkpoint: Option<Checkpoint>,
+    /// Whether the device may go away.
+    snapshots: bool,
     /// From the moment on that the run has a folder.
     pub log: Option<Log>,
     /// When this process began the training.
@@ -31,8 +34,10 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    pub(super) fn new(checkpoint: Option<Checkpoint>) -> Self {
+    pub(super) fn new(checkpoint: Option<Checkpoint>, device: &Device) -> Self {
         Self {
+            // The CPU doesn't go away without the program.
+            snapshots: !matches!(device, Device::Cpu),
             checkpoint,
             log: None,
             begun: None,
@@ -44,12 +49,18 @@ impl Standing {
 
     /// Whether it is time for the next snapshot after so many steps.
     pub(super) fn is_due(&self, steps: u64) -> bool {
+        if !self.snapshots {
+            return false;
+        }
         let often = self.mishaps.as_ref().is_some_and(|mishaps| steps >= mishaps.snapshot);
         often || self.taken.elapsed() >= SNAPSHOT_EVERY
     }
 
-    /// Takes a checkpoint as the newest snapshot.
+    /// Takes a checkpoint as the newest snapshot, where there are any.
     pub(super) fn set(&mut self, checkpoint: Checkpoint) {
+        if !self.snapshots {
+            return;
+        }
         self.taken = Instant::now();
         if let Some(mishaps) = &mut self.mishaps {
             mishaps.snapshot = checkpoint.steps() + mishaps.every;
@@ -57,9 +68,9 @@ impl Standing {
         self.checkpoint = Some(checkpoint);
     }
 
-    /// Takes a snapshot. The CPU doesn't go away without the program.
+    /// Takes a snapshot, where there are any.
     pub(super) fn snapshot<E: Engine>(&mut self, trainer: &mut Trainer<E>) -> Result<(), Failure> {
-        if trainer.engine().name() != "cpu" {
+        if self.snapshots {
             self.set(trainer.checkpoint()?);
         }
         Ok(())
@@ -79,6 +90,22 @@ impl Standing {
             )));
         }
         Ok(steps)
+    }
+
+    /// Where there is no device to go on with: leaves the newest snapshot in the run's folder, and says so.
+    pub(super) fn rescue(&self, failure: Failure) -> Failure {
+        let problem = failure.message().unwrap_or_default().to_owned();
+        let (Some(checkpoint), Some(log)) = (&self.checkpoint, &self.log) else {
+            return Failure::run(problem);
+        };
+        let (steps, folder) = (checkpoint.steps(), log.folder.path().display());
+        match checkpoint.save(&log.folder.file(CHECKPOINT)) {
+            Ok(()) => Failure::run(format!(
+                "{problem}; the training is kept up to step {steps} (to go on: wgrad train --resume \
+                 {folder})"
+            )),
+            Err(error) => Failure::run(format!("{problem}; and {error}")),
+        }
     }
 
     /// What a test wants to happen to the device after so many steps.
@@ -122,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_lost_again_and_again_is_given_up() {
-        let mut standing = Standing::new(None);
+        let mut standing = Standing::new(None, &Device::Cpu);
         for _ in 0..3 {
             assert_eq!(standing.lost("it was lost").unwrap(), 0);
         }

@@ -1,15 +1,18 @@
 //! `--tune`: which variants of the kernels a run takes, from measurements that are remembered.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
 use wgrad::{Gpu, GpuEngine, Plan, Tuning, is_software};
 
 use crate::cli::choices::TuneChoice;
 use crate::cli::device::{Device, driver};
 use crate::cli::failure::Failure;
-use crate::cli::run_folder::{TUNING, write_whole};
+use crate::cli::progress::bar;
+use crate::cli::run_folder::{CONFIG, TUNING};
 use crate::cli::talk::Talk;
 
 /// What a search may take on a GPU, and on a software adapter, whose compiler is slow.
@@ -19,52 +22,62 @@ const SOFTWARE_BUDGET: Duration = Duration::from_secs(10);
 const REMEMBERED: &str = "tunings.json";
 
 /// By adapter, driver, version of the program, net and rows at once.
-type Remembered = BTreeMap<String, Tuning>;
+type Tunings = BTreeMap<String, Tuning>;
 
-/// The tuning of a new run. One that is made from another run's file takes what that took.
-pub(super) fn of_run(
-    choice: TuneChoice,
-    from: Option<&Path>,
-    device: &Device,
-    plan: &Plan,
-    talk: Talk,
-) -> Result<Tuning, Failure> {
-    let Device::Gpu(gpu) = device else { return Ok(Tuning::default()) };
-    // `--config` takes a run's folder, too.
-    let beside = from.map(|from| match from.is_dir() {
-        true => from.join(TUNING),
-        false => from.with_file_name(TUNING),
-    });
-    let beside = beside.filter(|file| file.exists());
-    if let (Some(file), true) = (beside, choice != TuneChoice::Off) {
-        return read(&file);
+/// A tuning, and what it was measured for.
+pub(super) struct Tuned {
+    key: String,
+    pub tuning: Tuning,
+}
+
+impl Tuned {
+    /// The tuning of a new run, if it is to have one. One that is made again from another run's file takes
+    /// what that took, on the same device.
+    pub(super) fn of_run(
+        choice: TuneChoice,
+        from: Option<&Path>,
+        device: &Device,
+        plan: &Plan,
+        talk: Talk,
+    ) -> Result<Option<Self>, Failure> {
+        let Device::Gpu(gpu) = device else { return Ok(None) };
+        if choice == TuneChoice::Off {
+            return Ok(None);
+        }
+        let key = key(gpu, plan);
+        let cache = cache_folder().map(|folder| folder.join(REMEMBERED));
+        let mut remembered = cache.as_deref().map(read).unwrap_or_default();
+        let of_that_run = from.and_then(beside).map(|file| read(&file)).unwrap_or_default();
+        let known = of_that_run.get(&key).or(remembered.get(&key));
+        if let Some(tuning) = known.filter(|_| choice == TuneChoice::Cached) {
+            return Ok(Some(Self { key, tuning: tuning.clone() }));
+        }
+        let tuning = match search(gpu, plan, talk) {
+            Ok(tuning) => tuning,
+            Err(failure @ Failure::Lost(_)) => return Err(failure),
+            Err(failure) => {
+                let problem = failure.message().unwrap_or_default();
+                talk.line(format_args!("warning: variants are left to the rule: {problem}"));
+                return Ok(None);
+            }
+        };
+        remembered.insert(key.clone(), tuning.clone());
+        let kept = cache.map_or(Ok(()), |file| write(&file, &remembered));
+        if let Some(problem) = kept.err().as_ref().and_then(Failure::message) {
+            talk.line(format_args!("warning: the tuning isn't remembered: {problem}"));
+        }
+        Ok(Some(Self { key, tuning }))
     }
-    let file = cache_folder().map(|folder| folder.join(REMEMBERED));
-    let mut remembered = file.as_deref().map_or_else(Remembered::new, |file| {
-        // What can't be read is found again.
-        if file.exists() { read(file).unwrap_or_default() } else { Remembered::new() }
-    });
-    let key = key(gpu, plan);
-    let tuning = match (choice, remembered.get(&key)) {
-        (TuneChoice::Off, _) => return Ok(Tuning::default()),
-        (TuneChoice::Cached, Some(tuning)) => return Ok(tuning.clone()),
-        _ => search(gpu, plan, talk)?,
-    };
-    remembered.insert(key, tuning.clone());
-    let Some(file) = file else { return Ok(tuning) };
-    let folder = file.parent().unwrap_or(&file);
-    let kept = std::fs::create_dir_all(folder)
-        .map_err(Failure::folder(folder))
-        .and_then(|()| write(&file, &remembered));
-    if let Some(problem) = kept.err().as_ref().and_then(Failure::message) {
-        talk.line(format_args!("warning: the tuning isn't remembered: {problem}"));
+
+    /// Writes it where a run made from this one's file finds it.
+    pub(super) fn write(&self, file: &Path) -> Result<(), Failure> {
+        write(file, &Tunings::from([(self.key.clone(), self.tuning.clone())]))
     }
-    Ok(tuning)
 }
 
 fn search(gpu: &Gpu, plan: &Plan, talk: Talk) -> Result<Tuning, Failure> {
     let budget = if is_software(&gpu.info) { SOFTWARE_BUDGET } else { BUDGET };
-    let bar = crate::cli::progress::bar(talk, 1);
+    let bar = bar(talk, 1);
     bar.set_message("measuring the variants of the kernels");
     let tuning = GpuEngine::tune(&gpu.device, &gpu.queue, plan, budget);
     bar.finish_and_clear();
@@ -84,18 +97,28 @@ fn key(gpu: &Gpu, plan: &Plan) -> String {
     )
 }
 
-/// Reads a tuning, or several.
-fn read<T: serde::de::DeserializeOwned>(file: &Path) -> Result<T, Failure> {
-    let problem = |e: &dyn std::fmt::Display| Failure::input(format!("{}: {e}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|e| problem(&e))?;
-    serde_json::from_str(&text).map_err(|e| problem(&e))
+/// The tuning beside a run's file.
+fn beside(file: &Path) -> Option<PathBuf> {
+    (file.file_name()? == CONFIG).then(|| file.with_file_name(TUNING))
 }
 
-/// Writes a tuning, or several.
-pub(super) fn write<T: serde::Serialize>(file: &Path, tuning: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(tuning)
-        .map_err(|e| Failure::run(format!("{}: {e}", file.display())))?;
-    write_whole(file, text.as_bytes())
+/// Reads tunings. What can't be read is measured again.
+fn read(file: &Path) -> Tunings {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Writes tunings in one piece, whoever else does at the same time.
+fn write(file: &Path, tunings: &Tunings) -> Result<(), Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", file.display()));
+    let folder = file.parent().unwrap_or(file);
+    let text = serde_json::to_string_pretty(tunings).map_err(|e| failed(&e))?;
+    let written = std::fs::create_dir_all(folder).and_then(|()| {
+        let mut partial = NamedTempFile::new_in(folder)?;
+        partial.write_all(text.as_bytes())?;
+        Ok(partial.persist(file)?)
+    });
+    written.map(drop).map_err(|e| failed(&e))
 }
 
 /// Where programs keep what can be made again, on this system; `WGRAD_CACHE` overrides.

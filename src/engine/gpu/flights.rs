@@ -1,6 +1,7 @@
 //! Submissions under way: how many steps each gets, and their metrics on the way back.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -192,10 +193,13 @@ impl Flights {
     }
 }
 
-/// Polls the device; an error means that it is lost.
+/// Polls the device. wgpu panics here where the driver says that the device is lost, after its hook for
+/// panics has told of it.
 pub(crate) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
-    match device.poll(how) {
-        Ok(_) => Ok(()),
-        Err(e) => Err(Error::Device { during: "polling the device", reason: e.to_string() }),
+    const DURING: &str = "polling the device";
+    match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(e)) => Err(Error::Device { during: DURING, reason: e.to_string() }),
+        Err(_) => Err(Error::Lost { during: DURING }),
     }
 }

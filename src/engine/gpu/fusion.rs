@@ -40,9 +40,9 @@ impl Fusion {
         match self {
             Self::Never => Ok(None),
             Self::Auto => {
-                let suits = of_plan().ok().filter(Fused::keeps_busy);
-                let fuses = variants.tuning.fused().unwrap_or(!variants.abilities.software);
-                Ok(suits.filter(|_| fuses))
+                let suits = of_plan().ok();
+                let rule = |fused: &Fused| !variants.abilities.software && fused.keeps_busy();
+                Ok(suits.filter(|fused| variants.tuning.fused().unwrap_or_else(|| rule(fused))))
             }
             Self::Always => of_plan().map(Some).map_err(|reason| Error::Option {
                 name: "fusion",

@@ -88,8 +88,9 @@ impl GpuEngine {
             let builder = Builder::new(plan, buffers, pipelines, variants);
             let net = program.fused.as_ref();
             Feed::new(builder, net, vec![dispatch], &inputs, &Rows::Batch(&batch_targets))
-        })?;
-        self.pipelines.compile()?;
+        });
+        let feed = self.told(feed)?;
+        self.prepare()?;
         let data = self.data(feed, generator.rows as usize, false);
         Ok(GpuData { generated: true, ..data })
     }

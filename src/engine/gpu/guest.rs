@@ -21,7 +21,8 @@ impl GpuEngine {
         steps: &[Step],
     ) -> Result<usize> {
         self.check_owner(data)?;
-        self.recordings.land()?;
+        let landed = self.recordings.land();
+        self.told(landed)?;
         let micro_batch = self.plan.options().rows_at_once();
         let mut parts = std::mem::take(&mut self.parts);
         let mut recorded = 0;
@@ -115,7 +116,8 @@ impl GpuEngine {
 
     /// Metrics of the recorded steps that came back since the last call, if any did.
     pub(crate) fn step_metrics(&mut self) -> Result<Option<StepMetrics>> {
-        self.recordings.land()?;
+        let landed = self.recordings.land();
+        self.told(landed)?;
         Ok(self.recordings.take_news())
     }
 

@@ -202,8 +202,9 @@ impl GpuEngine {
                 Rows::Batch(&buffers.batch_inputs)
             };
             Feed::new(builder, program.fused.as_ref(), fill, &inputs, &targets)
-        })?;
-        self.pipelines.compile()?;
+        });
+        let feed = self.told(feed)?;
+        self.prepare()?;
         Ok(self.data(feed, rows as usize, false))
     }
 }

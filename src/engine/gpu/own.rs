@@ -81,7 +81,7 @@ impl GpuEngine {
     }
 
     /// A result, whose error tells if the device is gone.
-    fn told<T>(&self, result: Result<T>) -> Result<T> {
+    pub(super) fn told<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| lost_or(&self.device, &self.queue, error))
     }
 

@@ -62,15 +62,25 @@ impl GpuEngine {
         seconds: f64,
         timer: &PassTimer,
     ) -> Result<f64> {
+        self.repeat(data, seconds, timer, |engine, pass, offset, rows| {
+            engine.of_step(data).for_each(|dispatch| dispatch.record(pass, offset, rows));
+        })
+    }
+
+    /// Seconds of what `record` records, for a slot at this offset and so many rows; the median over about
+    /// `seconds`.
+    pub(super) fn repeat(
+        &mut self,
+        data: &GpuData,
+        seconds: f64,
+        timer: &PassTimer,
+        record: impl Fn(&Self, &mut wgpu::ComputePass<'_>, u32, u32),
+    ) -> Result<f64> {
         let (step, part) = self.rehearsed_step(data);
         let slot = self.write_steps(data, &[(step, part)])?;
         let timed = |times| {
             timer.seconds(|pass| {
-                for _ in 0..times {
-                    for dispatch in self.of_step(data) {
-                        dispatch.record(pass, slot * SLOT_STRIDE, part.rows);
-                    }
-                }
+                (0..times).for_each(|_| record(self, pass, slot * SLOT_STRIDE, part.rows));
             })
         };
         Ok(Samples::take(seconds, LONGEST, timed)?.seconds)
@@ -81,7 +91,7 @@ impl GpuEngine {
     }
 
     /// The first step of a training without micro-batches, at a learning rate of 0.
-    pub(super) fn rehearsed_step(&self, data: &GpuData) -> (Step, Part) {
+    fn rehearsed_step(&self, data: &GpuData) -> (Step, Part) {
         let options = self.plan.options();
         let rows = options.rows_at_once().min(data.rows);
         #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]

@@ -26,8 +26,8 @@ pub struct StepMetrics {
     pub step: u64,
     /// How many they are.
     pub steps: u64,
-    /// Their sum: [`loss`](Metrics::loss) is their mean loss, [`is_finite`](Metrics::is_finite)
-    /// whether all went well.
+    /// Their sum, without steps that were left out: [`loss`](Metrics::loss) is their mean loss,
+    /// [`is_finite`](Metrics::is_finite) whether all losses are finite.
     pub metrics: Metrics,
     /// How many of them had a gradient or left a parameter that isn't finite: see
     /// [`OnDivergence`](crate::OnDivergence) for which of them were left out.
@@ -150,7 +150,10 @@ impl Recordings {
         for report in self.reports.drain(..) {
             self.news.step = self.news.step.max(report.step.unwrap_or(0));
             self.news.steps += 1;
-            self.news.metrics += report.metrics;
+            // As if it hadn't been.
+            if !report.fault.is_some_and(|fault| fault.skipped) {
+                self.news.metrics += report.metrics;
+            }
             self.news.faults += u64::from(report.fault.is_some());
         }
         Ok(())

@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::buffers::SLOT_STRIDE;
 use super::program::{Builder, Dispatch, word};
 use super::scope::in_scope;
 use super::timer::PassTimer;
 use super::tuning::{Orientation, Product, Tuning, Variant};
 use super::{Fusion, GpuData, GpuEngine, GpuOptions};
-use crate::bench::Samples;
 use crate::error::Result;
 use crate::ops::fused::Fused;
 use crate::plan::{Plan, StageOp};
@@ -21,7 +19,7 @@ pub(super) const LONGEST: f64 = 2e-3;
 
 impl GpuEngine {
     /// Measures the variants of the plan's products on a device, and whether fused steps are faster, for
-    /// about `budget`, compiling included. What there is no time for is left to the rule. The products are
+    /// about `budget`, beside compiling the net's own kernels. What there is no time for is left to the rule. The products are
     /// those of full batches, one after the other; nothing is trained.
     ///
     /// A second is enough for most nets on a GPU. On software adapters a kernel alone may take that long
@@ -46,6 +44,7 @@ impl GpuEngine {
             products.iter().map(|(_, product)| engine.variants.candidates(*product).len()).sum();
         #[expect(clippy::cast_precision_loss, reason = "some ten candidates")]
         let each = budget.as_secs_f64() / (2 * count.max(1)) as f64;
+        let software = engine.variants.abilities.software;
         let mut tuning = Tuning::default();
         for (index, product) in products {
             let rule = engine.variants.of(product);
@@ -55,7 +54,9 @@ impl GpuEngine {
                     return Ok(tuning);
                 }
                 let dispatches = engine.product(index, product, variant)?;
-                let seconds = engine.time(&data, &dispatches, each, &timer)?;
+                let seconds = engine.repeat(&data, each, &timer, |_, pass, offset, rows| {
+                    dispatches.iter().for_each(|dispatch| dispatch.record(pass, offset, rows));
+                })?;
                 let worth = if fastest.0 == rule { WORTH } else { 1.0 };
                 // The rule's is the first.
                 if variant == rule || seconds < worth * fastest.1 {
@@ -66,19 +67,20 @@ impl GpuEngine {
                 tuning.set(product, fastest.0);
             }
         }
-        let suits =
-            !engine.variants.abilities.software && Fused::of(plan, &device.limits()).is_ok();
-        if suits && begun.elapsed() < budget {
-            let fused = GpuOptions { fusion: Fusion::Always, ..GpuOptions::default() };
-            let layers = GpuOptions { tuning: tuning.clone(), ..by_layers };
-            let mut seconds = [0.0; 2];
-            for (seconds, options) in seconds.iter_mut().zip([&layers, &fused]) {
-                let mut engine = Self::with_options(device, queue, plan.clone(), options)?;
-                let data = engine.blank_batch()?;
-                engine.rehearse(&data)?;
-                *seconds = engine.time_step(&data, each, &timer)?;
-            }
-            tuning.set_fused(seconds[1] < seconds[0]);
+        drop((engine, data));
+        let suits = Fused::of(plan, &device.limits()).ok().filter(|_| !software);
+        let Some(fused) = suits.filter(|_| begun.elapsed() < budget) else { return Ok(tuning) };
+        let seconds_of = |fusion| {
+            let options = GpuOptions { fusion, tuning: tuning.clone(), ..GpuOptions::default() };
+            let mut engine = Self::with_options(device, queue, plan.clone(), &options)?;
+            let data = engine.blank_batch()?;
+            engine.rehearse(&data)?;
+            engine.time_step(&data, each, &timer)
+        };
+        let (layers, whole) = (seconds_of(Fusion::Never)?, seconds_of(Fusion::Always)?);
+        let rule = fused.keeps_busy();
+        if if rule { layers < WORTH * whole } else { whole < WORTH * layers } {
+            tuning.set_fused(!rule);
         }
         Ok(tuning)
     }
@@ -117,28 +119,6 @@ impl GpuEngine {
         })?;
         pipelines.compile()?;
         Ok(dispatches)
-    }
-
-    /// Seconds that dispatches take one after the other.
-    fn time(
-        &mut self,
-        data: &GpuData,
-        dispatches: &[Dispatch],
-        seconds: f64,
-        timer: &PassTimer,
-    ) -> Result<f64> {
-        let (step, part) = self.rehearsed_step(data);
-        let slot = self.write_steps(data, &[(step, part)])?;
-        let timed = |times| {
-            timer.seconds(|pass| {
-                for _ in 0..times {
-                    for dispatch in dispatches {
-                        dispatch.record(pass, slot * SLOT_STRIDE, part.rows);
-                    }
-                }
-            })
-        };
-        Ok(Samples::take(seconds, LONGEST, timed)?.seconds)
     }
 }
 
