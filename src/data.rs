@@ -1,7 +1,7 @@
 //! From raw tables to the arrays that a net trains on.
 //!
 //! ```text
-//! digits | table.csv | x.npy | data.npz | mnist/ | -          load
+//! digits | table.csv | x.npy | t.parquet | photos/ | -         load
 //!    │
 //!  Table      columns of numbers or text, with the line each row stood on
 //!    │
@@ -32,10 +32,15 @@ mod csv_table;
 mod dataset;
 mod digits;
 mod idx;
+#[cfg(feature = "images")]
+mod image_folder;
+mod images;
 mod input;
 mod load;
 mod npy;
 mod npz;
+#[cfg(feature = "parquet")]
+mod parquet_table;
 mod partition;
 mod schema;
 mod stack;
@@ -48,6 +53,7 @@ mod zip;
 pub use csv_table::{CsvOptions, read_csv};
 pub use dataset::{Dataset, Targets};
 pub use digits::digits;
+pub use images::ImageOptions;
 pub use input::Reading;
 pub use load::{BUILT_IN, Source, is_target_file, load};
 pub use partition::{Partition, PartitionOptions};

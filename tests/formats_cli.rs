@@ -215,11 +215,24 @@ fn files_that_claim_too_much_or_do_not_fit_are_refused() {
         ("cube.npy", &["cube.npy", "no targets", "--target y.npy"]),
         ("inf.npy", &["inf.npy, row 0, column 0 (counted from 0)", "inf"]),
         ("bad.npz", &["bad.npz", "no directory at its end"]),
-        ("t.parquet", &["t.parquet: this is a Parquet file"]),
         ("cut.csv.gz", &["cut.csv.gz", "cut short or damaged"]),
         ("empty", &["train-images-idx3-ubyte", "it has notes.txt"]),
     ] {
         place.refused_with(&format!("train {flags} --device cpu"), parts);
+    }
+    #[cfg(not(feature = "parquet"))]
+    place.refused_with(
+        "train t.parquet",
+        &["t.parquet: this is a Parquet file", "--features parquet"],
+    );
+    #[cfg(not(feature = "images"))]
+    {
+        put(&place, "photos/cat/1.png", b"\x89PNG\r\n\x1a\n");
+        place.refused_with("train photos", &["photos: this is a folder", "--features images"]);
+        place.refused_with(
+            "train photos/cat/1.png",
+            &["1.png: this is an image", "--features images"],
+        );
     }
     image_folder(&place);
     place.refused_with("train im --folds 3", &["--folds 3", "keeps 50 test rows apart"]);

@@ -134,6 +134,8 @@ const VALUES: &[Use] = &[
     ("train --class-weights a", 2, &["--class-weights", "'a'", "balanced, or numbers"]),
     ("train --clip-norm inf", 2, &["--clip-norm", "'inf'", "finite number above 0"]),
     ("train --header maybe", 2, &["--header", "'maybe'", "auto, yes, no"]),
+    ("train --image-size 28", 2, &["--image-size", "'28'", "as in 28x28"]),
+    ("train --image-size 0x28", 2, &["--image-size", "'0x28'", "from 1 to 65536"]),
     ("train --delimiter ;;", 2, &["--delimiter", "';;'", "one ASCII character"]),
     ("train --missing drop", 2, &["--missing", "'drop'", "reject, fill"]),
     ("train --scaling minmax", 2, &["--scaling", "'minmax'", "similar", "'min-max'"]),

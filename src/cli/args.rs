@@ -14,17 +14,17 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use wgrad::Schedule;
-use wgrad::data::Source;
+use wgrad::data::{ImageOptions, Schema, Source};
 
 pub(crate) use self::find_lr::FindLrArgs;
 pub(crate) use self::sweep::{SweepArgs, SweepTable};
 pub(crate) use self::train::TrainArgs;
 use super::choices::{DeviceChoice, ExportFormat, Header};
-use super::config::csv_options;
+use super::config::{csv_options, image_options};
 use super::config_file::{self, Expanded};
 use super::failure::Failure;
 use super::recipe;
-use super::values::{Delimiter, at_least_one, positive, schedule};
+use super::values::{Delimiter, ImageSize, at_least_one, positive, schedule};
 
 const LECTURE_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +78,8 @@ Examples:
   wgrad train houses.csv --target price --ignore id,date --missing fill
   wgrad train digits --optimizer sgd --lr 0.05 --epochs 20 --device gpu
   wgrad train mnist/                     train-images-idx3-ubyte[.gz] and so on, and their test rows
+  wgrad train photos/ --image-size 32x32 a folder of PNG or JPEG files for each class (feature images)
+  wgrad train houses.parquet --target price                              (feature parquet)
   wgrad train x.npy --target y.npy       arrays of NumPy; data.npz with x and y, or x_train, y_train, …
   zstdcat houses.csv.zst | wgrad train - --target price --json > result.json
 
@@ -92,9 +94,11 @@ Examples:
   wgrad predict model.safetensors - --output answers.csv < new.csv
   wgrad predict runs/mnist-20261122-214455 t10k-images-idx3-ubyte.gz
   wgrad predict runs/x-20261122-214455 new.npy
+  wgrad predict runs/photos-20261122-214455 photo.jpg
 
 The table needs the columns that the model reads; the target column may be missing. Arrays have no
-names, so theirs count by position.";
+names, so theirs count by position. Images are one file, or a folder of them, with or without folders of
+classes; they are resized to what the model reads, and the first column says which file is which.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -204,7 +208,7 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
-/// How to read delimited text.
+/// How to read a table.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct TableArgs {
     /// Whether the first line names the columns
@@ -213,13 +217,30 @@ pub(crate) struct TableArgs {
     /// Character between fields, or `tab` [default: found out]
     #[arg(long, value_name = "CHAR")]
     pub delimiter: Option<Delimiter>,
+    /// Size in pixels that images are resized to, whatever their proportions, as in 28x28 [default: their
+    /// own, or the one that the model reads]
+    #[arg(long, value_name = "WxH")]
+    pub image_size: Option<ImageSize>,
 }
 
 impl TableArgs {
     /// The table of this name, with the file of its targets if they have one.
     pub(crate) fn source(&self, name: &str, targets: Option<String>) -> Source {
         let csv = csv_options(self.header, self.delimiter);
-        Source { targets, csv, ..Source::new(name) }
+        Source { targets, csv, images: image_options(self.image_size), ..Source::new(name) }
+    }
+
+    /// The same for a trained net: images become such as it reads.
+    pub(crate) fn source_for(
+        &self,
+        schema: &Schema,
+        name: &str,
+        targets: Option<String>,
+    ) -> Source {
+        let source = self.source(name, targets);
+        let read = ImageOptions::of(schema);
+        let images = ImageOptions { size: source.images.size.or(read.size), ..read };
+        Source { images, ..source }
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use wgrad::data::{BUILT_IN, CsvOptions, SchemaOptions, Source, is_target_file};
+use wgrad::data::{BUILT_IN, CsvOptions, ImageOptions, SchemaOptions, Source, is_target_file};
 use wgrad::{Activation, Encoding, Plateau, Schedule};
 
 use super::args::TrainArgs;
@@ -19,7 +19,7 @@ use super::choices::{
 };
 use super::failure::Failure;
 use super::recipe;
-use super::values::{ClassWeights, Columns, Delimiter, TimeBudget, column_kind};
+use super::values::{ClassWeights, Columns, Delimiter, ImageSize, TimeBudget, column_kind};
 
 /// Sections and keys of `config.toml` that tell how a run went. No flag says them, so a run that is made
 /// from the file again leaves them aside.
@@ -61,6 +61,8 @@ pub(crate) struct DataConfig {
     pub header: Header,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
     pub delimiter: Option<Delimiter>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
+    pub image_size: Option<ImageSize>,
     pub target: Vec<String>,
     /// The absolute path of the targets' own file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -239,6 +241,7 @@ impl Config {
                 fingerprint: String::new(),
                 header: args.table.header,
                 delimiter: args.table.delimiter,
+                image_size: args.table.image_size,
                 target,
                 target_file: files.first().map(|file| absolute(file)),
                 task: columns.task,
@@ -333,6 +336,7 @@ impl DataConfig {
         Source {
             targets: self.target_file.clone(),
             csv: csv_options(self.header, self.delimiter),
+            images: image_options(self.image_size),
             ..Source::new(&self.source)
         }
     }
@@ -361,6 +365,12 @@ pub(crate) fn csv_options(header: Header, delimiter: Option<Delimiter>) -> CsvOp
         Header::No => Some(false),
     };
     CsvOptions { delimiter: delimiter.map(|d| d.0), header }
+}
+
+/// How to read images.
+pub(crate) fn image_options(size: Option<ImageSize>) -> ImageOptions {
+    let size = size.map(|size| (size.width, size.height));
+    ImageOptions { size, ..ImageOptions::default() }
 }
 
 /// A path that means the same from everywhere; other names stay what they are.
@@ -396,6 +406,7 @@ mod tests {
             &["t.csv", "--delimiter", "tab", "--activation", "leaky_relu(0.2)", "--loss", "mae"],
             &["--schedule", "warmup:5e+cosine:floor=0.01", "--plateau", "patience=3,floor=1e-3"],
             &["--optimizer", "nesterov", "--momentum", "0.8", "--seed", "9223372036854775807"],
+            &["photos", "--image-size", "32x24"],
             &["spirals", "--encoding", "blob16", "--scaling", "min-max"],
             &["--device", "llvm", "--layers", "none", "--target", "a,b", "--validation", "0.15"],
         ] {

@@ -19,7 +19,8 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     let trained = Trained::load(&args.model, talk)?;
     let (name, data) = match &args.data {
         Some(source) => {
-            let table = prepare::load(args.table.source(source, args.target.clone()), talk)?;
+            let source_for = args.table.source_for(&trained.schema, source, args.target.clone());
+            let table = prepare::load(source_for, talk)?;
             let data = trained.schema.encode(&table, &prepare::rows_to_score(&table))?;
             let which = if table.test_rows() > 0 { "the test rows," } else { "all" };
             (format!("{which} {} of {source}", count(data.rows(), "row")), data)

@@ -21,7 +21,7 @@ use super::trained::Trained;
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
     let trained = Trained::load(&args.model, talk)?;
-    let table = prepare::load(args.table.source(&args.data, None), talk)?;
+    let table = prepare::load(args.table.source_for(&trained.schema, &args.data, None), talk)?;
     let inputs = trained.schema.encode_inputs(&table)?;
     if !table.has_header() {
         talk.line("no column names: taking the columns in the model's order");
@@ -54,10 +54,11 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
             outputs[index]
         ));
     }
+    let files = table.files();
     let write = |out: &mut dyn Write, name: &dyn Display| {
         let written = match args.output.json {
-            true => write_json(out, &trained.schema, outputs, width),
-            false => write_csv(out, &trained.schema, outputs, width).map_err(io_error),
+            true => write_json(out, &trained.schema, files, outputs, width),
+            false => write_csv(out, &trained.schema, files, outputs, width).map_err(io_error),
         };
         written.map_err(Failure::write(name))
     };
@@ -85,19 +86,26 @@ impl Job for Prediction<'_> {
     }
 }
 
-/// A line per row: the class and each class's probability, or each target's value.
+/// A line per row: its file, where each has its own; the class and each class's probability, or each
+/// target's value.
 fn write_csv(
     out: impl Write,
     schema: &Schema,
+    files: &[String],
     mut outputs: Vec<f32>,
     width: usize,
 ) -> csv::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
+    if !files.is_empty() {
+        csv.write_field("file")?;
+    }
+    let mut files = files.iter();
     match &schema.target {
         Target::Classes { names, .. } => {
             csv.write_field("prediction")?;
             csv.write_record(names.iter().map(|name| format!("p_{name}")))?;
             for logits in outputs.chunks_exact(width) {
+                files.next().map_or(Ok(()), |file| csv.write_field(file))?;
                 csv.write_field(&names[predicted_class(logits)])?;
                 csv.write_record(probabilities(logits).into_iter().map(shortest))?;
             }
@@ -106,6 +114,7 @@ fn write_csv(
             schema.restore_values(&mut outputs);
             csv.write_record(columns.iter().map(|column| &column.name))?;
             for values in outputs.chunks_exact(width) {
+                files.next().map_or(Ok(()), |file| csv.write_field(file))?;
                 csv.write_record(values.iter().copied().map(shortest))?;
             }
         }
@@ -117,20 +126,22 @@ fn write_csv(
 fn write_json(
     out: impl Write,
     schema: &Schema,
+    files: &[String],
     mut outputs: Vec<f32>,
     width: usize,
 ) -> io::Result<()> {
     schema.restore_values(&mut outputs);
     let mut out = io::BufWriter::new(out);
-    serde_json::to_writer(&mut out, &Predictions { schema, outputs: &outputs, width })?;
+    serde_json::to_writer(&mut out, &Predictions { schema, files, outputs: &outputs, width })?;
     writeln!(out)?;
     out.flush()
 }
 
 /// `{"classes": …, "predictions": [{"prediction": …, "probabilities": …}, …]}`, or
-/// `{"targets": …, "predictions": [[…], …]}`.
+/// `{"targets": …, "predictions": [[…], …]}`; with `"files"` where each row has its own.
 struct Predictions<'a> {
     schema: &'a Schema,
+    files: &'a [String],
     outputs: &'a [f32],
     width: usize,
 }
@@ -153,7 +164,11 @@ impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Items<F> {
 
 impl Serialize for Predictions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Predictions", 2)?;
+        let mut object = serializer.serialize_struct("Predictions", 3)?;
+        match self.files.is_empty() {
+            true => object.skip_field("files")?,
+            false => object.serialize_field("files", self.files)?,
+        }
         let rows = || self.outputs.chunks_exact(self.width);
         match &self.schema.target {
             Target::Classes { names, .. } => {

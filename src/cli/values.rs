@@ -87,6 +87,9 @@ fn within(error: Error) -> String {
 /// library has no such bound.
 const MAX_WIDTH: usize = 65_536;
 
+/// Longest side of an image that may be typed.
+const MAX_SIDE: u32 = 65_536;
+
 /// Widths of the hidden layers: `64,64`, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Widths(pub Vec<usize>);
@@ -117,6 +120,32 @@ impl fmt::Display for Widths {
                 f.write_str(&widths.join(","))
             }
         }
+    }
+}
+
+/// Width and height of images in pixels, as in `28x28`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ImageSize {
+    pub width: u32,
+    pub height: u32,
+}
+
+impl FromStr for ImageSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| at_least_one(text).ok().filter(|&n: &u32| n <= MAX_SIDE);
+        let sides = text.split_once('x').map(|(width, height)| (side(width), side(height)));
+        match sides {
+            Some((Some(width), Some(height))) => Ok(Self { width, height }),
+            _ => Err(format!("give width x height from 1 to {MAX_SIDE} pixels, as in 28x28")),
+        }
+    }
+}
+
+impl fmt::Display for ImageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
     }
 }
 

@@ -213,18 +213,12 @@ impl Layout {
         column: &mut Vec<f32>,
     ) -> Result<()> {
         for bytes in numbers {
-            let number = (self.element.read)(bytes);
-            let rounded = narrow(number);
-            if rounded.is_infinite() {
-                let problem = match number.is_finite() {
-                    true => format!("{number:e} is beyond the range of f32; use another unit"),
-                    false => format!("{number} is not a finite number; NaN marks a missing one"),
-                };
-                let row = column.len() % self.rows;
-                let column = format!("{index} (counted from 0)");
-                let (source_name, place) = (self.name.clone(), format!("row {row}"));
-                return Err(Error::Cell { source_name, place, column, problem });
-            }
+            let rounded = finite((self.element.read)(bytes)).map_err(|problem| Error::Cell {
+                source_name: self.name.clone(),
+                place: format!("row {}", column.len() % self.rows),
+                column: format!("{index} (counted from 0)"),
+                problem,
+            })?;
             column.push(rounded);
         }
         Ok(())
@@ -232,6 +226,16 @@ impl Layout {
 
     pub(super) fn error(&self, problem: String) -> Error {
         Error::Data { source_name: self.name.clone(), problem }
+    }
+}
+
+/// A number as a cell holds it, NaN for a missing one; or what is wrong with it.
+pub(super) fn finite(number: f64) -> Result<f32, String> {
+    let rounded = narrow(number);
+    match (rounded.is_infinite(), number.is_finite()) {
+        (false, _) => Ok(rounded),
+        (true, true) => Err(format!("{number:e} is beyond the range of f32; use another unit")),
+        (true, false) => Err(format!("{number} is not a finite number; NaN marks a missing one")),
     }
 }
 

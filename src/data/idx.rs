@@ -59,6 +59,12 @@ pub(super) struct Files {
 }
 
 impl Files {
+    /// Whether a folder has any.
+    pub(super) fn are_in(folder: &Path) -> bool {
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| plain(&path).ends_with("-ubyte"))
+    }
+
     /// Finds them by the usual names: `train-images-idx3-ubyte`, `t10k-labels.idx1-ubyte.gz` and so
     /// on, with anything before. What is there unpacked too is taken unpacked.
     pub(super) fn find(folder: &Path) -> Result<Self> {
@@ -106,8 +112,8 @@ impl Files {
             let there: Vec<String> = paths.iter().map(|path| file_name(path)).collect();
             return Err(fail(format!(
                 "a folder of images needs train-images-idx3-ubyte and train-labels-idx1-ubyte (and, to \
-                 test on, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte), packed by gzip or not; \
-                 {}",
+                 test on, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte), packed by gzip or not, or PNG \
+                 or JPEG files in one folder for each class; {}",
                 if there.is_empty() {
                     "it is empty".into()
                 } else {

@@ -40,13 +40,15 @@ pub(super) struct Input<'a> {
     bytes: Box<dyn Bytes + 'a>,
     len: u64,
     gzipped: bool,
+    /// Whether it is a file of that name, which can be opened again.
+    is_file: bool,
 }
 
 impl<'a> Input<'a> {
     pub(super) fn file(name: &str, file: File, watch: &mut Watch) -> Result<Self> {
         // A pipe has a path too, but can be read only once.
         if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Self::new(name, Box::new(file));
+            return Ok(Self { is_file: true, ..Self::new(name, Box::new(file))? });
         }
         Self::piped(name, file, watch)
     }
@@ -69,7 +71,7 @@ impl<'a> Input<'a> {
 
     fn new(name: &str, mut bytes: Box<dyn Bytes + 'a>) -> Result<Self> {
         let len = bytes.seek(SeekFrom::End(0)).map_err(Error::io(name))?;
-        let mut input = Self { name: name.to_owned(), bytes, len, gzipped: false };
+        let mut input = Self { name: name.to_owned(), bytes, len, gzipped: false, is_file: false };
         input.gzipped = input.head(2)?.starts_with(b"\x1f\x8b");
         Ok(input)
     }
@@ -111,6 +113,19 @@ impl<'a> Input<'a> {
     /// The bytes as they are stored, for what isn't read from start to end.
     pub(super) fn stored(&mut self) -> (&mut (dyn Bytes + 'a), u64) {
         (&mut *self.bytes, self.len)
+    }
+
+    /// The unpacked bytes as a file: the source itself where it is one, else a copy that goes with it.
+    #[cfg(feature = "parquet")]
+    pub(super) fn to_file(&mut self, watch: &mut Watch) -> Result<File> {
+        if self.is_file && !self.gzipped {
+            return File::open(&self.name).map_err(Error::io(&self.name));
+        }
+        let name = self.name.clone();
+        let mut file = tempfile::tempfile().map_err(Error::io(&name))?;
+        let copied = io::copy(&mut self.open("unpacking", watch)?, &mut file);
+        copied.map_err(|error| read_error(&name, error))?;
+        Ok(file)
     }
 
     /// An error while reading.

@@ -6,7 +6,12 @@ use std::path::Path;
 
 use super::csv_table::{CsvOptions, read_text};
 use super::digits::digits;
+#[cfg(feature = "images")]
+use super::image_folder;
+use super::images::{self, ImageOptions};
 use super::input::{Input, Reading, Watch};
+#[cfg(feature = "parquet")]
+use super::parquet_table;
 use super::stack::{Entries, Files, Roles};
 use super::synthetic::{moons, rings, sdf, spirals};
 use super::table::Table;
@@ -22,7 +27,7 @@ pub const BUILT_IN: [&str; 5] = ["digits", "spirals", "moons", "rings", "sdf"];
 /// Where a table is, and how to read it.
 ///
 /// The name is a built-in table (1,000 to 4,000 rows, always the same), standard input (`-`), a file,
-/// or a folder with the IDX files of MNIST. A built-in name wins over a file; `./digits` is the file.
+/// or a folder with the IDX files of MNIST or with images. A built-in name wins over a file; `./digits` is the file.
 /// What a file holds is told by its first bytes, whatever it is called:
 ///
 /// * delimited text (see [`read_csv`](super::read_csv)),
@@ -32,7 +37,16 @@ pub const BUILT_IN: [&str; 5] = ["digits", "spirals", "moons", "rings", "sdf"];
 ///   these with `_train` and `_test`,
 /// * IDX: images, whose columns are `pixel_0_0`, `pixel_0_1`, ….
 ///
-/// All but NPZ may be gzipped. Targets of an NPY or IDX file are in a file of their own. Training
+/// With the cargo feature `parquet` also
+/// * Parquet files of flat columns: numbers (decimals among them), text, truth values (`false`, `true`);
+///   dates and times become text; what pandas keeps as its index is left out,
+///
+/// and with `images`
+/// * PNG and JPEG files: one, a folder of them, or a folder with one folder for each class, maybe inside
+///   `train` and `test`. Rows are in the order of folders and names; columns are `pixel_0_0`, … in grey, or
+///   `pixel_0_0_red`, …, from 0 to 255, and `label`. Transparent pixels are seen before white.
+///
+/// All but NPZ and images may be gzipped. Targets of an NPY or IDX file are in a file of their own. Training
 /// and test parts that a source keeps apart are told by [`Table::test_rows`].
 ///
 /// ```
@@ -50,6 +64,8 @@ pub struct Source {
     pub targets: Option<String>,
     /// How to read delimited text.
     pub csv: CsvOptions,
+    /// How to read images.
+    pub images: ImageOptions,
     /// Bytes that the table may take. Default: no limit.
     pub memory: u64,
 }
@@ -57,7 +73,8 @@ pub struct Source {
 impl Source {
     /// The table of this name, read with the defaults.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), targets: None, csv: CsvOptions::default(), memory: u64::MAX }
+        let (csv, images) = (CsvOptions::default(), ImageOptions::default());
+        Self { name: name.into(), targets: None, csv, images, memory: u64::MAX }
     }
 
     /// Reads the table.
@@ -92,7 +109,11 @@ impl Source {
     }
 
     fn folder(&self, watch: &mut Watch) -> Result<Table> {
-        let files = idx::Files::find(Path::new(&self.name))?;
+        let folder = Path::new(&self.name);
+        if !idx::Files::are_in(folder) && images::are_in(folder) {
+            return self.images(watch);
+        }
+        let files = idx::Files::find(folder)?;
         let paths = files.train.iter().chain(files.test.iter().flatten());
         let open = |path: &std::path::PathBuf| open(&path.to_string_lossy(), &mut |_| {});
         let inputs = paths.map(open).collect::<Result<Vec<_>>>()?;
@@ -134,6 +155,8 @@ impl Source {
                     npz::roles(&archive.entries).map_err(|problem| archive.error(problem))?;
                 stack::table(&name, &mut Entries { archive, watch }, roles, self.memory)
             }
+            Content::Parquet => self.parquet(&mut input, watch),
+            Content::Image => self.images(watch),
             Content::Other(format) => Err(Error::Data {
                 source_name: input.name().to_owned(),
                 problem: format!(
@@ -143,6 +166,37 @@ impl Source {
             }),
             Content::Text => read_text(&mut input, &self.csv, self.memory, watch),
         }
+    }
+
+    #[cfg(feature = "parquet")]
+    fn parquet(&self, input: &mut Input, watch: &mut Watch) -> Result<Table> {
+        let file = input.to_file(watch)?;
+        parquet_table::read(input.name(), file, self.memory, watch)
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    fn parquet(&self, input: &mut Input, _: &mut Watch) -> Result<Table> {
+        Err(not_built_in(input.name(), "a Parquet file", "parquet"))
+    }
+
+    #[cfg(feature = "images")]
+    fn images(&self, watch: &mut Watch) -> Result<Table> {
+        if self.name == "-" {
+            return Err(Error::Data {
+                source_name: "standard input".into(),
+                problem: "this is an image, which is read from files only; name the file".into(),
+            });
+        }
+        image_folder::read(Path::new(&self.name), &self.images, self.memory, watch)
+    }
+
+    #[cfg(not(feature = "images"))]
+    fn images(&self, _: &mut Watch) -> Result<Table> {
+        let what = match Path::new(&self.name).is_dir() {
+            true => "a folder of folders or images",
+            false => "an image",
+        };
+        Err(not_built_in(&self.name, what, "images"))
     }
 
     fn has_targets(&self, targets: &str) -> Error {
@@ -177,14 +231,16 @@ enum Content {
     /// NPY or IDX.
     Array,
     Archive,
+    Parquet,
+    /// PNG or JPEG.
+    Image,
     /// Something else, with its name.
     Other(&'static str),
 }
 
 impl Content {
     fn of(head: &[u8]) -> Self {
-        const OTHERS: [(&[u8], &str); 12] = [
-            (b"PAR1", "a Parquet file"),
+        const OTHERS: [(&[u8], &str); 9] = [
             (b"ARROW1", "an Arrow file"),
             (b"\x89HDF", "an HDF5 file"),
             (b"BZh", "data packed by bzip2"),
@@ -192,8 +248,6 @@ impl Content {
             (b"\x28\xb5\x2f\xfd", "data packed by zstd"),
             (b"\xd0\xcf\x11\xe0", "an old Excel file"),
             (b"SQLite f", "an SQLite database"),
-            (b"\x89PNG", "a PNG image"),
-            (b"\xff\xd8\xff", "a JPEG image"),
             (b"%PDF", "a PDF"),
             (b"{\"", "JSON"),
         ];
@@ -201,11 +255,25 @@ impl Content {
             Self::Array
         } else if head.starts_with(zip::MAGIC) {
             Self::Archive
+        } else if head.starts_with(b"PAR1") {
+            Self::Parquet
+        } else if head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff") {
+            Self::Image
         } else {
             let other = OTHERS.iter().find(|(magic, _)| head.starts_with(magic));
             other.map_or(Self::Text, |(_, format)| Self::Other(format))
         }
     }
+}
+
+/// The error for what a feature of the crate reads that is off.
+#[cfg(not(all(feature = "images", feature = "parquet")))]
+fn not_built_in(name: &str, what: &str, feature: &str) -> Error {
+    let problem = format!(
+        "this is {what}, which this build of wgrad does not read; build it with the feature that does \
+         (`cargo install --path . --features {feature}`)"
+    );
+    Error::Data { source_name: name.to_owned(), problem }
 }
 
 fn open(name: &str, watch: &mut Watch) -> Result<Input<'static>> {
@@ -426,7 +494,8 @@ mod tests {
         ]);
         assert_eq!(source(&folder, "t.csv.gz").load().unwrap().rows(), 2);
         let message = |name| source(&folder, name).load().unwrap_err().to_string();
-        assert!(message("t.parquet").contains("this is a Parquet file, which is not read"));
+        #[cfg(not(feature = "parquet"))]
+        assert!(message("t.parquet").contains("this is a Parquet file, which this build of wgrad"));
         assert!(message("t.csv.zst").contains("packed by zstd"));
         assert!(message("t.xlsx").contains("holds no arrays"));
         assert!(message("cut.csv.gz").contains("cut short or damaged"));

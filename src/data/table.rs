@@ -197,17 +197,26 @@ pub(super) struct Places {
     rows: usize,
     /// First row of each run, and its number.
     runs: Vec<(usize, u64)>,
+    /// The file of each row; none where all are in one.
+    files: Vec<String>,
 }
 
 impl Places {
     /// Lines of a text, to be added one by one.
     pub(super) const fn lines() -> Self {
-        Self { unit: "line", rows: 0, runs: Vec::new() }
+        Self { unit: "line", rows: 0, runs: Vec::new(), files: Vec::new() }
     }
 
     /// Rows of an array, counted from 0 as array libraries do.
     pub(super) fn of_array(rows: usize) -> Self {
-        Self { unit: "row", rows, runs: vec![(0, 0)] }
+        Self { unit: "row", rows, runs: vec![(0, 0)], files: Vec::new() }
+    }
+
+    /// Files with a row each.
+    #[cfg(feature = "images")]
+    pub(super) fn of_files(files: Vec<String>) -> Self {
+        let rows = files.len();
+        Self { files, ..Self::of_array(rows) }
     }
 
     pub(super) fn push(&mut self, number: u64) {
@@ -234,7 +243,7 @@ impl Table {
     /// have the same name, a number is infinite, or a text code has no entry.
     pub fn new(source_name: impl Into<String>, columns: Vec<Column>) -> Result<Self> {
         let rows = columns.first().map_or(0, Column::rows);
-        let places = Places { unit: "line", rows, runs: vec![(0, 1)] };
+        let places = Places { unit: "line", rows, runs: vec![(0, 1)], files: Vec::new() };
         Self::with_places(source_name.into(), columns, places, true)
     }
 
@@ -351,13 +360,22 @@ impl Table {
         self.places.number(row)
     }
 
-    /// Where a row stood, as `line 3` or `row 1`.
+    /// The file of each row, from the folder that was read on; empty where all are in one.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.places.files
+    }
+
+    /// Where a row stood, as `line 3`, `row 1` or the name of its own file.
     ///
     /// # Panics
     /// If `row` isn't below [`rows`](Self::rows).
     #[must_use]
     pub fn place(&self, row: usize) -> String {
-        format!("{} {}", self.places.unit, self.places.number(row))
+        match self.places.files.get(row) {
+            Some(file) => file.clone(),
+            None => format!("{} {}", self.places.unit, self.places.number(row)),
+        }
     }
 
     /// Whether the columns have names of their own, not just their numbers.

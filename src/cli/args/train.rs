@@ -24,8 +24,9 @@ const PATIENCE: &str = "10";
 /// What to train on, and how.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainArgs {
-    /// A CSV, TSV, NPY, NPZ or IDX file, gzipped or not; a folder with MNIST's four files; `-` for
-    /// standard input; or a built-in table: digits, spirals, moons, rings, sdf
+    /// A CSV, TSV, NPY, NPZ, IDX or Parquet file, gzipped or not; a folder with MNIST's four files, or with a
+    /// folder of images for each class; `-` for standard input; or a built-in table: digits, spirals, moons,
+    /// rings, sdf
     #[arg(value_name = "DATA", default_value = "digits")]
     pub source: String,
     /// A TOML file with flags, as wgrad init writes it, or a run's config.toml, to make that run again;
