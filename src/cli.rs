@@ -54,6 +54,8 @@ const LOG: &str = "warn,wgpu_core=error,wgpu_hal=off,naga=error";
 /// Does what was typed.
 pub(crate) fn run() -> ExitCode {
     start_log();
+    #[cfg(any(feature = "images", feature = "parquet"))]
+    hush_decoders();
     let outcome = Args::read(std::env::args_os().collect()).and_then(|command| match command {
         Command::Init(args) => init::init(&args),
         Command::Train(args) => train::train(&args),
@@ -81,6 +83,17 @@ pub(crate) fn run() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Keeps panics silent that are caught and told as errors.
+#[cfg(any(feature = "images", feature = "parquet"))]
+fn hush_decoders() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !wgrad::data::is_decoding() {
+            hook(panic);
+        }
+    }));
 }
 
 /// Logs as `WGRAD_LOG` says, else as `RUST_LOG` says.

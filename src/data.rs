@@ -30,6 +30,8 @@
 mod array;
 mod csv_table;
 mod dataset;
+#[cfg(any(feature = "images", feature = "parquet"))]
+mod decoding;
 mod digits;
 mod idx;
 #[cfg(feature = "images")]
@@ -52,6 +54,8 @@ mod zip;
 
 pub use csv_table::{CsvOptions, read_csv};
 pub use dataset::{Dataset, Targets};
+#[cfg(any(feature = "images", feature = "parquet"))]
+pub use decoding::is_decoding;
 pub use digits::digits;
 pub use images::ImageOptions;
 pub use input::Reading;

@@ -77,6 +77,12 @@ fn parquet_that_cannot_be_used_is_refused() {
     let at = claim.len() - 8;
     claim[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     fs::write(place.path("claim.parquet"), claim).unwrap();
+    // The length of a text, of which the decoder panics.
+    let mut long = fs::read(table("parquet/plain.parquet")).unwrap();
+    long[1762] = 0xff;
+    fs::write(place.path("long.parquet"), long).unwrap();
+    let contradiction = ["long.parquet: the file is cut short or damaged (its parts contradict"];
+    place.refused_with("train long.parquet", &contradiction);
     place.refused_with("train cut.parquet", &["cut.parquet: the file is cut short or damaged"]);
     place.refused_with("train claim.parquet", &["its description claims 4294967295 bytes"]);
     for (name, parts) in [

@@ -9,7 +9,6 @@ mod column;
 mod thrift;
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parquet::column::reader::get_column_reader;
@@ -20,6 +19,7 @@ use parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReade
 use self::cell::Kind;
 use self::check::CheckedPages;
 use self::column::{Building, Chunk};
+use super::decoding::decoded;
 use super::input::{Reading, Watch};
 use super::load::check_memory;
 use super::table::{Column, Places, Table};
@@ -128,9 +128,9 @@ fn pandas_index(metadata: &FileMetaData) -> Vec<String> {
 
 /// What a decoder gives, where it neither fails nor panics: of damaged pages it does both.
 fn guarded<T>(name: &str, decode: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(decoded) => decoded.map_err(|error| damaged(name, &error.to_string())),
-        Err(_) => Err(damaged(name, "its parts contradict each other")),
+    match decoded(decode) {
+        Some(decoded) => decoded.map_err(|error| damaged(name, &error.to_string())),
+        None => Err(damaged(name, "its parts contradict each other")),
     }
 }
 

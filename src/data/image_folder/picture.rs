@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::imageops::FilterType;
@@ -11,6 +10,7 @@ use image::{
     ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader, ImageResult, Limits, Rgba,
 };
 
+use crate::data::decoding::decoded;
 use crate::{Error, Result};
 
 /// Pixels of an image at most, before it is resized: half a gigabyte in the widest format.
@@ -137,13 +137,13 @@ fn before_white(image: &DynamicImage) -> DynamicImage {
 
 /// What a decoder gives, where it neither fails nor panics.
 fn guarded<T>(path: &Path, decode: impl FnOnce() -> ImageResult<T>) -> Result<T> {
-    let problem = match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(Ok(decoded)) => return Ok(decoded),
-        Ok(Err(ImageError::IoError(error))) if error.raw_os_error().is_some() => {
+    let problem = match decoded(decode) {
+        Some(Ok(decoded)) => return Ok(decoded),
+        Some(Err(ImageError::IoError(error))) if error.raw_os_error().is_some() => {
             return Err(Error::io(path)(error));
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "its parts contradict each other".into(),
+        Some(Err(error)) => error.to_string(),
+        None => "its parts contradict each other".into(),
     };
     Err(problem_with(
         path,
