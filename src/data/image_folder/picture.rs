@@ -142,7 +142,8 @@ fn guarded<T>(path: &Path, decode: impl FnOnce() -> ImageResult<T>) -> Result<T>
         Some(Err(ImageError::IoError(error))) if error.raw_os_error().is_some() => {
             return Err(Error::io(path)(error));
         }
-        Some(Err(error)) => error.to_string(),
+        // Some have line ends.
+        Some(Err(error)) => error.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
         None => "its parts contradict each other".into(),
     };
     Err(problem_with(
