@@ -117,7 +117,7 @@ impl<'a> Input<'a> {
 
     /// The unpacked bytes as a file: the source itself where it is one, else a copy that goes with it.
     #[cfg(feature = "parquet")]
-    pub(super) fn to_file(&mut self, watch: &mut Watch) -> Result<File> {
+    pub(super) fn into_file(mut self, watch: &mut Watch) -> Result<File> {
         if self.is_file && !self.gzipped {
             return File::open(&self.name).map_err(Error::io(&self.name));
         }

@@ -155,7 +155,7 @@ impl Source {
                     npz::roles(&archive.entries).map_err(|problem| archive.error(problem))?;
                 stack::table(&name, &mut Entries { archive, watch }, roles, self.memory)
             }
-            Content::Parquet => self.parquet(&mut input, watch),
+            Content::Parquet => self.parquet(input, watch),
             Content::Image => self.images(watch),
             Content::Other(format) => Err(Error::Data {
                 source_name: input.name().to_owned(),
@@ -169,13 +169,14 @@ impl Source {
     }
 
     #[cfg(feature = "parquet")]
-    fn parquet(&self, input: &mut Input, watch: &mut Watch) -> Result<Table> {
-        let file = input.to_file(watch)?;
-        parquet_table::read(input.name(), file, self.memory, watch)
+    fn parquet(&self, input: Input, watch: &mut Watch) -> Result<Table> {
+        let name = input.name().to_owned();
+        let file = input.into_file(watch)?;
+        parquet_table::read(&name, file, self.memory, watch)
     }
 
     #[cfg(not(feature = "parquet"))]
-    fn parquet(&self, input: &mut Input, _: &mut Watch) -> Result<Table> {
+    fn parquet(&self, input: Input, _: &mut Watch) -> Result<Table> {
         Err(not_built_in(input.name(), "a Parquet file", "parquet"))
     }
 

@@ -118,7 +118,7 @@ impl Chunk<'_> {
                 return Err(short());
             }
             for at in 0..read {
-                let value = match self.optional && levels[at] == 0 {
+                let value = match self.optional && levels.get(at) == Some(&0) {
                     true => None,
                     false => Some(values.next().ok_or_else(short)?),
                 };
