@@ -4,6 +4,9 @@
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 
+#[cfg(feature = "parquet")]
+use std::path::Path;
+
 use flate2::bufread::MultiGzDecoder;
 use tempfile::SpooledTempFile;
 
@@ -40,15 +43,13 @@ pub(super) struct Input<'a> {
     bytes: Box<dyn Bytes + 'a>,
     len: u64,
     gzipped: bool,
-    /// Whether it is a file of that name, which can be opened again.
-    is_file: bool,
 }
 
 impl<'a> Input<'a> {
     pub(super) fn file(name: &str, file: File, watch: &mut Watch) -> Result<Self> {
         // A pipe has a path too, but can be read only once.
         if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Ok(Self { is_file: true, ..Self::new(name, Box::new(file))? });
+            return Self::new(name, Box::new(file));
         }
         Self::piped(name, file, watch)
     }
@@ -71,7 +72,7 @@ impl<'a> Input<'a> {
 
     fn new(name: &str, mut bytes: Box<dyn Bytes + 'a>) -> Result<Self> {
         let len = bytes.seek(SeekFrom::End(0)).map_err(Error::io(name))?;
-        let mut input = Self { name: name.to_owned(), bytes, len, gzipped: false, is_file: false };
+        let mut input = Self { name: name.to_owned(), bytes, len, gzipped: false };
         input.gzipped = input.head(2)?.starts_with(b"\x1f\x8b");
         Ok(input)
     }
@@ -115,11 +116,12 @@ impl<'a> Input<'a> {
         (&mut *self.bytes, self.len)
     }
 
-    /// The unpacked bytes as a file: the source itself where it is one, else a copy that goes with it.
+    /// The unpacked bytes as a file: the one of that path, if it is given and not gzipped, else a copy that
+    /// goes when it is closed.
     #[cfg(feature = "parquet")]
-    pub(super) fn into_file(mut self, watch: &mut Watch) -> Result<File> {
-        if self.is_file && !self.gzipped {
-            return File::open(&self.name).map_err(Error::io(&self.name));
+    pub(super) fn into_file(mut self, path: Option<&Path>, watch: &mut Watch) -> Result<File> {
+        if let Some(path) = path.filter(|_| !self.gzipped) {
+            return File::open(path).map_err(Error::io(path));
         }
         let name = self.name.clone();
         let mut file = tempfile::tempfile().map_err(Error::io(&name))?;

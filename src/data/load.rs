@@ -171,7 +171,9 @@ impl Source {
     #[cfg(feature = "parquet")]
     fn parquet(&self, input: Input, watch: &mut Watch) -> Result<Table> {
         let name = input.name().to_owned();
-        let file = input.into_file(watch)?;
+        // A pipe has a path too, but can be read only once.
+        let path = Some(Path::new(&self.name)).filter(|path| self.name != "-" && path.is_file());
+        let file = input.into_file(path, watch)?;
         parquet_table::read(&name, file, self.memory, watch)
     }
 
