@@ -296,6 +296,8 @@ const FILES: &[Content] = &[
 const SWEEPS: &[Content] = &[
     ("", &["no key has many values", "lr = [0.01, 0.001]", "from run.toml"]),
     ("[net]\nlayers = [32, 64]\n", &["no key has many values", "layers = [[64], [64, 64]]"]),
+    ("[training]\nseed = [1, 2]\n", &["seed", "which rows validate", "--folds"]),
+    ("[training]\nlr = { min = 1, max = 1 }\n", &["min and max are both 1", "lr = 1"]),
     ("[training]\nepocs = [1, 2]\n", &["run.toml, line 2", "`epocs`", "`epochs`?"]),
     ("[training]\ndropout = [0, 0.5]\n", &["line 2", "`dropout` belongs to the section [net]"]),
     ("[training]\nmethod = \"grid\"\n", &["line 2", "`method` belongs to the section [sweep]"]),
@@ -437,7 +439,11 @@ fn tables_that_cannot_be_learnt_from_are_refused() {
     refused(&place, "train nothing.csv", 2, &["nothing.csv", "no such file"]);
     refused(&place, "train folder", 2, &["folder", "train-images-idx3-ubyte", "it is empty"]);
     fs::write(place.path("a.png"), b"\x89PNG\r\n\x1a\n and so on").unwrap();
-    refused(&place, "train a.png", 2, &["a.png: this is a PNG image"]);
+    let told: &[&str] = match cfg!(feature = "images") {
+        true => &["a.png"],
+        false => &["a.png: this is an image", "--features images"],
+    };
+    refused(&place, "train a.png", 2, told);
 }
 
 #[test]

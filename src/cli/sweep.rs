@@ -96,6 +96,14 @@ fn run(
             };
             let Some(standing) = standing.filter(|standing| standing.reaches(rung.epochs)) else {
                 bar.finish_and_clear();
+                if !interrupt::interrupted() {
+                    return Err(Failure::run(format!(
+                        "{}: the files don't tell that the training came to the end of epoch {} (is another \
+                         sweep at work there, or the disk full?)",
+                        trial.folder.display(),
+                        rung.epochs
+                    )));
+                }
                 ranking.interrupted = true;
                 return Ok(ranking);
             };

@@ -252,12 +252,18 @@ impl Job for Training<'_> {
         };
         let mut out = std::io::stdout();
         let told = out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
-        let page = log.folder.write(RESULTS, &summary.json()).and_then(|()| match end {
+        let scores = log.folder.write(RESULTS, &summary.json());
+        let page = scores.and_then(|()| match end {
             // It would be another when the run has gone on.
             End::Paused => Ok(()),
             _ => run.report(trainer.engine_mut(), log.folder.path(), summary.results),
         });
-        if let Some(problem) = page.err().as_ref().and_then(Failure::message) {
+        if let Err(failure) = page {
+            // Where nothing is printed, somebody reads the files.
+            if run.manner.told == Told::Nothing {
+                return Err(failure);
+            }
+            let problem = failure.message().unwrap_or_default();
             run.talk.line(format_args!("warning: {problem}"));
         }
         told?;

@@ -1,5 +1,6 @@
 //! The file of a sweep: one of `wgrad train --config`, in which keys may have many values.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use clap::Command;
@@ -110,6 +111,13 @@ fn values(train: &Command, setting: Setting, entry: Entry) -> Result<Said, Strin
              sweep for each)"
         ));
     }
+    if key == "seed" {
+        return Err(
+            "seed can't have many values: it also decides which rows validate, so trials would be scored \
+             on different ones (make a sweep for each, or cross-validate the best with --folds)"
+                .into(),
+        );
+    }
     Ok(Said::Many(Axis { key: key.to_owned(), values, log }))
 }
 
@@ -186,7 +194,11 @@ fn range(train: &Command, setting: Setting, table: &DeTable) -> Result<(Values, 
         }
     };
     let whole = setting.kind == Kind::Whole;
-    if min >= max {
+    if min == max {
+        return Err(format!("{key}: min and max are both {min}; write {key} = {min}"));
+    }
+    // NaN is below nothing.
+    if min.partial_cmp(&max) != Some(Ordering::Less) {
         return Err(format!("{key}: min = {min} is not below max = {max}; exchange them"));
     }
     if log && min <= 0.0 {

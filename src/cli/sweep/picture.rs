@@ -24,8 +24,9 @@ const AIR: f64 = 0.04;
 const MARKS: u32 = 4;
 /// Marks that are closer would cover each other.
 const APART: f64 = 0.07;
-/// Characters of a name or a value.
+/// Characters of a value at the most, half of those of a name, and the width of one.
 const CHARACTERS: usize = 14;
+const CHARACTER: f64 = 8.0;
 /// Losses that differ by more than this factor are drawn on a logarithmic axis.
 const LOG_FROM: f64 = 20.0;
 
@@ -139,11 +140,22 @@ fn draw(body: &Area<'_>, scales: &[Scale], trials: usize) -> Drawn {
     let style = |size: u32, color: &'static RGBColor, h, v| {
         TextStyle::from((FONT, px(size))).color(color).pos(Pos::new(h, v))
     };
+    // What fits between two axes.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small positive number"
+    )]
+    let fitting = ((x(1) - x(0)) / CHARACTER).max(4.0) as usize;
     for (axis, Scale { name, .. }) in scales.iter().enumerate() {
         let ends = [point(x(axis), YS[0]), point(x(axis), YS[1])];
         body.draw(&PathElement::new(ends, GRID.stroke_width(px(2))))?;
         let style = style(14, &TEXT, HPos::Center, VPos::Center);
-        body.draw(&Text::new(cut(name, 2 * CHARACTERS), point(x(axis), YS[1] - 22.0), style))?;
+        body.draw(&Text::new(
+            cut(name, fitting.min(2 * CHARACTERS)),
+            point(x(axis), YS[1] - 22.0),
+            style,
+        ))?;
     }
     // The best on top of the others.
     for trial in (0..trials).rev() {
@@ -165,7 +177,7 @@ fn draw(body: &Area<'_>, scales: &[Scale], trials: usize) -> Drawn {
     }
     for (axis, Scale { marks, .. }) in scales.iter().enumerate() {
         for (place, text) in marks {
-            let (at, text) = (point(x(axis), y(*place)), cut(text, CHARACTERS));
+            let (at, text) = (point(x(axis), y(*place)), cut(text, (fitting - 2).min(CHARACTERS)));
             body.draw(&Circle::new(at, px(2), QUIET.filled()))?;
             let (side, h) = if axis == last { (8, HPos::Left) } else { (-8, HPos::Right) };
             let beside = (at.0 + side * px(1).cast_signed(), at.1);

@@ -1,5 +1,6 @@
 //! What a sweep is to do: its trials, how far they go, and the folder that holds them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
@@ -100,7 +101,11 @@ impl Sweep {
     pub(super) fn claim(&self, rungs: &[Rung], table: &Table) -> Result<(), Failure> {
         let (plan, path) = (self.plan(rungs, table), self.folder.join(PLAN));
         let folder = self.folder.display();
-        let Ok(text) = std::fs::read_to_string(&path) else {
+        let text = std::fs::read_to_string(&path);
+        if let Some(error) = text.as_ref().err().filter(|e| e.kind() != ErrorKind::NotFound) {
+            return Err(Failure::input(format!("{}: {error}", path.display())));
+        }
+        let Ok(text) = text else {
             // Killed while it was made, it holds nothing but a part of the plan.
             let partial = path.with_extension("partial");
             let entries = std::fs::read_dir(&self.folder);
@@ -115,7 +120,13 @@ impl Sweep {
             std::fs::create_dir_all(&self.folder).map_err(Failure::folder(&self.folder))?;
             return write_whole(&path, format!("{plan:#}\n").as_bytes());
         };
-        let then: Json = serde_json::from_str(&text).unwrap_or_default();
+        let then: Json = serde_json::from_str(&text).map_err(|error| {
+            Failure::input(format!(
+                "{}: {error}, so it can't be told what the sweep was (delete {folder}, or take another \
+                 --name)",
+                path.display()
+            ))
+        })?;
         let parts = ["table", "method", "metric", "keys", "trials", "rungs", "flags"];
         match parts.into_iter().find(|part| then[part] != plan[part]) {
             None => Ok(()),
