@@ -49,13 +49,14 @@ impl Beginning {
 fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
     let refuse =
         |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", run.display())));
-    let run = &std::path::absolute(run).unwrap_or_else(|_| run.to_path_buf());
-    let (folder, file): (&Path, _) = if run.is_file() {
-        // runs/x/checkpoints/step-1000.safetensors, or runs/x/checkpoint.safetensors.
-        let holder = run.ancestors().skip(1).take(2).find(|folder| folder.join(CONFIG).exists());
-        (holder.unwrap_or(run), run.to_path_buf())
+    let (folder, file) = if run.is_file() {
+        // runs/x/checkpoints/step-1000.safetensors, or runs/x/checkpoint.safetensors; from wherever that
+        // is typed.
+        let whole = std::path::absolute(run).unwrap_or_else(|_| run.to_path_buf());
+        let holder = whole.ancestors().skip(1).take(2).find(|folder| folder.join(CONFIG).exists());
+        (holder.unwrap_or(run).to_path_buf(), run.to_path_buf())
     } else {
-        (run, run.join(CHECKPOINT))
+        (run.to_path_buf(), run.join(CHECKPOINT))
     };
     if !folder.join(CONFIG).exists() {
         return refuse("no run's folder (it has no config.toml)");
@@ -69,5 +70,5 @@ fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
     }
     let checkpoint = Checkpoint::load(&file).map_err(Failure::input)?;
     config.run.outcome = "unfinished".into();
-    Ok((config, folder.to_path_buf(), checkpoint))
+    Ok((config, folder, checkpoint))
 }
