@@ -71,7 +71,7 @@ impl Linear {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct BatchNorm {
-    /// ε, positive. Default: 1e-5.
+    /// ε, at least `f32::MIN_POSITIVE`. Default: 1e-5.
     pub eps: f64,
     /// What a batch counts in the running statistics, in 0.0..=1.0. Default: 0.1.
     pub momentum: f64,
@@ -121,7 +121,7 @@ impl BatchNorm {
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct LayerNorm {
-    /// ε, positive. Default: 1e-5.
+    /// ε, at least `f32::MIN_POSITIVE`. Default: 1e-5.
     pub eps: f64,
     /// Whether γ and β are learnt (`elementwise_affine`); else they are 1 and 0. Default: yes.
     pub affine: bool,
@@ -186,7 +186,9 @@ impl Layer {
             if fits { Ok(()) } else { Err(Error::Model { layer: index, problem }) }
         };
         let eps_fits = |eps: f64| {
-            check(eps > 0.0 && eps.is_finite(), format!("eps is {eps}, but must be positive"))
+            // In f32 less is 0, and a group without spread 0/0.
+            let fits = eps >= f64::from(f32::MIN_POSITIVE) && eps.is_finite();
+            check(fits, format!("eps is {eps}, but must be at least 1.2e-38 and finite"))
         };
         match *self {
             Self::Linear(linear) => {

@@ -275,6 +275,8 @@ mod tests {
         }
         let flat = Layer::BatchNorm(BatchNorm::default().eps(0.0));
         assert!(refused(Mlp::new(1).linear(1).layer(flat)).contains("eps is 0"));
+        let tiny = Layer::LayerNorm(LayerNorm::default().eps(1e-39));
+        assert!(refused(Mlp::new(1).linear(1).layer(tiny)).contains("at least 1.2e-38"));
         let eager = Layer::BatchNorm(BatchNorm::default().momentum(1.5));
         assert!(refused(Mlp::new(1).linear(1).layer(eager)).contains("momentum is 1.5"));
     }
