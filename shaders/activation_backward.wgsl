@@ -14,8 +14,8 @@ struct ActivationShape {
 }
 
 @group(0) @binding(1) var<uniform> shape: ActivationShape;
-@group(0) @binding(3) var<storage, read> kept: array<f32>;
-@group(0) @binding(4) var<storage, read_write> gradient_input: array<f32>;
+@group(0) @binding(3) var<storage, read> kept: array<Kept>;
+@group(0) @binding(4) var<storage, read_write> gradient_input: array<GradientInput>;
 
 override WORKGROUP: u32;
 
@@ -27,10 +27,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let start = id.y * shape.columns;
         let last = shape.columns - 1u;
         let dy = vec4<f32>(
-            gradient_input[start + column],
-            gradient_input[start + min(column + 1u, last)],
-            gradient_input[start + min(column + 2u, last)],
-            gradient_input[start + min(column + 3u, last)],
+            f32(gradient_input[start + column]),
+            f32(gradient_input[start + min(column + 1u, last)]),
+            f32(gradient_input[start + min(column + 2u, last)]),
+            f32(gradient_input[start + min(column + 3u, last)]),
         );
         write_gradient_run(id.y, column, shape.columns, dy);
     }

@@ -14,8 +14,8 @@ struct ActivationShape {
 }
 
 @group(0) @binding(1) var<uniform> shape: ActivationShape;
-@group(0) @binding(3) var<storage, read> input: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+@group(0) @binding(3) var<storage, read> input: array<Input>;
+@group(0) @binding(4) var<storage, read_write> output: array<Output>;
 
 override WORKGROUP: u32;
 
@@ -27,10 +27,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let start = id.y * shape.columns;
         let last = shape.columns - 1u;
         let x = vec4<f32>(
-            input[start + column],
-            input[start + min(column + 1u, last)],
-            input[start + min(column + 2u, last)],
-            input[start + min(column + 3u, last)],
+            f32(input[start + column]),
+            f32(input[start + min(column + 1u, last)]),
+            f32(input[start + min(column + 2u, last)]),
+            f32(input[start + min(column + 3u, last)]),
         );
         write_run(id.y, column, shape.columns, x);
     }

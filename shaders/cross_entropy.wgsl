@@ -7,7 +7,7 @@
 //   target       t  [data rows]       class indices, as f32, each followed by ω where rows are
 //                                     weighted, else ω = 1
 //   weight       w  [outputs]         class weights
-//   gradient        [batch, outputs]  every element of the batch's rows is written
+//   gradient        [batch, outputs]  dL/dp·scaling.scale; every element of the batch's rows is written
 //   rows            [batch]           where in the data set the batch's rows are
 //   metrics         [slots, GROUPS]   Σ (l_b, ω w_t, 1 if p_t is the first largest logit, not finite)
 //                                     over the rows of each workgroup

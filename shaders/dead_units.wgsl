@@ -13,7 +13,7 @@ struct DeadShape {
 }
 
 @group(0) @binding(1) var<uniform> shape: DeadShape;
-@group(0) @binding(2) var<storage, read> kept: array<f32>;
+@group(0) @binding(2) var<storage, read> kept: array<Kept>;
 @group(0) @binding(3) var<storage, read_write> result: array<u32>;
 
 override WORKGROUP: u32;
@@ -27,7 +27,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     for (var column = lane; column < shape.columns; column += WORKGROUP) {
         var alive = false;
         for (var row = 0u; row < step.batch; row++) {
-            alive = alive || kept[row * shape.columns + column] != 0.0;
+            alive = alive || f32(kept[row * shape.columns + column]) != 0.0;
         }
         if !alive { atomicAdd(&dead, 1u); }
     }

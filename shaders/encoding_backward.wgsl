@@ -8,7 +8,7 @@
 //
 // Host record and CPU twin: src/ops/encoding.rs
 
-@group(0) @binding(2) var<storage, read> gradient_output: array<f32>;
+@group(0) @binding(2) var<storage, read> gradient_output: array<GradientOutput>;
 @group(0) @binding(3) var<storage, read> input: array<f32>;
 @group(0) @binding(4) var<storage, read_write> gradient_input: array<f32>;
 
@@ -23,7 +23,7 @@ fn main(
         let x = input[element];
         var sum = 0.0;
         for (var value = 0u; value < shape.values; value++) {
-            sum += gradient_output[element * shape.values + value] * encode_derivative(x, value);
+            sum += f32(gradient_output[element * shape.values + value]) * encode_derivative(x, value);
         }
         gradient_input[element] = sum;
     }

@@ -9,7 +9,7 @@
 // Host record and CPU twin: src/ops/encoding.rs
 
 @group(0) @binding(3) var<storage, read> input: array<f32>;
-@group(0) @binding(4) var<storage, read_write> output: array<f32>;
+@group(0) @binding(4) var<storage, read_write> output: array<Output>;
 
 fn encoded(row: u32, column: u32) -> f32 {
     let x = input[row * shape.in_features + column / shape.values];

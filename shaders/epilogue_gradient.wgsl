@@ -11,7 +11,7 @@ fn write_gradient_run(row: u32, column: u32, columns: u32, gradient: vec4<f32>) 
 }
 
 fn write_gradient(index: u32, gradient: f32, factor: f32) {
-    gradient_input[index] =
-        gradient * activation_derivative(kept[index], epilogue.parameter) * factor;
+    let slope = activation_derivative(f32(kept[index]), epilogue.parameter);
+    gradient_input[index] = to_gradient_input(gradient * slope * factor);
 }
 

@@ -13,9 +13,9 @@ fn write_run(row: u32, column: u32, columns: u32, z: vec4<f32>) {
 
 fn write_output(index: u32, z: f32, factor: f32) {
     let y = activate(z, epilogue.parameter);
-    output[index] = y * factor;
+    output[index] = to_output(y * factor);
     if keeps_apart() {
-        output[epilogue.kept + index] = select(y, z, keeps_preactivation());
+        output[epilogue.kept + index] = to_output(select(y, z, keeps_preactivation()));
     }
 }
 

@@ -1,3 +1,5 @@
+alias InputCell = Input;
+
 // Four neighbours of a row of X [batch, in] from `column` on; 0 behind the row's end.
 fn input_run(row: u32, column: u32) -> vec4<f32> {
     let columns = shape.in_features;
@@ -5,10 +7,10 @@ fn input_run(row: u32, column: u32) -> vec4<f32> {
     let last = columns - 1u;
     // What lies behind the end is read from within, and dropped: cheaper than not to read it.
     let run = vec4<f32>(
-        input[start + column],
-        input[start + min(column + 1u, last)],
-        input[start + min(column + 2u, last)],
-        input[start + min(column + 3u, last)],
+        f32(input[start + column]),
+        f32(input[start + min(column + 1u, last)]),
+        f32(input[start + min(column + 2u, last)]),
+        f32(input[start + min(column + 3u, last)]),
     );
     return select(vec4<f32>(), run, vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u) <= vec4<u32>(last));
 }

@@ -10,10 +10,10 @@
 //
 // Host record and CPU twin: src/ops/linear.rs
 
-@group(0) @binding(3) var<storage, read> gradient_output: array<Cell>;
-@group(0) @binding(4) var<storage, read> weight: array<Cell>;
-@group(0) @binding(5) var<storage, read> kept: array<f32>;
-@group(0) @binding(6) var<storage, read_write> gradient_input: array<f32>;
+@group(0) @binding(3) var<storage, read> gradient_output: array<GradientOutputCell>;
+@group(0) @binding(4) var<storage, read> weight: array<WeightCell>;
+@group(0) @binding(5) var<storage, read> kept: array<Kept>;
+@group(0) @binding(6) var<storage, read_write> gradient_input: array<GradientInput>;
 
 const LEFT_BY_DEPTH = true;
 const RIGHT_BY_DEPTH = false;

@@ -5,6 +5,7 @@
 //   gradient             [arena], or [slices][dW | db]: dW [out, in] from shape.weight_at on and
 //                        db [out] from shape.bias_at on are written, or added to if the step says so
 //   rows             [batch]  read if GATHERED: the rows of the data set that the batch is
+//   scaling                   what dZ was scaled with, which the gradients are not
 //
 // The bias is the weight of one more input column that is always 1. The product is that of
 // matmul.wgsl, with A = dZᵀ and B = [X | 1]; it sums the batch in the order of its rows. Where the
@@ -13,10 +14,11 @@
 //
 // Host record and CPU twin: src/ops/linear.rs
 
-@group(0) @binding(2) var<storage, read> gradient_output: array<Cell>;
-@group(0) @binding(3) var<storage, read> input: array<Cell>;
+@group(0) @binding(2) var<storage, read> gradient_output: array<GradientOutputCell>;
+@group(0) @binding(3) var<storage, read> input: array<InputCell>;
 @group(0) @binding(4) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(5) var<storage, read> rows_of_data: array<u32>;
+@group(0) @binding(6) var<storage, read> scaling: Scaling;
 
 override GATHERED: bool;
 
@@ -55,10 +57,11 @@ fn right_run(k: u32, column: u32) -> vec4<f32> {
 
 fn store_run(output: u32, column: u32, slice: u32, sum: vec4<f32>) {
     let start = slice * shape.slice_stride;
-    store(start, output, column, sum.x);
-    store(start, output, column + 1u, sum.y);
-    store(start, output, column + 2u, sum.z);
-    store(start, output, column + 3u, sum.w);
+    let true_sum = sum * scaling.inverse;
+    store(start, output, column, true_sum.x);
+    store(start, output, column + 1u, true_sum.y);
+    store(start, output, column + 2u, true_sum.z);
+    store(start, output, column + 3u, true_sum.w);
 }
 
 fn store(start: u32, output: u32, column: u32, sum: f32) {

@@ -13,10 +13,10 @@
 //
 // Host record and CPU twin: src/ops/linear.rs
 
-@group(0) @binding(3) var<storage, read> input: array<Cell>;
-@group(0) @binding(4) var<storage, read> weight: array<Cell>;
+@group(0) @binding(3) var<storage, read> input: array<InputCell>;
+@group(0) @binding(4) var<storage, read> weight: array<WeightCell>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> output: array<f32>;
+@group(0) @binding(6) var<storage, read_write> output: array<Output>;
 @group(0) @binding(7) var<storage, read_write> rows_of_data: array<u32>;
 
 override GATHERED: bool;

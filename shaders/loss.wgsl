@@ -13,8 +13,9 @@ struct LossShape {
 @group(0) @binding(3) var<storage, read> target_values: array<f32>;
 @group(0) @binding(4) var<storage, read> rows: array<u32>;
 @group(0) @binding(5) var<storage, read> weight: array<f32>;
-@group(0) @binding(6) var<storage, read_write> gradient: array<f32>;
+@group(0) @binding(6) var<storage, read_write> gradient: array<Gradient>;
 @group(0) @binding(7) var<storage, read_write> metrics: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read> scaling: Scaling;
 
 override WORKGROUP: u32;
 // Workgroups at most, each with a place in the metrics of a step's part.
@@ -49,5 +50,5 @@ fn prediction_of(row: u32, output: u32) -> f32 {
 }
 
 fn set_gradient(row: u32, output: u32, slope: f32) {
-    gradient[row * shape.outputs + output] = slope;
+    gradient[row * shape.outputs + output] = to_gradient(slope * scaling.scale);
 }

@@ -3,7 +3,7 @@
 //   prediction   p  [batch, outputs]
 //   target       t  [data rows, outputs]  each row followed by ω where rows are weighted, else ω = 1
 //   weight       w  [outputs]         positive weights of BCE
-//   gradient        [batch, outputs]  dL/dp; every element of the batch's rows is written
+//   gradient        [batch, outputs]  dL/dp·scaling.scale; every element of the batch's rows is written
 //   rows            [batch]           where in the data set the batch's rows are
 //   metrics         [slots, GROUPS]   Σ (ω Σ l / outputs, ω, score, not finite) over the rows of each
 //                                     workgroup

@@ -6,17 +6,19 @@
 //   sums                 [columns, 2]      both sums, for batch norms; layer norms leave it alone
 //   gradient_weight  dγ  [columns]         Σ dZ·x̂, or added to if the step says so; if AFFINE
 //   gradient_bias    dβ  [columns]         Σ dZ, likewise
+//   scaling                                what dZ and the sums are scaled with, dγ and dβ not
 //
 // A workgroup computes LANES columns, each summed in a fixed order.
 //
 // Host record and CPU twin: src/ops/norm.rs
 
-@group(0) @binding(2) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<Input>;
 @group(0) @binding(3) var<storage, read> statistics: array<f32>;
-@group(0) @binding(4) var<storage, read> gradient_output: array<f32>;
+@group(0) @binding(4) var<storage, read> gradient_output: array<GradientOutput>;
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(6) var<storage, read_write> gradient_weight: array<f32>;
 @group(0) @binding(7) var<storage, read_write> gradient_bias: array<f32>;
+@group(0) @binding(8) var<storage, read> scaling: Scaling;
 
 @compute @workgroup_size(LANES * LANES)
 fn main(
@@ -30,8 +32,9 @@ fn main(
     var product = 0.0;
     for (var row = at.y; row < rows; row += LANES) {
         let i = row * shape.columns + column;
-        sum += gradient_output[i];
-        product += gradient_output[i] * normalised(input[i], select(column, row, PER_ROW));
+        let g = f32(gradient_output[i]);
+        sum += g;
+        product += g * normalised(f32(input[i]), select(column, row, PER_ROW));
     }
     sum = sum_of_lanes(at, sum);
     product = sum_of_lanes(at, product);
@@ -42,8 +45,9 @@ fn main(
         }
         if AFFINE {
             let add = step.accumulate != 0u;
-            gradient_weight[column] = product + select(0.0, gradient_weight[column], add);
-            gradient_bias[column] = sum + select(0.0, gradient_bias[column], add);
+            gradient_weight[column] =
+                product * scaling.inverse + select(0.0, gradient_weight[column], add);
+            gradient_bias[column] = sum * scaling.inverse + select(0.0, gradient_bias[column], add);
         }
     }
 }

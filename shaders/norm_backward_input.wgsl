@@ -14,13 +14,13 @@
 //
 // Host record and CPU twin: src/ops/norm.rs
 
-@group(0) @binding(3) var<storage, read> input: array<f32>;
+@group(0) @binding(3) var<storage, read> input: array<Input>;
 @group(0) @binding(4) var<storage, read> statistics: array<f32>;
 @group(0) @binding(5) var<storage, read> sums: array<f32>;
 @group(0) @binding(6) var<storage, read> weight: array<f32>;
-@group(0) @binding(7) var<storage, read> gradient_output: array<f32>;
-@group(0) @binding(8) var<storage, read> kept: array<f32>;
-@group(0) @binding(9) var<storage, read_write> gradient_input: array<f32>;
+@group(0) @binding(7) var<storage, read> gradient_output: array<GradientOutput>;
+@group(0) @binding(8) var<storage, read> kept: array<Kept>;
+@group(0) @binding(9) var<storage, read_write> gradient_input: array<GradientInput>;
 
 override WORKGROUP: u32;
 
@@ -46,7 +46,7 @@ fn dx_of(row: u32, at: u32) -> f32 {
     var gamma = 1.0;
     if AFFINE { gamma = weight[column]; }
     let outside = select(gamma, 1.0, PER_ROW);
-    let x = normalised(input[index], group);
+    let x = normalised(f32(input[index]), group);
     let mean = (sums[2u * group] + x * sums[2u * group + 1u]) / f32(group_len());
-    return (gamma * gradient_output[index] - outside * mean) * statistics[3u * group + 2u];
+    return (gamma * f32(gradient_output[index]) - outside * mean) * statistics[3u * group + 2u];
 }

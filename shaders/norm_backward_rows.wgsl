@@ -10,10 +10,10 @@
 //
 // Host record and CPU twin: src/ops/norm.rs
 
-@group(0) @binding(2) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<Input>;
 @group(0) @binding(3) var<storage, read> statistics: array<f32>;
 @group(0) @binding(4) var<storage, read> weight: array<f32>;
-@group(0) @binding(5) var<storage, read> gradient_output: array<f32>;
+@group(0) @binding(5) var<storage, read> gradient_output: array<GradientOutput>;
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(LANES * LANES)
@@ -28,10 +28,10 @@ fn main(
     var product = 0.0;
     for (var column = at.y; column < columns; column += LANES) {
         let i = row * shape.columns + column;
-        var g = gradient_output[i];
+        var g = f32(gradient_output[i]);
         if AFFINE { g *= weight[column]; }
         sum += g;
-        product += g * normalised(input[i], select(column, row, PER_ROW));
+        product += g * normalised(f32(input[i]), select(column, row, PER_ROW));
     }
     sum = sum_of_lanes(at, sum);
     product = sum_of_lanes(at, product);

@@ -11,11 +11,11 @@
 //
 // Host record and CPU twin: src/ops/norm.rs
 
-@group(0) @binding(3) var<storage, read> input: array<f32>;
+@group(0) @binding(3) var<storage, read> input: array<Input>;
 @group(0) @binding(4) var<storage, read> statistics: array<f32>;
 @group(0) @binding(5) var<storage, read> weight: array<f32>;
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<storage, read_write> output: array<f32>;
+@group(0) @binding(7) var<storage, read_write> output: array<Output>;
 
 override WORKGROUP: u32;
 
@@ -36,7 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 // z; behind the last column that of any.
 fn z_of(row: u32, at: u32) -> f32 {
     let column = min(at, shape.columns - 1u);
-    let x = normalised(input[row * shape.columns + column], select(column, row, PER_ROW));
+    let x = normalised(f32(input[row * shape.columns + column]), select(column, row, PER_ROW));
     if !AFFINE { return x; }
     return weight[column] * x + bias[column];
 }

@@ -13,7 +13,7 @@
 //
 // Host record and CPU twin: src/ops/norm.rs
 
-@group(0) @binding(2) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read> input: array<Input>;
 @group(0) @binding(3) var<storage, read_write> statistics: array<f32>;
 @group(0) @binding(4) var<storage, read_write> running_mean: array<f32>;
 @group(0) @binding(5) var<storage, read_write> running_var: array<f32>;
@@ -34,16 +34,16 @@ fn main(
         // Lanes of no group have no elements, but take part in the sums.
         let len = select(0u, group_len(), exists);
         var centre = 0.0;
-        if exists { centre = input[element(group, 0u)]; }
+        if exists { centre = f32(input[element(group, 0u)]); }
         var sum = 0.0;
         for (var i = at.y; i < len; i += LANES) {
-            sum += input[element(group, i)] - centre;
+            sum += f32(input[element(group, i)]) - centre;
         }
         let count = f32(group_len());
         let shift = sum_of_lanes(at, sum) / count;
         var squares = 0.0;
         for (var i = at.y; i < len; i += LANES) {
-            let d = (input[element(group, i)] - centre) - shift;
+            let d = (f32(input[element(group, i)]) - centre) - shift;
             squares += d * d;
         }
         squares = sum_of_lanes(at, squares);

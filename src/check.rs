@@ -20,6 +20,7 @@ use crate::insight::TensorInsight;
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::{Plan, Stage};
+use crate::precision::Precision;
 use crate::trainer::{Progress, Trainer};
 
 /// A small training of two steps.
@@ -91,18 +92,32 @@ impl Check {
         self.options.batch_size
     }
 
+    /// In which numbers it trains.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.options.precision
+    }
+
+    /// Whether a device has what it is about.
+    #[must_use]
+    pub fn suits(&self, gpu: &Gpu) -> bool {
+        let has_halves = gpu.device.features().contains(wgpu::Features::SHADER_F16);
+        has_halves || self.precision() == Precision::F32
+    }
+
     /// Trains on the device, twice, and on the CPU.
     ///
     /// The losses of two steps, the gradients of the first, the parameters and the predictions after the
     /// second are compared with those of [`CpuEngine<f64>`]. How far rounding takes them in f32 is
     /// measured by `CpuEngine<f32>`; the device, with as many roundings and coarser functions, may be 16
-    /// times as far off, and by what WGSL lets its functions err (exp 3 + 2|x| ULP, sin 2⁻¹¹). The
-    /// gradients also have to be the slope of the f64 loss along themselves, by a difference quotient,
+    /// times as far off, and by what WGSL lets its functions err (exp 3 + 2|x| ULP, sin 2⁻¹¹). In mixed
+    /// precision numbers are rounded less often but 2¹³ times as coarsely, and it may be four times that far
+    /// off. The gradients also have to be the slope of the f64 loss along themselves, by a difference quotient,
     /// which knows nothing of how they were made.
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Limit`](crate::Error::Limit)
-    /// if it is too small.
+    /// if it is too small, [`Error::Option`](crate::Error::Option) unless it [`suits`](Self::suits).
     pub fn run(&self, gpu: &Gpu) -> Result<Finding> {
         let plan = || Plan::new(&self.mlp, &self.options);
         let begun = Instant::now();
@@ -129,7 +144,7 @@ impl Check {
         ];
         let own = own_error(&plan()?);
         let ratio = |(what, device, rounded, exact): (&str, &Vec<f64>, &Vec<f64>, &Vec<f64>)| {
-            let bound = 16.0 * distance(rounded, exact) + own * largest(exact);
+            let bound = self.allowed() * distance(rounded, exact) + own * largest(exact);
             // Where nothing is measured there is nothing to be off.
             let error = if exact.is_empty() { 0.0 } else { distance(device, exact) / bound };
             (error, what.to_owned())
@@ -178,7 +193,8 @@ impl Check {
         /// of a loss in f64 by this are both far below a part in 10⁴.
         const STEP: f64 = 1e-5;
         let plan = Plan::new(&self.mlp, &self.options)?;
-        let bound = 1e-4 + own_error(&plan);
+        let stored = if plan.options().precision.is_mixed() { 2.0_f64.powi(-7) } else { 0.0 };
+        let bound = 1e-4 + stored + own_error(&plan);
         let batch = self.first_batch()?;
         let mut engine = CpuEngine::<f64>::new(plan);
         let data = engine.upload(&batch)?;
@@ -196,6 +212,15 @@ impl Check {
 }
 
 impl Check {
+    /// How many times as far off as the CPU in f32 a device may be.
+    const fn allowed(&self) -> f64 {
+        match self.options.precision {
+            Precision::F32 => 16.0,
+            // Unit roundoffs of 2⁻¹¹ and 2⁻²⁴.
+            Precision::Mixed => 4.0 * (1 << 13) as f64,
+        }
+    }
+
     fn first_batch(&self) -> Result<Dataset> {
         let (rows, columns) = (self.options.batch_size, self.data.in_features());
         let targets = match self.data.targets() {
@@ -287,8 +312,9 @@ mod tests {
                 ("gradients", &rounded.gradients, &exact.gradients),
                 ("parameters", &rounded.parameters, &exact.parameters),
             ] {
-                let bound = 16.0 * distance(rounded, exact) / largest(exact) + own;
-                assert!(bound <= 2e-3 + own, "{}, {what}: {bound:e}", check.name);
+                let bound = check.allowed() * distance(rounded, exact) / largest(exact) + own;
+                let most = if check.precision() == Precision::F32 { 2e-3 } else { 4e-2 };
+                assert!(bound <= most + own, "{}, {what}: {bound:e}", check.name);
             }
         }
     }

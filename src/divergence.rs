@@ -72,14 +72,22 @@ pub struct Fault {
     pub tensor: Option<usize>,
     /// Whether the step was left out, so that the parameters are what they were.
     pub skipped: bool,
+    /// Whether it was left out only because the loss was scaled too much for f16, and is scaled less
+    /// from now on: see [`Precision::Mixed`](crate::Precision::Mixed).
+    pub rescaled: bool,
 }
 
 /// Set in a fault's word if the step wasn't left out.
 const BROKEN: u32 = 1 << 31;
+/// The word of a step that `shaders/scale.wgsl` puts down to the loss's scale.
+const RESCALED: u32 = BROKEN - 1;
 
 impl Fault {
-    /// From what `shaders/optimizer.wgsl` raises.
+    /// From what `shaders/optimizer.wgsl` raises, and `shaders/scale.wgsl` makes of it.
     pub(crate) fn of_word(word: u32, plan: &Plan) -> Option<Self> {
+        if word == RESCALED {
+            return Some(Self { tensor: None, skipped: true, rescaled: true });
+        }
         let element = (word & !BROKEN).checked_sub(2);
         // The padding behind a tensor counts as its own: it shows a learning rate that isn't finite.
         let holder = |element: u32| {
@@ -87,7 +95,11 @@ impl Fault {
             let before = tensors.filter(|(_, tensor)| tensor.offset <= element as usize);
             before.max_by_key(|(_, tensor)| tensor.offset).map(|(index, _)| index)
         };
-        (word != 0).then(|| Self { tensor: element.and_then(holder), skipped: word & BROKEN == 0 })
+        (word != 0).then(|| Self {
+            tensor: element.and_then(holder),
+            skipped: word & BROKEN == 0,
+            rescaled: false,
+        })
     }
 
     /// The word for the last element that isn't finite, if any, of a step that was left out or not.
@@ -110,6 +122,9 @@ pub(crate) struct Recovery {
     pub in_a_row: u32,
     /// Steps left out of the epoch under way.
     pub skipped: u64,
+    /// Others that were, because the loss was scaled too much.
+    #[serde(default)]
+    pub rescaled: u64,
     /// How often it went back.
     pub rollbacks: u32,
     /// What that made of the learning rate.
@@ -121,7 +136,7 @@ pub(crate) struct Recovery {
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self { in_a_row: 0, skipped: 0, rollbacks: 0, factor: 1.0, moments_from: 0 }
+        Self { in_a_row: 0, skipped: 0, rescaled: 0, rollbacks: 0, factor: 1.0, moments_from: 0 }
     }
 }
 
@@ -137,10 +152,19 @@ impl Recovery {
             self.in_a_row = 0;
             return false;
         }
+        if fault.is_some_and(|fault| fault.rescaled) {
+            self.rescaled += 1;
+            return false;
+        }
         let OnDivergence::Skip { most } = policy else { return true };
         self.in_a_row += 1;
         self.skipped += u64::from(fault.is_some());
         fault.is_some_and(|fault| !fault.skipped) || self.in_a_row > most
+    }
+
+    /// Forgets the steps that a training has gone back over.
+    pub(crate) fn begin_again(&mut self) {
+        (self.in_a_row, self.skipped, self.rescaled) = (0, 0, 0);
     }
 
     /// Lowers the learning rate, if the policy is to go back and hasn't done so too often.
@@ -159,7 +183,7 @@ impl Recovery {
 mod tests {
     use super::*;
 
-    const SKIPPED: Option<Fault> = Some(Fault { tensor: None, skipped: true });
+    const SKIPPED: Option<Fault> = Some(Fault { tensor: None, skipped: true, rescaled: false });
 
     #[test]
     fn skips_end_after_so_many_in_a_row() {
@@ -172,7 +196,7 @@ mod tests {
         assert!(!ends(true, None), "a good step begins anew");
         assert!(!ends(false, SKIPPED) && !ends(false, None) && ends(true, SKIPPED));
         assert_eq!(recovery.skipped, 4);
-        let broken = Some(Fault { tensor: Some(0), skipped: false });
+        let broken = Some(Fault { tensor: Some(0), skipped: false, rescaled: false });
         assert!(Recovery::default().observe(policy, true, broken), "parameters are lost");
     }
 
@@ -206,7 +230,7 @@ mod tests {
                 let word = Fault::word(Some(tensor.offset + tensor.len() - 1), skipped);
                 assert_eq!(
                     Fault::of_word(word, &plan),
-                    Some(Fault { tensor: Some(index), skipped })
+                    Some(Fault { tensor: Some(index), skipped, rescaled: false })
                 );
             }
         }

@@ -9,6 +9,7 @@ pub(crate) mod epilogue;
 pub(crate) mod fused;
 pub(crate) mod generate;
 pub(crate) mod gradient_sum;
+pub(crate) mod halve;
 pub(crate) mod insight;
 pub(crate) mod linear;
 pub(crate) mod loss;
@@ -17,6 +18,7 @@ pub(crate) mod norm;
 pub(crate) mod optimizer;
 pub(crate) mod product;
 pub(crate) mod sample;
+pub(crate) mod scaling;
 pub(crate) mod step;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -55,6 +57,8 @@ pub(crate) fn all() -> Vec<&'static crate::engine::kernel::Kernel> {
         &gradient_sum::GRADIENT_SUM,
         &optimizer::GRADIENT_NORM,
         &optimizer::OPTIMIZER,
+        &scaling::SCALE,
+        &halve::HALVE,
         &insight::INSIGHT,
         &insight::DEAD_UNITS,
         &crate::bench::BENCH_FMA,

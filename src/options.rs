@@ -7,6 +7,7 @@ use crate::early_stopping::EarlyStopping;
 use crate::error::{Error, Result};
 use crate::loss::Loss;
 use crate::optimizer::{Clip, Optimizer, ParameterGroup};
+use crate::precision::Precision;
 use crate::sampler::Sampling;
 use crate::schedule::{Plateau, Schedule};
 
@@ -61,6 +62,9 @@ pub struct TrainOptions {
     /// End when the validation rows show no improvement any more. Default: no.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,
+    /// In which numbers activations and their gradients are stored. Default: f32.
+    #[serde(default)]
+    pub precision: Precision,
     /// What to do where a loss, a gradient or a parameter isn't finite. Default: stop.
     #[serde(default)]
     pub on_divergence: OnDivergence,
@@ -90,6 +94,7 @@ impl TrainOptions {
             sampling: Sampling::Shuffled,
             drop_last: false,
             early_stopping: None,
+            precision: Precision::F32,
             on_divergence: OnDivergence::Stop,
             insight_every: None,
             seed: 0,

@@ -3,7 +3,8 @@
 //! The arenas for parameters, gradients and moments share one layout: each tensor starts at a
 //! multiple of [`TENSOR_ALIGN`] elements, so that it can be bound as a range of its arena. Trained
 //! tensors come first, sorted by parameter group; the parameter arena goes on with the running
-//! statistics of batch norms, so that whatever copies it copies the whole state of the net.
+//! statistics of batch norms, so that whatever copies it copies the whole state of the net. In mixed
+//! precision tensors start at twice that multiple, so that the arena's copy in f16 can be bound likewise.
 
 mod check;
 mod stage;
@@ -38,6 +39,8 @@ pub(crate) use table::bytes;
 
 /// Bytes of one number on the device.
 const F32: u64 = 4;
+/// The same of one that is stored in half of it.
+const F16: u64 = 2;
 
 /// Every shape, offset, length, byte and FLOP count of a net and its training.
 ///
@@ -70,6 +73,7 @@ impl Plan {
         let blocks = mlp.blocks()?;
         options.validate(mlp.out_features())?;
         let mut stages: Vec<Stage> = blocks.iter().map(stage).collect();
+        let align = tensor_align(options);
         let mut end = 0;
         // The running statistics come last, whatever group may name their layer.
         let groups = options.groups.len() + 1;
@@ -80,7 +84,7 @@ impl Plan {
                 let trained = tensor.kind.is_trained();
                 let its_group = if trained { group_of(&options.groups, tensor) } else { groups };
                 if its_group == group {
-                    end = place(tensor, end)?;
+                    end = place(tensor, end, align)?;
                 }
             }
             group_ends.push(end);
@@ -271,6 +275,17 @@ impl Plan {
         2 * self.stages.iter().map(Stage::products).sum::<u64>()
     }
 
+    /// Elements that tensors start at multiples of.
+    pub(crate) fn tensor_align(&self) -> usize {
+        tensor_align(&self.options)
+    }
+
+    /// Whether numbers of a stage's output are stored as f16: in mixed precision those of all stages but
+    /// the last, whose output is the net's.
+    pub(crate) fn is_half(&self, stage: usize) -> bool {
+        self.options.precision.is_mixed() && stage + 1 < self.stages.len()
+    }
+
     /// Bytes of parameters, gradients, optimizer state, averages and the copies of all this that are
     /// kept.
     #[must_use]
@@ -284,7 +299,8 @@ impl Plan {
             + averages * (2 + kept)
             + 2 * u64::from(insight_every.is_some());
         let elements = parameters * self.arena_len as u64 + trained * self.trained_len() as u64;
-        elements * F32
+        let halves = if self.options.precision.is_mixed() { self.trained_len() } else { 0 };
+        elements * F32 + halves as u64 * F16
     }
 
     /// Bytes of the activations and their gradients for [`capacity`](Self::capacity) rows, the
@@ -296,13 +312,18 @@ impl Plan {
 
     /// The same for another capacity.
     fn activation_bytes_of(&self, rows: usize) -> u64 {
-        let forward: u64 = self.stages.iter().map(|s| s.activation_len(rows) as u64).sum();
+        let mixed = self.options.precision.is_mixed();
+        let number = |is_half: bool| if is_half { F16 } else { F32 };
+        let stages = self.stages.iter().enumerate();
+        let forward: u64 =
+            stages.map(|(i, s)| s.activation_len(rows) as u64 * number(self.is_half(i))).sum();
         // One more column for the rows' weights.
         let batch = rows as u64 * (self.mlp.in_features() + self.target_width() + 1) as u64;
         // Two buffers for dL/dZ take turns; each row also has its loss and score.
-        let backward = 2 * rows as u64 * self.widest_output() as u64 + 4 * rows as u64;
+        let backward = 2 * rows as u64 * self.widest_output() as u64 * number(mixed);
+        let reports = 4 * rows as u64;
         let norms: u64 = self.stages.iter().map(|s| 5 * s.norm_groups(rows) as u64).sum();
-        (forward + batch + backward + norms) * F32
+        forward + backward + (batch + reports + norms) * F32
     }
 
     /// Bytes of a data set of `rows` rows, resident on the device.
@@ -372,14 +393,19 @@ fn stage(block: &Block) -> Stage {
     }
 }
 
+/// Elements that tensors start at multiples of.
+const fn tensor_align(options: &TrainOptions) -> usize {
+    if options.precision.is_mixed() { 2 * TENSOR_ALIGN } else { TENSOR_ALIGN }
+}
+
 /// Places a tensor at `end` of the arenas and returns the new end.
-fn place(tensor: &mut Tensor, end: usize) -> Result<usize> {
+fn place(tensor: &mut Tensor, end: usize, align: usize) -> Result<usize> {
     tensor.offset = end;
     let next = tensor
         .shape
         .iter()
         .try_fold(1_usize, |product, &n| product.checked_mul(n))
-        .and_then(|len| len.checked_add(end)?.checked_next_multiple_of(TENSOR_ALIGN))
+        .and_then(|len| len.checked_add(end)?.checked_next_multiple_of(align))
         .filter(|&next| next as u64 <= MAX_ELEMENTS);
     next.ok_or_else(|| Error::Limit {
         what: format!("tensor {} ({})", tensor.name, join(&tensor.shape, " × ")),

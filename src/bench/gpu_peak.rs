@@ -7,7 +7,7 @@ use crate::engine::gpu::pipeline::{Checks, Compiled, Pipeline, Pipelines};
 use crate::engine::gpu::program::word;
 use crate::engine::gpu::scope::in_scope;
 use crate::engine::gpu::timer::PassTimer;
-use crate::engine::kernel::{Kernel, read, read_write, uniform, uniform_struct};
+use crate::engine::kernel::{Halves, Kernel, read, read_write, uniform, uniform_struct};
 use crate::error::Result;
 use crate::ops::wgsl;
 
@@ -69,10 +69,10 @@ pub fn gpu_peak(gpu: &Gpu, seconds: f64) -> Result<Peak> {
         });
         let sums = storage(device, "sums", 4 * invocations as usize);
         let bindings = [("shape", whole(&shape)), ("output", whole(&sums))];
-        let fma = Ready::new(device, pipelines.get(&BENCH_FMA, &[]), &bindings);
+        let fma = Ready::new(device, pipelines.get(&BENCH_FMA, Halves::NONE, &[]), &bindings);
         let [input, output] = ["input", "output"].map(|name| storage(device, name, COPIED));
         let bindings = [("input", whole(&input)), ("output", whole(&output))];
-        let copy = Ready::new(device, pipelines.get(&BENCH_COPY, &[]), &bindings);
+        let copy = Ready::new(device, pipelines.get(&BENCH_COPY, Halves::NONE, &[]), &bindings);
         ((fma, shape), copy)
     })?;
     pipelines.compile()?;
@@ -147,7 +147,7 @@ mod tests {
         let names = kernel.bindings.iter().map(|binding| binding.name);
         let bindings: Vec<_> = names.zip(buffers.iter().map(whole)).collect();
         let mut pipelines = Pipelines::new(device, Checks::Off);
-        let ready = Ready::new(device, pipelines.get(kernel, &[]), &bindings);
+        let ready = Ready::new(device, pipelines.get(kernel, Halves::NONE, &[]), &bindings);
         pipelines.compile().unwrap();
         let timer = PassTimer::new(device, queue).unwrap();
         let seconds = timer.seconds(|pass| ready.record(pass, 1, 1)).unwrap();

@@ -9,6 +9,7 @@ use crate::loss::Loss;
 use crate::model::Mlp;
 use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::options::TrainOptions;
+use crate::precision::Precision;
 use crate::rng::{Purpose, Stream};
 use crate::sampler::Sampling;
 
@@ -34,6 +35,10 @@ impl Check {
 
     fn fused(self) -> Self {
         Self { fusion: Fusion::Always, ..self }
+    }
+
+    fn mixed(self) -> Self {
+        self.with(|options| options.precision = Precision::Mixed)
     }
 
     fn with(mut self, change: impl FnOnce(&mut TrainOptions)) -> Self {
@@ -161,6 +166,21 @@ pub(super) fn all() -> Vec<Check> {
         // As many rows as make tiles large.
         checks.push(Check::new(&format!("{name}, many rows"), mlp, loss).batch_size(8192).fused());
     }
+    // Of rounded numbers many lie at a ReLU's kink.
+    let normed = Mlp::new(12).linear(24).batch_norm().activation(Silu).dropout(0.3);
+    let encoded = Mlp::new(3).encoding(Encoding::frequency(3)).linear(24).activation(Gelu);
+    let passed = Mlp::new(6).activation(Tanh).linear(9).activation(Silu).activation(Sigmoid);
+    let mixed = [
+        ("odd sizes", hidden(&[5, 33, 21, 7], Gelu), smooth()),
+        ("multiples of four", hidden(&[64, 64, 32, 8], Tanh), Loss::Mse),
+        ("norms, dropout", normed.linear(24).layer_norm().activation(Tanh).linear(5), smooth()),
+        ("encoding", encoded.linear(3), Loss::Huber { delta: 0.5 }),
+        ("activations at the ends", passed.linear(3).activation(Sigmoid), Loss::Mse),
+    ];
+    let mixed = mixed.map(|(about, mlp, loss)| {
+        Check::new(&format!("mixed precision, {about}"), mlp, loss).mixed()
+    });
+    checks.extend(mixed);
     checks
 }
 

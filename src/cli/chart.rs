@@ -294,6 +294,7 @@ mod tests {
             stop: false,
             restored: false,
             skipped: 0,
+            rescaled: 0,
         }
     }
 

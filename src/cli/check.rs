@@ -25,7 +25,13 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
     talk.line(format_args!("device  {}\n", device.description()));
     let Device::Gpu(gpu) = &device else { unreachable!("made above") };
 
-    let checks = Check::all();
+    let (checks, others): (Vec<_>, Vec<_>) =
+        Check::all().into_iter().partition(|check| check.suits(gpu));
+    if !others.is_empty() {
+        talk.line(format_args!(
+            "mixed precision is left out, as the device has no f16 (SHADER_F16)"
+        ));
+    }
     let progress = bar(talk, checks.len() as u64);
     let done: Vec<Done> = checks
         .into_iter()

@@ -221,6 +221,7 @@ fn report(line: &csv::StringRecord) -> Option<EpochReport> {
         stop: false,
         restored: false,
         skipped: 0,
+        rescaled: 0,
     })
 }
 

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::insight::{self, Insight};
 use crate::ops::insight::insight as measure;
 use crate::ops::linear::LinearWeight;
+use crate::ops::scaling::Scaling;
 use crate::optimizer::{Update, group_of};
 use crate::plan::{Plan, StageOp};
 use crate::real::Real;
@@ -54,6 +55,8 @@ pub struct CpuEngine<T> {
     measured: Vec<[T; 2]>,
     /// Of the gradients of each block of the arena, where their norm is asked for.
     squares: Vec<f64>,
+    /// That of a GPU's training whose state this engine was given: here nothing is scaled.
+    scaling: Vec<T>,
     reports: Vec<Report>,
 }
 
@@ -93,6 +96,7 @@ impl<T: Real> CpuEngine<T> {
             loss_weights: cast(&options.loss.weights(plan.mlp().out_features())),
             measured: vec![[T::ZERO; 2]; measured],
             squares: vec![0.0; update::squares_len(&plan)],
+            scaling: Scaling::initial(true).numbers().map(T::from_f32).to_vec(),
             reports: Vec::new(),
             division,
             plan,
@@ -107,6 +111,7 @@ impl<T: Real> CpuEngine<T> {
             Arena::Average => &mut self.averages,
             Arena::KeptParameters(which) => &mut self.kept[which as usize][0],
             Arena::KeptAverage(which) => &mut self.kept[which as usize][1],
+            Arena::Scaling => &mut self.scaling,
         }
     }
 

@@ -155,6 +155,14 @@ impl GpuEngine {
         options: &GpuOptions,
     ) -> Result<Self> {
         plan.check_limits(&device.limits())?;
+        let precision = plan.options().precision;
+        if precision.is_mixed() && !device.features().contains(wgpu::Features::SHADER_F16) {
+            return Err(Error::Option {
+                name: "precision",
+                value: "Mixed on a device without the feature SHADER_F16".into(),
+                expected: "Precision::F32, or a device made with that feature",
+            });
+        }
         let variants =
             Variants { abilities: Abilities::of(device), tuning: options.tuning.clone() };
         let fused = options.fusion.decide(&plan, &variants, &device.limits())?;

@@ -1,5 +1,9 @@
 //! The vocabulary of a kernel: plain data that names its WGSL, bindings and constants.
 
+mod halves;
+
+pub(crate) use halves::Halves;
+
 /// A compute kernel as plain data.
 ///
 /// Names are the contract. A binding has the same name here, in the WGSL and in the CPU twin's
@@ -8,7 +12,7 @@
 pub(crate) struct Kernel {
     /// Name of the WGSL file, and of everything on the device that belongs to the kernel.
     pub name: &'static str,
-    /// The module: preludes and the kernel's own file, joined.
+    /// The module: preludes and the kernel's own file, joined; [`Halves::module`] puts types in front.
     pub wgsl: &'static str,
     /// Bindings of group 0 by slot.
     pub bindings: &'static [Binding],
@@ -82,6 +86,9 @@ const fn counted<const N: usize>() -> [f64; N] {
 pub(crate) struct Binding {
     pub name: &'static str,
     pub access: Access,
+    /// Whether its numbers may be f16: their WGSL type is then named after the binding, as `Input` after
+    /// `input`, and written by `to_input`. See [`Halves`].
+    pub either: bool,
 }
 
 /// How a kernel uses a binding.
@@ -103,20 +110,31 @@ pub(crate) trait Uniform: bytemuck::Pod {
     const FIELDS: &'static [(&'static str, usize)];
 }
 
+impl Binding {
+    const fn new(name: &'static str, access: Access) -> Self {
+        Self { name, access, either: false }
+    }
+
+    /// The same whose numbers may be f16.
+    pub(crate) const fn or_half(self) -> Self {
+        Self { either: true, ..self }
+    }
+}
+
 pub(crate) const fn step<T: Uniform>(name: &'static str) -> Binding {
-    Binding { name, access: Access::Step { size: size_of::<T>() as u64, fields: T::FIELDS } }
+    Binding::new(name, Access::Step { size: size_of::<T>() as u64, fields: T::FIELDS })
 }
 
 pub(crate) const fn uniform<T: Uniform>(name: &'static str) -> Binding {
-    Binding { name, access: Access::Uniform { size: size_of::<T>() as u64, fields: T::FIELDS } }
+    Binding::new(name, Access::Uniform { size: size_of::<T>() as u64, fields: T::FIELDS })
 }
 
 pub(crate) const fn read(name: &'static str) -> Binding {
-    Binding { name, access: Access::Read }
+    Binding::new(name, Access::Read)
 }
 
 pub(crate) const fn read_write(name: &'static str) -> Binding {
-    Binding { name, access: Access::ReadWrite }
+    Binding::new(name, Access::ReadWrite)
 }
 
 /// Declares the mirror of a WGSL uniform struct, with what the reflection test compares.

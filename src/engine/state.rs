@@ -2,6 +2,7 @@
 
 use crate::engine::Keep;
 use crate::error::{Error, Result};
+use crate::ops::scaling::Scaling;
 use crate::plan::Plan;
 use crate::real::Real;
 
@@ -29,6 +30,8 @@ pub(crate) enum Arena {
     Average,
     KeptParameters(Keep),
     KeptAverage(Keep),
+    /// What the loss is scaled with, in mixed precision.
+    Scaling,
 }
 
 impl Arena {
@@ -44,6 +47,7 @@ impl Arena {
             arenas.push(Self::KeptParameters(which));
             arenas.extend(averages.then_some(Self::KeptAverage(which)));
         }
+        arenas.extend(options.precision.is_mixed().then_some(Self::Scaling));
         arenas
     }
 
@@ -59,6 +63,7 @@ impl Arena {
             Self::Average => "average".into(),
             Self::KeptParameters(which) => format!("{}.parameters", of(which)),
             Self::KeptAverage(which) => format!("{}.average", of(which)),
+            Self::Scaling => "scaling".into(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Arena {
         match self {
             Self::Parameters | Self::KeptParameters(_) => plan.arena_len(),
             Self::Moment(_) | Self::Average | Self::KeptAverage(_) => plan.trained_len(),
+            Self::Scaling => Scaling::LEN,
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) const ENCODING_FORWARD: Kernel = Kernel {
         uniform::<EncodingShape>("shape"),
         uniform::<EpilogueUniform>("epilogue"),
         read("input"),
-        read_write("output"),
+        read_write("output").or_half(),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64)],
     choices: &[Epilogue::ACTIVATION, Epilogue::DROPOUT, ENCODING],
@@ -42,7 +42,7 @@ pub(crate) const ENCODING_BACKWARD: Kernel = Kernel {
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<EncodingShape>("shape"),
-        read("gradient_output"),
+        read("gradient_output").or_half(),
         read("input"),
         read_write("gradient_input"),
     ],

@@ -34,7 +34,7 @@ pub(crate) const DEAD_UNITS: Kernel = Kernel {
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<DeadShape>("shape"),
-        read("kept"),
+        read("kept").or_half(),
         read_write("result"),
     ],
     constants: &[("WORKGROUP", 128.0)],

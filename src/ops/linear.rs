@@ -8,7 +8,6 @@ use crate::engine::kernel::{
     Choice, Grid, Kernel, read, read_write, step, uniform, uniform_struct,
 };
 use crate::matmul::{Left, Matrix, Panels, Right, TILE_COLUMNS, TILE_ROWS, pack_panel, product};
-use crate::plan::TENSOR_ALIGN;
 use crate::real::Real;
 use crate::simd::vectorised_loop;
 
@@ -20,10 +19,10 @@ pub(crate) static LINEAR_FORWARD: Family = family!(
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
         uniform::<EpilogueUniform>("epilogue"),
-        read("input"),
-        read("weight"),
+        read("input").or_half(),
+        read("weight").or_half(),
         read("bias"),
-        read_write("output"),
+        read_write("output").or_half(),
         read_write("rows_of_data"),
     ],
     &[Epilogue::ACTIVATION, Epilogue::DROPOUT, Choice::flag("GATHERED")]
@@ -37,25 +36,26 @@ pub(crate) static LINEAR_BACKWARD_INPUT: Family = family!(
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
         uniform::<EpilogueUniform>("epilogue"),
-        read("gradient_output"),
-        read("weight"),
-        read("kept"),
-        read_write("gradient_input"),
+        read("gradient_output").or_half(),
+        read("weight").or_half(),
+        read("kept").or_half(),
+        read_write("gradient_input").or_half(),
     ],
     Epilogue::CHOICES
 );
 
 pub(crate) static LINEAR_BACKWARD_WEIGHT: Family = family!(
     "linear_backward_weight",
-    ["step"],
+    ["step", "scaling"],
     ["gradient_output", "input"],
     &[
         step::<StepUniform>("step"),
         uniform::<LinearShape>("shape"),
-        read("gradient_output"),
-        read("input"),
+        read("gradient_output").or_half(),
+        read("input").or_half(),
         read_write("gradient"),
         read("rows_of_data"),
+        read("scaling"),
     ],
     &[Choice::flag("GATHERED")]
 );
@@ -88,10 +88,11 @@ impl LinearShape {
         }
     }
 
-    /// The same with the gradient summed in slices of the batch, each a copy of W and b.
-    pub(crate) fn sliced(self, slices: u32) -> Self {
-        let bias_at = (self.in_features * self.out_features).next_multiple_of(TENSOR_ALIGN as u32);
-        let slice_stride = (bias_at + self.out_features).next_multiple_of(TENSOR_ALIGN as u32);
+    /// The same with the gradient summed in slices of the batch, each a copy of W and b, which start at
+    /// multiples of `align`.
+    pub(crate) fn sliced(self, slices: u32, align: u32) -> Self {
+        let bias_at = (self.in_features * self.out_features).next_multiple_of(align);
+        let slice_stride = (bias_at + self.out_features).next_multiple_of(align);
         Self { weight_at: 0, bias_at, slices, slice_stride, ..self }
     }
 

@@ -14,7 +14,7 @@ pub(crate) const METRICS_GROUPS: usize = 256;
 
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
-    wgsl: wgsl!("step", "loss_elementwise", "loss_row", "loss", "finite"),
+    wgsl: wgsl!("step", "scaling", "loss_elementwise", "loss_row", "loss", "finite"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LossShape>("shape"),
@@ -22,8 +22,9 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
         read("target_values"),
         read("rows"),
         read("weight"),
-        read_write("gradient"),
+        read_write("gradient").or_half(),
         read_write("metrics"),
+        read("scaling"),
     ],
     constants: &[("WORKGROUP", WORKGROUP as f64), ("GROUPS", METRICS_GROUPS as f64)],
     choices: &[Choice::codes::<4>("LOSS")],
@@ -31,7 +32,7 @@ pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
 
 pub(crate) const CROSS_ENTROPY: Kernel = Kernel {
     name: "cross_entropy",
-    wgsl: wgsl!("step", "cross_entropy", "loss_row", "loss", "finite"),
+    wgsl: wgsl!("step", "scaling", "cross_entropy", "loss_row", "loss", "finite"),
     bindings: LOSS_ELEMENTWISE.bindings,
     constants: LOSS_ELEMENTWISE.constants,
     choices: &[],

@@ -94,6 +94,12 @@ pub(crate) const fn norm_grid() -> Grid {
     Grid::fixed(WORKGROUP, 1)
 }
 
+/// Whether steps are left out whose gradient isn't finite: by policy, or because they may be scaled too
+/// much.
+pub(crate) const fn skips(options: &TrainOptions) -> bool {
+    options.on_divergence.skips() || options.precision.is_mixed()
+}
+
 /// Values of the optimizer kernel's choices.
 pub(crate) fn choices(options: &TrainOptions, measured: bool) -> [f64; 7] {
     let (rule, momentum, variant) = match options.optimizer.rule {
@@ -109,7 +115,7 @@ pub(crate) fn choices(options: &TrainOptions, measured: bool) -> [f64; 7] {
         Some(Clip::Value(_)) => 1,
         Some(Clip::Norm(_)) => 2,
     };
-    let flags = [options.ema.is_some(), measured, options.on_divergence.skips()].map(u8::from);
+    let flags = [options.ema.is_some(), measured, skips(options)].map(u8::from);
     let [averaged, measured, skips] = flags;
     let (momentum, variant) = (u8::from(momentum), u8::from(variant));
     [rule, momentum, variant, clip, averaged, measured, skips].map(f64::from)

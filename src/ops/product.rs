@@ -104,7 +104,6 @@ macro_rules! family {
             name: concat!($name, ".", $form, ".", $cells),
             wgsl: concat!(
                 $(include_str!(concat!("../../shaders/", $prelude, ".wgsl")),)*
-                include_str!(concat!("../../shaders/", $cells, ".wgsl")),
                 include_str!("../../shaders/linear_shape.wgsl"),
                 include_str!(concat!("../../shaders/", $name, ".wgsl")),
                 include_str!(concat!("../../shaders/", $left, "_", $cells, ".wgsl")),

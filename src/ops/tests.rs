@@ -17,6 +17,7 @@ mod products;
 mod pytorch_updates;
 mod records;
 mod samples;
+mod scaling;
 mod translation;
 mod updates;
 
@@ -25,6 +26,9 @@ use crate::rng::{Purpose, Stream};
 
 /// Unit roundoff of f32: half a ULP of 1.
 pub(crate) const U: f64 = f32::EPSILON as f64 / 2.0;
+
+/// What losses are scaled with in these tests.
+const SCALING: [f32; 3] = [8.0, 0.125, 3.0];
 
 /// Rows, inputs and outputs that break things come first: ones, one below, at and above the products'
 /// blocks of 16, 32 and 64 and the tile's depth of 16, primes, narrow ends. Where inputs, or inputs and

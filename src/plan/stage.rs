@@ -133,10 +133,10 @@ impl Stage {
     }
 
     /// First element of what is kept behind Y in an activation buffer for `rows` rows, aligned so
-    /// that it can be bound.
+    /// that it can be bound, be it f32 or f16.
     #[must_use]
     pub fn kept_offset(&self, rows: usize) -> usize {
-        (rows * self.out_features).next_multiple_of(TENSOR_ALIGN)
+        (rows * self.out_features).next_multiple_of(2 * TENSOR_ALIGN)
     }
 
     /// What the derivative of this stage's activation is computed from: a range of its activation

@@ -151,6 +151,7 @@ impl<E: Engine> Trainer<E> {
         (self.begin, self.good) = (self.at, self.at);
         let sum = std::mem::take(&mut self.sum);
         let skipped = std::mem::take(&mut self.recovery.skipped);
+        let rescaled = std::mem::take(&mut self.recovery.rescaled);
         let seconds = std::mem::take(&mut self.seconds) + start.elapsed().as_secs_f64();
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
         let lr = self.lr(self.at.step.max(1) - 1);
@@ -173,6 +174,7 @@ impl<E: Engine> Trainer<E> {
             stop,
             restored: ends && self.restore_best(),
             skipped,
+            rescaled,
         })
     }
 
@@ -266,7 +268,7 @@ impl<E: Engine> Trainer<E> {
         let epoch = self.begin.epoch + 1;
         (self.at, self.begin) = (self.good, self.good);
         (self.sum, self.seconds) = (Metrics::default(), 0.0);
-        (self.recovery.in_a_row, self.recovery.skipped) = (0, 0);
+        self.recovery.begin_again();
         self.recovery.moments_from = self.at.step;
         let tensor = tensor.and_then(|index| self.engine.plan().tensors().nth(index));
         Error::Diverged { step, epoch, loss, tensor: tensor.map(|tensor| tensor.name.clone()) }

@@ -50,6 +50,9 @@ pub struct EpochReport {
     /// Steps of the epoch that were left out, as their gradient wasn't finite:
     /// [`OnDivergence::Skip`](crate::OnDivergence::Skip). They count in no other number.
     pub skipped: u64,
+    /// Others that were left out because the loss was scaled too much for f16:
+    /// [`Precision::Mixed`](crate::Precision::Mixed). They count in no other number either.
+    pub rescaled: u64,
 }
 
 /// Loss and score on a data set.

@@ -4,6 +4,7 @@ use crate::engine::kernel::Uniform;
 use crate::engine::state::Arena;
 use crate::ops::loss::METRICS_GROUPS;
 use crate::ops::optimizer::{PARTIAL_SUMS, STATUS_WORDS};
+use crate::ops::scaling::Scaling;
 use crate::plan::{Plan, Stage, Tensor};
 
 /// Slots of the step ring and of the metrics ring.
@@ -28,6 +29,10 @@ pub(crate) struct Buffers {
     /// Metrics of [`SLOTS`] parts.
     pub ring: wgpu::Buffer,
     pub parameters: wgpu::Buffer,
+    /// The parameters as f16, in mixed precision.
+    pub halves: Option<wgpu::Buffer>,
+    /// What the loss is scaled with.
+    pub scaling: wgpu::Buffer,
     pub gradients: wgpu::Buffer,
     pub moments: [wgpu::Buffer; 3],
     /// Averaged weights, and room to exchange them with the parameters.
@@ -72,6 +77,8 @@ impl Buffers {
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: &Plan) -> Self {
         let storage = |name: &str, elements: usize| storage(device, name, elements);
         let options = plan.options();
+        let mixed = options.precision.is_mixed();
+        let number = |is_half: bool| if is_half { half_storage } else { self::storage };
         let (rows, trained) = (plan.capacity(), plan.trained_len());
         // Every binding needs a buffer; one the kernel never touches is as small as can be.
         let moment = |name: &str, index: usize| {
@@ -99,6 +106,8 @@ impl Buffers {
             }),
             ring: storage("metrics", SLOTS as usize * METRICS_GROUPS * 4),
             parameters: storage("parameters", plan.arena_len()),
+            halves: mixed.then(|| half_storage(device, "halves", trained)),
+            scaling: storage("scaling", Scaling::LEN),
             gradients: storage("gradients", trained),
             moments: [moment("moment1", 0), moment("moment2", 1), moment("moment3", 2)],
             averages: options.ema.map(|_| ["averages", "swap"].map(|name| storage(name, trained))),
@@ -108,11 +117,15 @@ impl Buffers {
             activations: plan
                 .stages()
                 .iter()
-                .map(|s| storage(&format!("activations[{}]", s.layer), s.activation_len(rows)))
+                .enumerate()
+                .map(|(index, stage)| {
+                    let name = format!("activations[{}]", stage.layer);
+                    number(plan.is_half(index))(device, &name, stage.activation_len(rows))
+                })
                 .collect(),
             norms: plan.stages().iter().map(norm).collect(),
             errors: ["errors[0]", "errors[1]"]
-                .map(|name| storage(name, rows * plan.widest_output())),
+                .map(|name| number(mixed)(device, name, rows * plan.widest_output())),
             // Kernels read whole vectors of four.
             batch_inputs: storage(
                 "batch_inputs",
@@ -127,6 +140,7 @@ impl Buffers {
             queue.write_buffer(buffer, 0, bytemuck::cast_slice(content));
         };
         write(&buffers.loss_weights, &weights);
+        write(&buffers.scaling, &Scaling::initial(mixed).numbers());
         let initial = plan.initial_parameters();
         write(&buffers.parameters, &initial);
         if let Some([averages, _]) = &buffers.averages {
@@ -157,6 +171,7 @@ impl Buffers {
             Arena::Parameters => Some(&self.parameters),
             Arena::Moment(index) => self.moments.get(index),
             Arena::Average => self.averages.as_ref().map(|[averages, _]| averages),
+            Arena::Scaling => Some(&self.scaling),
             Arena::KeptParameters(which) => {
                 self.kept.get(which as usize).map(|kept| &kept.parameters)
             }
@@ -204,14 +219,45 @@ impl Buffers {
     pub(crate) fn input_of(&self, index: usize) -> wgpu::BufferBinding<'_> {
         match index.checked_sub(1) {
             None => whole(&self.batch_inputs),
-            Some(before) => part(&self.activations[before], 0, self.output_lens[before]),
+            Some(before) => self.part(&self.activations[before], 0, self.output_lens[before]),
         }
     }
 
     /// What the derivative of stage `index`'s activation is computed from.
     pub(crate) fn kept<'a>(&'a self, plan: &Plan, index: usize) -> wgpu::BufferBinding<'a> {
         let range = plan.stages()[index].kept(plan.capacity());
-        part(&self.activations[index], range.start, range.len())
+        self.part(&self.activations[index], range.start, range.len())
+    }
+
+    /// The weight of a linear layer as its products read it.
+    pub(crate) fn weight(&self, tensor: &Tensor) -> wgpu::BufferBinding<'_> {
+        self.part(self.halves.as_ref().unwrap_or(&self.parameters), tensor.offset, tensor.len())
+    }
+
+    /// Whether a buffer's numbers are f16.
+    pub(crate) fn is_half(&self, buffer: &wgpu::Buffer) -> bool {
+        let Some(halves) = &self.halves else { return false };
+        // The last stage's output is the net's.
+        let inner = &self.activations[..self.activations.len() - 1];
+        buffer == halves || self.errors.contains(buffer) || inner.contains(buffer)
+    }
+
+    /// `len` numbers of a buffer from `start` on, of whichever kind they are.
+    fn part<'a>(
+        &self,
+        buffer: &'a wgpu::Buffer,
+        start: usize,
+        len: usize,
+    ) -> wgpu::BufferBinding<'a> {
+        if !self.is_half(buffer) {
+            return part(buffer, start, len);
+        }
+        let size = half_bytes_of(len).next_multiple_of(4);
+        wgpu::BufferBinding {
+            buffer,
+            offset: half_bytes_of(start),
+            size: std::num::NonZeroU64::new(size),
+        }
     }
 
     pub(crate) fn parameter(&self, tensor: &Tensor) -> wgpu::BufferBinding<'_> {
@@ -234,6 +280,16 @@ pub(crate) fn storage(device: &wgpu::Device, name: &str, elements: usize) -> wgp
     })
 }
 
+/// The same of f16, up to the next whole vector of four.
+pub(crate) fn half_storage(device: &wgpu::Device, name: &str, elements: usize) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(&format!("wgrad.{name}")),
+        size: half_bytes_of(elements.next_multiple_of(4)),
+        usage: STORAGE,
+        mapped_at_creation: false,
+    })
+}
+
 /// The whole of a buffer.
 pub(crate) fn whole(buffer: &wgpu::Buffer) -> wgpu::BufferBinding<'_> {
     buffer.as_entire_buffer_binding()
@@ -243,6 +299,11 @@ pub(crate) fn whole(buffer: &wgpu::Buffer) -> wgpu::BufferBinding<'_> {
 pub(crate) fn part(buffer: &wgpu::Buffer, start: usize, len: usize) -> wgpu::BufferBinding<'_> {
     let size = std::num::NonZeroU64::new(bytes_of(len));
     wgpu::BufferBinding { buffer, offset: bytes_of(start), size }
+}
+
+/// Bytes of this many f16.
+const fn half_bytes_of(elements: usize) -> u64 {
+    elements as u64 * 2
 }
 
 /// Bytes of this many f32.

@@ -15,10 +15,11 @@ pub struct Gpu {
     pub info: wgpu::AdapterInfo,
 }
 
-/// Features that make training faster where a device was opened with them. None is needed.
-/// `TIMESTAMP_QUERY` is for measurements.
-pub const OPTIONAL_FEATURES: wgpu::Features =
-    wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+/// Features that make training faster where a device was opened with them. None is needed, but
+/// `SHADER_F16` for [`Precision::Mixed`](crate::Precision::Mixed). `TIMESTAMP_QUERY` is for measurements.
+pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::SHADER_F16);
 
 /// Which adapter to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

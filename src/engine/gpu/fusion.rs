@@ -4,6 +4,7 @@ use super::tuning::Variants;
 use crate::error::{Error, Result};
 use crate::ops::fused::Fused;
 use crate::plan::Plan;
+use crate::precision::Precision;
 
 /// Whether forward pass, loss and backward pass of a training step are one dispatch.
 ///
@@ -11,7 +12,7 @@ use crate::plan::Plan;
 /// the chip; fully fused MLPs are due to Müller et al., "Real-time neural radiance caching for path
 /// tracing" (2021). It suits nets of up to 16 linear layers, no wider than 128 (a first encoding may
 /// be in front), with the same activation behind all but the last, none behind that, and neither norms nor
-/// dropout. Gradients differ from those of single layers by rounding alone. Evaluations and
+/// dropout, in f32. Gradients differ from those of single layers by rounding alone. Evaluations and
 /// predictions go layer by layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fusion {
@@ -36,7 +37,10 @@ impl Fusion {
         variants: &Variants,
         limits: &wgpu::Limits,
     ) -> Result<Option<Fused>> {
-        let of_plan = || Fused::of(plan, limits);
+        let of_plan = || match plan.options().precision {
+            Precision::F32 => Fused::of(plan, limits),
+            Precision::Mixed => Err("its precision is mixed, and a fused step is in f32".into()),
+        };
         match self {
             Self::Never => Ok(None),
             Self::Auto => {

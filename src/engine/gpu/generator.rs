@@ -5,6 +5,7 @@ use super::pipeline::{HostModule, Pipeline};
 use super::program::{Builder, Dispatch, Feed, Rows};
 use super::scope::in_scope;
 use super::{GpuData, GpuEngine};
+use crate::engine::kernel::Halves;
 use crate::error::{Error, Result};
 use crate::ops::generate::{GENERATE, GENERATE_WGSL, grid};
 
@@ -71,7 +72,7 @@ impl GpuEngine {
         let Self { device, plan, buffers, pipelines, variants, program, .. } = self;
         let during = "compiling a generator of training data";
         let feed = in_scope(device, during, || {
-            let pipeline = Pipeline::new(device, &GENERATE);
+            let pipeline = Pipeline::new(device, &GENERATE, Halves::NONE);
             let compiled = pipeline.compile_host_module(device, &module, pipelines.cache.as_ref());
             // Set here alone.
             let _ = pipeline.compiled.set(compiled);

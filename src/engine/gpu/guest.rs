@@ -174,7 +174,7 @@ impl GpuEngine {
                 bytes_of(now * in_features),
             );
             let mut pass = compute_pass(encoder, "wgrad.inference");
-            for dispatch in program.enter.iter().chain(&program.forward) {
+            for dispatch in program.outputs_of_batch() {
                 dispatch.record(
                     &mut pass,
                     slot * SLOT_STRIDE,

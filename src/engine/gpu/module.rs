@@ -60,8 +60,15 @@ impl Module {
     /// Makes a module of an engine's net, and compiles all its kernels.
     ///
     /// # Errors
-    /// [`Error::Device`] if the driver refuses.
+    /// [`Error::Option`] in mixed precision, [`Error::Device`] if the driver refuses.
     pub fn new(mut engine: GpuEngine) -> Result<Self> {
+        if engine.plan.options().precision.is_mixed() {
+            return Err(Error::Option {
+                name: "precision",
+                value: "Mixed for a module, whose gradients are the host's".into(),
+                expected: "Precision::F32",
+            });
+        }
         let GpuEngine { device, plan, buffers, pipelines, variants, .. } = &mut engine;
         let (backward, input_gradient) = in_scope(device, "preparing a module", || {
             let elements = plan.capacity() * plan.mlp().in_features();
@@ -157,7 +164,7 @@ impl Module {
             size,
         );
         let mut pass = compute_pass(encoder, "wgrad.forward");
-        for dispatch in program.enter.iter().chain(&program.forward) {
+        for dispatch in program.outputs_of_batch() {
             dispatch.record(&mut pass, slot * SLOT_STRIDE, word(rows));
             stats.dispatches += 1;
         }

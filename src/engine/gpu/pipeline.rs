@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::scope::in_scope;
-use crate::engine::kernel::{Access, Kernel};
+use crate::engine::kernel::{Access, Halves, Kernel};
 use crate::error::Result;
 
 /// Whether naga adds bounds checks, loop bounds and division checks to a kernel.
@@ -25,6 +25,8 @@ pub(crate) type Compiled = Arc<OnceLock<wgpu::ComputePipeline>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     pub kernel: &'static Kernel,
+    /// Which of its buffers hold f16.
+    halves: Halves,
     pub compiled: Compiled,
     layout: wgpu::BindGroupLayout,
 }
@@ -37,7 +39,7 @@ pub(crate) struct Pipelines {
     checks: Checks,
     /// The host app's, if it has one.
     pub cache: Option<wgpu::PipelineCache>,
-    made: HashMap<(&'static str, Vec<u64>), Pipeline>,
+    made: HashMap<(&'static str, Halves, Vec<u64>), Pipeline>,
     /// What is made but not compiled, with its choices.
     waiting: Vec<(Pipeline, Vec<f64>)>,
 }
@@ -48,12 +50,17 @@ impl Pipelines {
         Self { device: device.clone(), checks, cache: None, made, waiting }
     }
 
-    /// The pipeline of a kernel for values of its choices, in the record's order. It runs when
-    /// [`compile`](Self::compile) has been called.
-    pub(crate) fn get(&mut self, kernel: &'static Kernel, choices: &[f64]) -> &Pipeline {
-        let key = (kernel.name, choices.iter().map(|c| c.to_bits()).collect());
+    /// The pipeline of a kernel whose buffers hold f16 as told, for values of its choices, in the record's
+    /// order. It runs when [`compile`](Self::compile) has been called.
+    pub(crate) fn get(
+        &mut self,
+        kernel: &'static Kernel,
+        halves: Halves,
+        choices: &[f64],
+    ) -> &Pipeline {
+        let key = (kernel.name, halves, choices.iter().map(|c| c.to_bits()).collect());
         self.made.entry(key).or_insert_with(|| {
-            let pipeline = Pipeline::new(&self.device, kernel);
+            let pipeline = Pipeline::new(&self.device, kernel, halves);
             self.waiting.push((pipeline.clone(), choices.to_vec()));
             pipeline
         })
@@ -97,7 +104,7 @@ pub(crate) struct HostModule<'a> {
 }
 
 impl Pipeline {
-    pub(crate) fn new(device: &wgpu::Device, kernel: &'static Kernel) -> Self {
+    pub(crate) fn new(device: &wgpu::Device, kernel: &'static Kernel, halves: Halves) -> Self {
         let label = format!("wgrad.{}", kernel.name);
         let entries: Vec<_> = (0_u32..)
             .zip(kernel.bindings)
@@ -112,7 +119,7 @@ impl Pipeline {
             label: Some(&label),
             entries: &entries,
         });
-        Self { kernel, compiled: Compiled::default(), layout }
+        Self { kernel, halves, compiled: Compiled::default(), layout }
     }
 
     fn compile(
@@ -123,7 +130,7 @@ impl Pipeline {
         cache: Option<&wgpu::PipelineCache>,
     ) -> wgpu::ComputePipeline {
         let kernel = self.kernel;
-        let module = shader_module(device, kernel, checks);
+        let module = shader_module(device, kernel, self.halves, checks);
         let constants = kernel.constants_for(choices);
         self.create(device, &[Some(&self.layout)], &module, &constants, checks, cache)
     }
@@ -221,10 +228,15 @@ fn binding_type(access: Access) -> wgpu::BindingType {
     wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size }
 }
 
-fn shader_module(device: &wgpu::Device, kernel: &Kernel, checks: Checks) -> wgpu::ShaderModule {
+fn shader_module(
+    device: &wgpu::Device,
+    kernel: &Kernel,
+    halves: Halves,
+    checks: Checks,
+) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(&format!("wgrad.{}", kernel.name)),
-        source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
+        source: wgpu::ShaderSource::Wgsl(halves.module(kernel)),
     };
     match checks {
         Checks::On => device.create_shader_module(descriptor),

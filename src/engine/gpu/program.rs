@@ -4,6 +4,7 @@ mod encoding;
 mod feed;
 mod fused;
 mod linear;
+mod mixed;
 mod norms;
 mod stages;
 mod update;
@@ -11,7 +12,7 @@ mod update;
 use super::buffers::{Buffers, storage, whole};
 use super::pipeline::{Compiled, Pipeline, Pipelines};
 use super::tuning::Variants;
-use crate::engine::kernel::{Grid, Kernel};
+use crate::engine::kernel::{Grid, Halves, Kernel};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::fused::Fused;
 use crate::plan::{Plan, Stage, TENSOR_ALIGN};
@@ -68,10 +69,12 @@ impl Dispatch {
 /// What a step does apart from the data set: see [`Feed`] for the rest.
 #[derive(Debug)]
 pub(crate) struct Program {
+    /// What a forward pass begins with, in mixed precision.
+    begin: Vec<Dispatch>,
     /// Brings rows that lie in the engine's own batch buffer into the net.
-    pub enter: Vec<Dispatch>,
+    enter: Vec<Dispatch>,
     /// Activations of all stages that the feed leaves.
-    pub forward: Vec<Dispatch>,
+    forward: Vec<Dispatch>,
     /// Gradients of all parameters that the feed leaves; empty where the net is fused.
     pub backward: Vec<Dispatch>,
     /// Where forward pass, loss and backward pass of a training step are one dispatch: what surrounds
@@ -90,6 +93,7 @@ impl Program {
     pub(crate) fn new(mut builder: Builder<'_>, fused: Option<Fused>) -> Self {
         let (measured_update, insight) = builder.measured_update().unzip();
         Self {
+            begin: builder.halve(),
             enter: builder.enter(),
             forward: builder.forward(),
             backward: if fused.is_none() { builder.backward(None) } else { Vec::new() },
@@ -136,7 +140,12 @@ impl Program {
 
     /// The dispatches that bring a part's rows in and through all stages.
     pub(crate) fn outputs<'a>(&'a self, feed: &'a Feed) -> impl Iterator<Item = &'a Dispatch> {
-        feed.fill.iter().chain(&feed.enter).chain(&self.forward)
+        self.begin.iter().chain(&feed.fill).chain(&feed.enter).chain(&self.forward)
+    }
+
+    /// The same for rows that lie in the engine's own batch buffer.
+    pub(crate) fn outputs_of_batch(&self) -> impl Iterator<Item = &Dispatch> {
+        self.begin.iter().chain(&self.enter).chain(&self.forward)
     }
 }
 
@@ -172,7 +181,11 @@ impl<'a> Builder<'a> {
     ) -> Dispatch {
         let step = ("step", whole(&self.buffers.steps));
         let bindings: Vec<_> = std::iter::once(step).chain(bindings.iter().cloned()).collect();
-        let pipeline = self.pipelines.get(kernel, choices);
+        let halves = Halves::of(kernel, |name| {
+            let bound = bindings.iter().find(|(bound, _)| *bound == name);
+            bound.is_some_and(|(_, bound)| self.buffers.is_half(bound.buffer))
+        });
+        let pipeline = self.pipelines.get(kernel, halves, choices);
         Dispatch::new(&self.buffers.device, pipeline, place, grid, &bindings)
     }
 

@@ -1,4 +1,6 @@
-//! The rig: runs one kernel on poisoned, guarded buffers, with and without runtime checks.
+//! The rig: runs one kernel on poisoned, guarded buffers, with and without runtime checks, in f32 and f16.
+
+mod halves;
 
 use std::sync::{Mutex, OnceLock};
 
@@ -9,7 +11,7 @@ pub(crate) use super::pipeline::Checks;
 use super::pipeline::Pipelines;
 use super::program::Dispatch;
 use super::readback::download;
-use crate::engine::kernel::{Grid, Kernel, Uniform};
+use crate::engine::kernel::{Grid, Halves, Kernel, Uniform};
 use crate::ops::step::StepUniform;
 
 /// A NaN that no arithmetic makes: what an output holds before a kernel writes it.
@@ -56,10 +58,12 @@ impl Rig {
     }
 
     /// Runs a kernel with and without runtime checks. Returns, for both, the content of the
-    /// bindings that aren't `Read`, in the order given.
+    /// bindings that aren't `Read`, in the order given. Where buffers may hold f16, sees to it that the
+    /// kernel does the same with such.
     ///
     /// # Panics
-    /// If a guard word or an input changed, or a written element kept its poison.
+    /// If a guard word or an input changed, or a written element kept its poison; or if f16 makes a
+    /// difference beyond its rounding.
     pub(crate) fn run(
         &self,
         kernel: &'static Kernel,
@@ -69,11 +73,12 @@ impl Rig {
         uniforms: &[(&str, wgpu::Buffer)],
         args: &[(&str, Arg<'_>)],
     ) -> [Vec<Vec<f32>>; 2] {
-        [Checks::On, Checks::Off]
-            .map(|checks| self.run_with(checks, kernel, choices, grid, step, uniforms, args))
+        let dispatch = Run { kernel, choices, grid, step, uniforms };
+        self.compare_halves(&dispatch, args);
+        [Checks::On, Checks::Off].map(|checks| self.run_as(checks, Halves::NONE, &dispatch, args))
     }
 
-    /// [`run`](Self::run) in one of the two ways.
+    /// [`run`](Self::run) in one of the two ways, in f32 alone.
     #[expect(clippy::too_many_arguments, reason = "all that a dispatch consists of")]
     pub(crate) fn run_with(
         &self,
@@ -85,27 +90,44 @@ impl Rig {
         uniforms: &[(&str, wgpu::Buffer)],
         args: &[(&str, Arg<'_>)],
     ) -> Vec<Vec<f32>> {
+        let dispatch = Run { kernel, choices, grid, step, uniforms };
+        self.run_as(checks, Halves::NONE, &dispatch, args)
+    }
+
+    fn run_as(
+        &self,
+        checks: Checks,
+        halves: Halves,
+        run: &Run<'_>,
+        args: &[(&str, Arg<'_>)],
+    ) -> Vec<Vec<f32>> {
         let mut pipelines =
             self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mode = usize::from(checks == Checks::Off);
-        let pipeline = pipelines[mode].get(kernel, choices).clone();
-        pipelines[mode].compile().unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        let pipeline = pipelines[mode].get(run.kernel, halves, run.choices).clone();
+        pipelines[mode].compile().unwrap_or_else(|e| panic!("{}: {e}", run.kernel.name));
         drop(pipelines);
-        self.run_once(&pipeline, grid, step, uniforms, args)
+        self.run_once(&pipeline, halves, run, args)
     }
 
     fn run_once(
         &self,
         pipeline: &super::pipeline::Pipeline,
-        grid: Grid,
-        step: &StepUniform,
-        uniforms: &[(&str, wgpu::Buffer)],
+        halves: Halves,
+        run: &Run<'_>,
         args: &[(&str, Arg<'_>)],
     ) -> Vec<Vec<f32>> {
         let Gpu { device, queue, .. } = &self.gpu;
-        let name = pipeline.kernel.name;
+        let Run { kernel: Kernel { name, .. }, grid, step, uniforms, .. } = *run;
         let steps = self.uniform_bytes(bytemuck::bytes_of(step));
-        let contents: Vec<Vec<f32>> = args.iter().map(|(_, arg)| arg.content()).collect();
+        let is_half = |name: &str| halves.contains(slot_of(run.kernel, name));
+        let contents: Vec<Vec<f32>> = args
+            .iter()
+            .map(|(name, arg)| {
+                let content = arg.content();
+                if is_half(name) { halves::pack(&content) } else { content }
+            })
+            .collect();
         let buffers: Vec<wgpu::Buffer> = contents
             .iter()
             .map(|content| {
@@ -133,6 +155,9 @@ impl Rig {
             let guards = after.split_off(content.len());
             let intact = guards.iter().all(|word| word.to_bits() == GUARD);
             assert!(intact, "{name} wrote behind the end of {binding}");
+            if is_half(binding) {
+                after = halves::unpack(&after, arg.content().len());
+            }
             match arg {
                 Arg::Read(before) => {
                     let same = before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits());
@@ -163,6 +188,23 @@ impl Rig {
         self.gpu.queue.write_buffer(&buffer, 0, content);
         buffer
     }
+}
+
+/// All that a dispatch consists of, but for its storage buffers.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    kernel: &'static Kernel,
+    choices: &'a [f64],
+    grid: Grid,
+    step: &'a StepUniform,
+    uniforms: &'a [(&'a str, wgpu::Buffer)],
+}
+
+/// Where a kernel binds a buffer.
+fn slot_of(kernel: &Kernel, name: &str) -> u32 {
+    let mut slots = (0..).zip(kernel.bindings);
+    let slot = slots.find_map(|(slot, binding)| (binding.name == name).then_some(slot));
+    slot.unwrap_or_else(|| panic!("{} has no {name}", kernel.name))
 }
 
 impl Arg<'_> {

@@ -1,6 +1,6 @@
 //! The losses and the sums of a batch's metrics.
 
-use super::{U, batch_of, from_words, random, widen, word};
+use super::{SCALING, U, batch_of, from_words, random, widen, word};
 use crate::engine::gpu::rig::{Arg, POISON, Rig};
 use crate::loss::Loss;
 use crate::ops::WORKGROUP;
@@ -108,9 +108,11 @@ impl Case {
                 ("weight", Arg::Read(&self.weights())),
                 ("gradient", Arg::Written(self.rows * self.outputs)),
                 ("metrics", Arg::Updated(&before)),
+                ("scaling", Arg::Read(&SCALING)),
             ],
         );
         runs.map(|mut run| {
+            run[0].iter_mut().for_each(|gradient| *gradient *= SCALING[1]);
             let metrics: Vec<f32> = run[1].splice(reported.clone(), []).collect();
             assert!(run[1].iter().all(|&x| x == ELSEWHERE), "{:?} reports elsewhere", self.loss);
             [run.swap_remove(0), metrics]

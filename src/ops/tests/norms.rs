@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{batch_of, random};
+use super::{SCALING, batch_of, random};
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::epilogue::Epilogue;
 use crate::ops::norm::{
@@ -177,24 +177,27 @@ impl Problem {
         let running = [of_batch[0][1].clone(), of_batch[0][2].clone()];
         assert_eq!(of_batch[0], of_batch[1], "checks change the statistics");
         let of_batch = &of_batch[0][0];
-        let columns_run = rig.run(
-            &NORM_BACKWARD_COLUMNS,
-            &[per_row, affine],
-            shape.columns_grid(),
-            &training,
-            &uniforms,
-            &[
-                ("input", Arg::Read(&self.input)),
-                ("statistics", Arg::Read(of_batch)),
-                ("gradient_output", Arg::Read(&self.gradient)),
-                (
-                    "sums",
-                    if norm.per_row { Arg::Updated(&[0.5]) } else { Arg::Written(2 * columns) },
-                ),
-                ("gradient_weight", self.gradient_arg()),
-                ("gradient_bias", self.gradient_arg()),
-            ],
-        );
+        let columns_run = rig
+            .run(
+                &NORM_BACKWARD_COLUMNS,
+                &[per_row, affine],
+                shape.columns_grid(),
+                &training,
+                &uniforms,
+                &[
+                    ("input", Arg::Read(&self.input)),
+                    ("statistics", Arg::Read(of_batch)),
+                    ("gradient_output", Arg::Read(&self.gradient)),
+                    (
+                        "sums",
+                        if norm.per_row { Arg::Updated(&[0.5]) } else { Arg::Written(2 * columns) },
+                    ),
+                    ("gradient_weight", self.gradient_arg()),
+                    ("gradient_bias", self.gradient_arg()),
+                    ("scaling", Arg::Read(&SCALING)),
+                ],
+            )
+            .map(|run| if norm.affine.is_some() { unscaled(run) } else { run });
         let mut sums = columns_run[0][0].clone();
         if norm.per_row {
             assert_eq!(sums, [0.5], "the columns' kernel wrote a layer norm's sums");
@@ -317,6 +320,7 @@ fn norm_gradients_add_up_over_parts() {
                 ("sums", Arg::Written(10)),
                 ("gradient_weight", gradient(&BEFORE)),
                 ("gradient_bias", gradient(&BEFORE)),
+                ("scaling", Arg::Read(&SCALING)),
             ],
         )
     };
@@ -329,6 +333,12 @@ fn norm_gradients_add_up_over_parts() {
         }
         assert_eq!(first[0], later[0], "the sums are the part's own");
     }
+}
+
+/// What the columns' kernel gives, with dγ and dβ as if nothing were scaled.
+fn unscaled(mut run: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+    run[1..].iter_mut().flatten().for_each(|gradient| *gradient *= SCALING[0]);
+    run
 }
 
 /// What PyTorch computes, see `make_norms.py`.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::activations::{activation_error, derivative_error, lipschitz, ordered};
-use super::{SHAPES, from_words, magnitudes, random, to_words, widen, word};
+use super::{SCALING, SHAPES, from_words, magnitudes, random, to_words, widen, word};
 use crate::Activation;
 use crate::engine::gpu::rig::{Arg, POISON, Rig};
 use crate::engine::kernel::Kernel;
@@ -213,8 +213,8 @@ fn linear_backward_weight_matches_its_twin_in_every_form() {
         // Somewhere in an arena, and in slices, of which small batches leave some empty.
         let bias_at = (TENSOR_ALIGN + outputs * inputs).next_multiple_of(TENSOR_ALIGN);
         let whole = LinearShape::new(inputs, outputs, [TENSOR_ALIGN, bias_at]);
-        for (shape, accumulate) in
-            [(whole, false), (whole, true), (whole.sliced(3), false), (whole.sliced(3), true)]
+        let slices = whole.sliced(3, word(TENSOR_ALIGN));
+        for (shape, accumulate) in [(whole, false), (whole, true), (slices, false), (slices, true)]
         {
             let places = places(&shape);
             let end = places.iter().flatten().map(|range| range.end).max().unwrap();
@@ -245,8 +245,12 @@ fn linear_backward_weight_matches_its_twin_in_every_form() {
                 linear_backward_weight(accumulate, dz, outputs, input, gradient);
                 [dw, db]
             };
-            let want = twin(&widen(&dz), &widen(&batch.inputs), &widen(&before));
-            let size = twin(&magnitudes(&dz), &magnitudes(&batch.inputs), &magnitudes(&before));
+            // Gradients aren't scaled, though dZ is: by a power of two, so without a rounding.
+            let dz_is =
+                |dz: Vec<f64>| dz.iter().map(|dz| dz * f64::from(SCALING[1])).collect::<Vec<_>>();
+            let (signed, size) = (dz_is(widen(&dz)), dz_is(magnitudes(&dz)));
+            let want = twin(&signed, &widen(&batch.inputs), &widen(&before));
+            let size = twin(&size, &magnitudes(&batch.inputs), &magnitudes(&before));
             let step = StepUniform { accumulate: u32::from(accumulate), ..batch.step };
             for (form, kernel) in kernels(&LINEAR_BACKWARD_WEIGHT, shape.all_quads()) {
                 for gathered in [false, true] {
@@ -266,6 +270,7 @@ fn linear_backward_weight_matches_its_twin_in_every_form() {
                             ),
                             ("gradient", Arg::Updated(&before)),
                             ("rows_of_data", Arg::Read(&rows_of_data)),
+                            ("scaling", Arg::Read(&SCALING)),
                         ],
                     );
                     for mut run in runs {

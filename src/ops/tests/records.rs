@@ -5,7 +5,7 @@ use naga::valid::{
     Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
 };
 
-use crate::engine::kernel::{Access, Kernel};
+use crate::engine::kernel::{Access, Halves, Kernel};
 use crate::ops;
 
 type Fields = Vec<(String, usize)>;
@@ -14,18 +14,29 @@ type Fields = Vec<(String, usize)>;
 /// size.
 type Declared = (u32, String, &'static str, Option<(Fields, u64)>);
 
-pub(super) fn parse(kernel: &Kernel) -> naga::Module {
-    wgsl::parse_str(kernel.wgsl)
-        .unwrap_or_else(|e| panic!("{}:\n{}", kernel.name, e.emit_to_string(kernel.wgsl)))
+pub(super) fn parse(kernel: &Kernel, halves: Halves) -> naga::Module {
+    let text = halves.module(kernel);
+    wgsl::parse_str(&text)
+        .unwrap_or_else(|e| panic!("{}:\n{}", kernel.name, e.emit_to_string(&text)))
+}
+
+/// A kernel's ways to hold numbers: all in f32, and where some may be f16, all that may.
+pub(super) fn storages(kernel: &Kernel) -> Vec<Halves> {
+    let mut storages = vec![Halves::NONE, Halves::all(kernel)];
+    storages.dedup();
+    storages
 }
 
 /// What naga finds out of a kernel's module, which must need no capability beyond WebGPU's core; but
-/// the forms that broadcast need subgroups.
-pub(super) fn validate(kernel: &Kernel, module: &naga::Module) -> ModuleInfo {
+/// the forms that broadcast need subgroups, and f16 itself.
+pub(super) fn validate(kernel: &Kernel, halves: Halves, module: &naga::Module) -> ModuleInfo {
     let broadcasts = kernel.name.contains("broadcast");
     // unpack2x16float is in WebGPU's core, but naga asks.
     let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let capabilities = if broadcasts { core | Capabilities::SUBGROUP } else { core };
+    let has_halves = halves != Halves::NONE;
+    let capabilities =
+        if has_halves { capabilities | Capabilities::SHADER_FLOAT16 } else { capabilities };
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if broadcasts {
         validator.subgroup_stages(ShaderStages::COMPUTE);
@@ -88,7 +99,7 @@ fn recorded(kernel: &Kernel) -> Vec<Declared> {
 #[test]
 fn every_record_agrees_with_its_wgsl() {
     for kernel in ops::all() {
-        let module = parse(kernel);
+        let module = parse(kernel, Halves::NONE);
         let (mut declared, recorded) = (declared(&module), recorded(kernel));
         for (_, name, _, layout) in &mut declared {
             // A struct without vectors ends where its last field does; the record's is padded.
@@ -104,7 +115,7 @@ fn every_record_agrees_with_its_wgsl() {
 #[test]
 fn every_override_is_given_and_has_no_default() {
     for kernel in ops::all() {
-        let module = parse(kernel);
+        let module = parse(kernel, Halves::NONE);
         let mut declared: Vec<_> = module
             .overrides
             .iter()
@@ -127,8 +138,9 @@ fn every_override_is_given_and_has_no_default() {
 #[test]
 fn every_kernel_is_valid_and_opens_with_its_formula() {
     for kernel in ops::all() {
-        let module = parse(kernel);
-        validate(kernel, &module);
+        for halves in storages(kernel) {
+            validate(kernel, halves, &parse(kernel, halves));
+        }
         // A product's form and cells follow its name.
         let name = kernel.name.split('.').next().unwrap_or_default();
         let headline = format!("// {name}:  ");
@@ -145,7 +157,7 @@ fn the_comparison_sees_two_swapped_fields() {
         fields[4].1 = b;
         fields[5].1 = a;
     }
-    assert_ne!(swapped, declared(&parse(kernel)));
+    assert_ne!(swapped, declared(&parse(kernel, Halves::NONE)));
 }
 
 /// Statements of a kernel, with those of all its blocks, that store to a component of a vector which
@@ -186,9 +198,11 @@ fn component_stores(module: &naga::Module, info: &ModuleInfo) -> usize {
 #[test]
 fn no_kernel_writes_a_component_of_a_vector_that_others_write() {
     for kernel in ops::all() {
-        let module = parse(kernel);
-        let stores = component_stores(&module, &validate(kernel, &module));
-        assert_eq!(stores, 0, "{} stores to components of shared vectors", kernel.name);
+        for halves in storages(kernel) {
+            let module = parse(kernel, halves);
+            let stores = component_stores(&module, &validate(kernel, halves, &module));
+            assert_eq!(stores, 0, "{} stores to components of shared vectors", kernel.name);
+        }
     }
 }
 

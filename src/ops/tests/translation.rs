@@ -5,8 +5,8 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::ModuleInfo;
 use naga::{Module, ShaderStage};
 
-use super::records::{parse, validate};
-use crate::engine::kernel::Kernel;
+use super::records::{parse, storages, validate};
+use crate::engine::kernel::{Halves, Kernel};
 use crate::ops;
 
 const ENTRY: &str = "main";
@@ -22,6 +22,7 @@ const UNCHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
 /// A kernel for one combination of its choices, its overrides replaced by their values.
 pub(super) struct Variant {
     pub kernel: &'static Kernel,
+    pub halves: Halves,
     pub choices: Vec<f64>,
     module: Module,
     info: ModuleInfo,
@@ -29,9 +30,12 @@ pub(super) struct Variant {
 
 /// Every variant of these kernels, made as wgpu makes a pipeline.
 pub(super) fn variants(kernels: &[&'static Kernel]) -> impl Iterator<Item = Variant> {
-    kernels.iter().flat_map(|kernel| {
-        let module = parse(kernel);
-        let info = validate(kernel, &module);
+    let stored = kernels
+        .iter()
+        .flat_map(|kernel| storages(kernel).into_iter().map(move |halves| (*kernel, halves)));
+    stored.flat_map(|(kernel, halves)| {
+        let module = parse(kernel, halves);
+        let info = validate(kernel, halves, &module);
         kernel.variants().into_iter().map(move |choices| {
             let constants = kernel.constants_for(&choices);
             let constants = constants.into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -44,7 +48,7 @@ pub(super) fn variants(kernels: &[&'static Kernel]) -> impl Iterator<Item = Vari
             )
             .unwrap_or_else(|e| panic!("{} for {choices:?}: {e}", kernel.name));
             let (module, info) = (module.into_owned(), info.into_owned());
-            Variant { kernel, choices, module, info }
+            Variant { kernel, halves, choices, module, info }
         })
     })
 }
@@ -118,11 +122,14 @@ impl Variant {
         msl::write_string(&self.module, &self.info, &options, &pipeline).map(|(text, _)| text)
     }
 
-    /// HLSL for Direct3D's older compiler.
+    /// HLSL for Direct3D's older compiler, or with f16 for the newer one.
     fn hlsl(&self) -> Result<String, hlsl::Error> {
+        let has_halves = self.halves != Halves::NONE;
+        let shader_model =
+            if has_halves { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 };
         let target = |slot| hlsl::BindTarget { register: u32::from(slot), ..<_>::default() };
         let options = hlsl::Options {
-            shader_model: hlsl::ShaderModel::V5_1,
+            shader_model,
             binding_map: self.bindings().map(|(binding, slot)| (binding, target(slot))).collect(),
             fake_missing_bindings: false,
             // Where wgpu tells the number of workgroups.
@@ -163,6 +170,9 @@ impl std::fmt::Display for Variant {
     /// The kernel's name and the values of its choices.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.kernel.name)?;
+        if self.halves != Halves::NONE {
+            f.write_str(" in f16")?;
+        }
         self.kernel
             .choices
             .iter()
@@ -175,8 +185,9 @@ impl std::fmt::Display for Variant {
 fn translate<E: std::fmt::Display>(
     translation: impl Fn(&Variant) -> Result<String, E>,
     hallmark: &str,
+    takes: impl Fn(&Variant) -> bool,
 ) {
-    for variant in variants(&ops::all()) {
+    for variant in variants(&ops::all()).filter(takes) {
         let text = translation(&variant).unwrap_or_else(|e| panic!("{variant}: {e}"));
         assert!(text.contains(hallmark), "{variant}: no {hallmark} in\n{text}");
     }
@@ -184,15 +195,17 @@ fn translate<E: std::fmt::Display>(
 
 #[test]
 fn every_variant_translates_for_metal() {
-    translate(Variant::msl, "kernel void main_(");
+    translate(Variant::msl, "kernel void main_(", |_| true);
 }
 
 #[test]
 fn every_variant_translates_for_direct3d() {
-    translate(Variant::hlsl, "[numthreads(");
+    translate(Variant::hlsl, "[numthreads(", |_| true);
 }
 
 #[test]
 fn every_variant_translates_for_opengl_es() {
-    translate(Variant::glsl, "layout(local_size_x = ");
+    // Which has no f16, as wgpu's backend for it hasn't.
+    let takes = |variant: &Variant| variant.halves == Halves::NONE;
+    translate(Variant::glsl, "layout(local_size_x = ", takes);
 }

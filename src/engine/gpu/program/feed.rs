@@ -139,6 +139,7 @@ impl Builder<'_> {
             ("weight", whole(&buffers.loss_weights)),
             ("gradient", whole(&buffers.errors[0])),
             ("metrics", whole(&buffers.ring)),
+            ("scaling", whole(&buffers.scaling)),
         ];
         self.dispatch(kernel, choices, loss.name(), LossShape::grid(), &bindings)
     }

@@ -8,7 +8,7 @@ use crate::ops::gradient_sum::{GRADIENT_SUM, SliceShape};
 use crate::ops::linear::{
     LINEAR_BACKWARD_INPUT, LINEAR_BACKWARD_WEIGHT, LINEAR_FORWARD, LinearShape,
 };
-use crate::plan::{StageOp, TENSOR_ALIGN, Tensor};
+use crate::plan::{StageOp, Tensor};
 
 impl<'a> Builder<'a> {
     /// W and b of a stage that is a linear layer.
@@ -52,7 +52,7 @@ impl<'a> Builder<'a> {
             ("shape", whole(&uniform)),
             ("epilogue", whole(&after)),
             ("input", input),
-            ("weight", buffers.parameter(weight)),
+            ("weight", buffers.weight(weight)),
             ("bias", buffers.parameter(bias)),
             ("output", whole(&buffers.activations[index])),
             ("rows_of_data", whole(if gathered { &buffers.rows } else { &nothing })),
@@ -82,7 +82,7 @@ impl<'a> Builder<'a> {
             ("shape", whole(&uniform)),
             ("epilogue", whole(&below_uniform)),
             ("gradient_output", whole(gradient_output)),
-            ("weight", buffers.parameter(weight)),
+            ("weight", buffers.weight(weight)),
             ("kept", kept),
             ("gradient_input", whole(gradient_input)),
         ];
@@ -106,9 +106,10 @@ impl<'a> Builder<'a> {
         let shape = self.linear_shape(index);
         let Variant { form, slices } = self.variant(Orientation::BackwardWeight, &shape);
         // The sums of slices are added up to a range of the arena.
-        let adjacent = bias.offset == weight.range().end.next_multiple_of(TENSOR_ALIGN);
+        let align = plan.tensor_align();
+        let adjacent = bias.offset == weight.range().end.next_multiple_of(align);
         let slices = if adjacent { slices } else { 1 };
-        let sliced = shape.sliced(slices);
+        let sliced = shape.sliced(slices, word(align));
         let shape = if slices > 1 { sliced } else { shape };
         let partials = (slices > 1)
             .then(|| buffers.scratch("partials", (slices * shape.slice_stride) as usize));
@@ -121,6 +122,7 @@ impl<'a> Builder<'a> {
             ("input", input),
             ("gradient", whole(partials.as_ref().unwrap_or(&buffers.gradients))),
             ("rows_of_data", whole(&rows_of_data)),
+            ("scaling", whole(&buffers.scaling)),
         ];
         let kernel = LINEAR_BACKWARD_WEIGHT.kernel(form, shape.all_quads());
         let choices = [f64::from(u8::from(gathered))];

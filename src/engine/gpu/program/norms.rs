@@ -89,6 +89,7 @@ impl<'a> Builder<'a> {
             ("sums", whole(&norm_buffers.sums)),
             ("gradient_weight", gradient_weight),
             ("gradient_bias", gradient_bias),
+            ("scaling", whole(&buffers.scaling)),
         ]);
         let (kernel, grid) = (&NORM_BACKWARD_COLUMNS, shape.columns_grid());
         dispatches.push(self.dispatch(kernel, &choices, &place, grid, &columns));

@@ -19,7 +19,7 @@ impl Builder<'_> {
         let uniform = buffers.uniform(&shape);
         let nothing = self.nothing.clone();
         let mut dispatches = Vec::new();
-        if matches!(options.clip, Some(Clip::Norm(_))) || options.on_divergence.skips() {
+        if matches!(options.clip, Some(Clip::Norm(_))) || optimizer::skips(options) {
             let bindings = [
                 ("shape", whole(&uniform)),
                 ("gradients", whole(&buffers.gradients)),
@@ -44,6 +44,7 @@ impl Builder<'_> {
         ];
         let choices = optimizer::choices(options, measured);
         dispatches.push(self.dispatch(&OPTIMIZER, &choices, "arena", shape.grid(), &bindings));
+        dispatches.extend(self.scale());
         dispatches
     }
 
