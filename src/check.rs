@@ -119,12 +119,21 @@ impl Check {
     /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Limit`](crate::Error::Limit)
     /// if it is too small, [`Error::Option`](crate::Error::Option) unless it [`suits`](Self::suits).
     pub fn run(&self, gpu: &Gpu) -> Result<Finding> {
-        let plan = || Plan::new(&self.mlp, &self.options);
+        self.run_with(gpu, &GpuOptions { fusion: self.fusion, ..GpuOptions::default() })
+    }
+
+    /// The plan of its training.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        Plan::new(&self.mlp, &self.options)
+    }
+
+    /// [`run`](Self::run) on an engine with these options.
+    pub(crate) fn run_with(&self, gpu: &Gpu, options: &GpuOptions) -> Result<Finding> {
+        let plan = || self.plan();
         let begun = Instant::now();
         let mut kernels = BTreeSet::new();
         let mut on_device = || {
-            let options = GpuOptions { fusion: self.fusion, ..GpuOptions::default() };
-            let engine = GpuEngine::with_options(&gpu.device, &gpu.queue, plan()?, &options)?;
+            let engine = GpuEngine::with_options(&gpu.device, &gpu.queue, plan()?, options)?;
             let (outcome, trainer) = self.two_steps(engine, GpuEngine::gradients)?;
             kernels.extend(trainer.kernels());
             Ok(outcome)

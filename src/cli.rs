@@ -25,6 +25,7 @@ mod manual;
 mod options;
 mod page;
 mod plot;
+mod precision;
 mod predict;
 mod prepare;
 mod progress;

@@ -140,7 +140,7 @@ fn optimizer(plan: &Plan) -> (usize, usize) {
 mod tests {
     use super::*;
     use crate::bench::Workload;
-    use crate::plan::StageOp;
+    use crate::plan::{Stage, StageOp};
     use crate::{Encoding, Mlp, Precision, TrainOptions};
 
     fn plan(workload: Workload) -> Plan {

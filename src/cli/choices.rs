@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 use wgrad::data::{Missing, Scaling, TargetKind};
-use wgrad::{Activation, Decay, Init, Loss, OnDivergence, Rule, Sampling};
+use wgrad::{Activation, Decay, Init, Loss, OnDivergence, Precision, Rule, Sampling};
 
 /// A choice among words: what clap offers and what `config.toml` holds are the same.
 macro_rules! choice {
@@ -47,6 +47,16 @@ choice! {
         Skip = "skip",
         /// Go back to the end of the last good epoch and halve the learning rate, up to 10 times
         RollBack = "roll-back",
+    }
+}
+
+choice! {
+    /// In which numbers a GPU stores what it trains with.
+    PrecisionChoice {
+        /// 32 bits
+        F32 = "f32",
+        /// 16 bits for activations, their gradients and the products' weights; only GPUs with f16
+        Mixed = "mixed",
     }
 }
 
@@ -256,6 +266,15 @@ impl From<ScalingChoice> for Scaling {
             ScalingChoice::Standardize => Self::Standardize,
             ScalingChoice::MinMax => Self::MinMax,
             ScalingChoice::None => Self::None,
+        }
+    }
+}
+
+impl From<PrecisionChoice> for Precision {
+    fn from(choice: PrecisionChoice) -> Self {
+        match choice {
+            PrecisionChoice::F32 => Self::F32,
+            PrecisionChoice::Mixed => Self::Mixed,
         }
     }
 }

@@ -15,7 +15,8 @@ use wgrad::{Activation, Encoding, Plateau, Schedule};
 use super::args::TrainArgs;
 use super::choices::{
     DecayChoice, DeviceChoice, DivergenceChoice, Header, InitChoice, LossChoice, MissingCells,
-    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task, TuneChoice,
+    NormChoice, OptimizerChoice, PrecisionChoice, SamplingChoice, ScalingChoice, StopOn, Task,
+    TuneChoice,
 };
 use super::failure::Failure;
 use super::recipe;
@@ -105,6 +106,10 @@ fn no_norm() -> NormChoice {
     NormChoice::None
 }
 
+fn single() -> PrecisionChoice {
+    PrecisionChoice::F32
+}
+
 fn stop() -> DivergenceChoice {
     DivergenceChoice::Stop
 }
@@ -145,6 +150,8 @@ pub(crate) struct TrainingConfig {
     /// Of cross-entropy only; numbers once the data are known.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
     pub class_weights: Option<ClassWeights>,
+    #[serde(default = "single")]
+    pub precision: PrecisionChoice,
     #[serde(default = "stop")]
     pub on_divergence: DivergenceChoice,
     pub sampling: SamplingChoice,
@@ -287,6 +294,7 @@ impl Config {
                 early_stopping: training.early_stopping,
                 stop_on: training.stop_on,
                 class_weights: training.class_weights.clone(),
+                precision: training.precision,
                 on_divergence: training.on_divergence,
                 sampling: training.sampling,
                 drop_last: training.drop_last,

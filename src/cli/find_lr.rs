@@ -46,6 +46,7 @@ pub(crate) fn find(args: &FindLrArgs) -> Result<(), Failure> {
     let plan = config.plan(&data.schema, &options).map_err(of_file)?;
     let initial = config.initial(&plan).map_err(of_file)?;
     let device = Device::open(&config.run.device, talk)?;
+    device.check_precision(config.training.precision, talk)?;
     talk.line(format_args!("device  {}", device.description()));
     talk.line(format_args!("data    {}\n", data.description));
 

@@ -20,6 +20,7 @@ use self::plan::Sweep;
 use self::ranking::Ranking;
 use self::rungs::Rung;
 use super::args::SweepArgs;
+use super::choices::PrecisionChoice;
 use super::device::Device;
 use super::failure::Failure;
 use super::interrupt;
@@ -46,6 +47,13 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<(), Failure> {
         return print(&sweep.list(&rungs, json));
     }
     let mut device = Device::open(&config.run.device, talk)?;
+    for trial in &sweep.trials {
+        let precision = trial.config()?.training.precision;
+        if precision == PrecisionChoice::Mixed {
+            device.check_precision(precision, talk)?;
+            break;
+        }
+    }
     sweep.claim(&rungs, &table)?;
     talk.line(format_args!("device  {}", device.description()));
     talk.line(format_args!("data    {}: {}", table.source_name(), count(table.rows(), "row")));

@@ -43,6 +43,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let beginning = Beginning::of(args, talk).map_err(|failure| args.blame(failure))?;
     let mut device = Device::open(&beginning.config.run.device, talk)?;
+    device.check_precision(beginning.config.training.precision, talk)?;
     let data = &beginning.data;
 
     talk.line(format_args!("device  {}", device.description()));

@@ -2,6 +2,7 @@
 
 mod arrival;
 pub(crate) mod buffers;
+mod cooperative;
 mod device;
 mod flights;
 mod forms;
@@ -95,6 +96,12 @@ pub struct GpuOptions {
     pub fusion: Fusion,
     /// Which variants of the products to take, where that was measured on this device. Default: by rule.
     pub tuning: Tuning,
+    /// What [`wgpu::Adapter::cooperative_matrix_properties`] says of the device's adapter, for devices made
+    /// with the feature `EXPERIMENTAL_COOPERATIVE_MATRIX` and with subgroups of 32 lanes:
+    /// [`GpuEngine::tune`] then tries these units too, squares of 8×8 in f32 and, in mixed precision, of 16×16 in
+    /// f16 summed in f32. No adapter that could run them has been at hand: their modules are validated and
+    /// translated in tests, and all around the units themselves is run with a stand-in. Default: none.
+    pub cooperative_matrix: Vec<wgpu::CooperativeMatrixProperties>,
 }
 
 /// What the engine has asked of the device so far.
@@ -163,8 +170,9 @@ impl GpuEngine {
                 expected: "Precision::F32, or a device made with that feature",
             });
         }
-        let variants =
-            Variants { abilities: Abilities::of(device), tuning: options.tuning.clone() };
+        let units = &options.cooperative_matrix;
+        let abilities = Abilities::of(device).with_matrix_units(device, units, precision);
+        let variants = Variants { abilities, tuning: options.tuning.clone() };
         let fused = options.fusion.decide(&plan, &variants, &device.limits())?;
         let during = "preparing the training";
         let (buffers, pipelines, program, flights, recordings) = in_scope(device, during, || {

@@ -18,6 +18,12 @@ pub(crate) const TILED: &[(&str, f64)] = &[("SIDE", SIDE as f64), ("DEPTH", DEPT
 /// Constants of `shaders/matmul_direct.wgsl`.
 pub(crate) const DIRECT: &[(&str, f64)] = &[("WORKGROUP", WORKGROUP as f64)];
 
+/// Lanes of a subgroup for the cooperative forms, which take four subgroups a workgroup.
+pub(crate) const SUBGROUP: u32 = 32;
+
+/// Constants of `shaders/matmul_cooperative.wgsl`.
+pub(crate) const COOPERATIVE: &[(&str, f64)] = &[("SUBGROUP", SUBGROUP as f64)];
+
 /// How a product is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,16 +38,32 @@ pub(crate) enum Form {
     Broadcast,
     /// As `Broadcast`, 8×4 elements an invocation: slower, but compiled in half the time.
     BroadcastSmall,
+    /// By the matrix units of a GPU, in squares of 8×8, f32.
+    Cooperative8,
+    /// The same in squares of 16×16, whose factors are f16: for what is stored so anyway.
+    Cooperative16,
 }
 
 impl Form {
     /// All forms, in the order of [`Family`]'s kernels.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Tiled4, Self::Tiled8, Self::Direct, Self::Broadcast, Self::BroadcastSmall];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Tiled4,
+        Self::Tiled8,
+        Self::Direct,
+        Self::Broadcast,
+        Self::BroadcastSmall,
+        Self::Cooperative8,
+        Self::Cooperative16,
+    ];
 
     /// Whether it needs subgroups of eight lanes or more.
     pub(crate) const fn needs_subgroups(self) -> bool {
         matches!(self, Self::Broadcast | Self::BroadcastSmall)
+    }
+
+    /// Whether it needs matrix units.
+    pub(crate) const fn is_cooperative(self) -> bool {
+        matches!(self, Self::Cooperative8 | Self::Cooperative16)
     }
 
     /// Rows and columns of C that a workgroup owns.
@@ -51,6 +73,8 @@ impl Form {
             Self::Tiled8 => [8 * SIDE, 8 * SIDE],
             Self::Direct | Self::Broadcast => [16, 4 * WORKGROUP],
             Self::BroadcastSmall => [8, 4 * WORKGROUP],
+            Self::Cooperative8 => [32, 32],
+            Self::Cooperative16 => [64, 64],
         }
     }
 
@@ -90,6 +114,8 @@ macro_rules! family {
                 family!(@form "direct", ["strips_2", "matmul_direct", "lanes_alone"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
                 family!(@form "broadcast", ["strips_2", "matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
                 family!(@form "broadcast_small", ["strips_1", "matmul_direct", "lanes_broadcast"], DIRECT; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "cooperative8", ["fragments_8", "fragments", "matmul_cooperative"], COOPERATIVE; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
+                family!(@form "cooperative16", ["fragments_16", "fragments", "matmul_cooperative"], COOPERATIVE; $name, [$($prelude),*], [$left, $right], $bindings, $choices),
             ],
         }
     };

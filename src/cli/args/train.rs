@@ -9,7 +9,8 @@ use wgrad::{Activation, Encoding, Plateau, Schedule};
 use super::{DeviceArgs, OutputArgs, TableArgs};
 use crate::cli::choices::{
     ActivationParser, DecayChoice, DivergenceChoice, InitChoice, LossChoice, MissingCells,
-    NormChoice, OptimizerChoice, SamplingChoice, ScalingChoice, StopOn, Task, TuneChoice,
+    NormChoice, OptimizerChoice, PrecisionChoice, SamplingChoice, ScalingChoice, StopOn, Task,
+    TuneChoice,
 };
 use crate::cli::failure::Failure;
 use crate::cli::recipe;
@@ -212,6 +213,9 @@ pub(crate) struct TrainingArgs {
     /// What rows of each class count in the loss: `balanced`, or a number per class, as in 1,2.5
     #[arg(long, value_name = "WEIGHTS", allow_hyphen_values = true)]
     pub class_weights: Option<ClassWeights>,
+    /// In which numbers a GPU stores what it trains with; it computes in f32
+    #[arg(long, value_name = "HOW", default_value_t = PrecisionChoice::F32)]
+    pub precision: PrecisionChoice,
     /// What to do where a loss, a gradient or a weight is NaN or infinite
     #[arg(long, value_name = "HOW", default_value_t = DivergenceChoice::Stop)]
     pub on_divergence: DivergenceChoice,

@@ -67,6 +67,7 @@ impl Config {
             clip: by_norm.or(training.clip_value.map(Clip::Value)),
             ema: training.ema,
             micro_batch: training.micro_batch,
+            precision: training.precision.into(),
             on_divergence: training.on_divergence.into(),
             early_stopping: training.early_stopping.map(stopping),
             insight_every: self.run.insight_every,

@@ -34,6 +34,7 @@ pub(crate) fn cross_validate(args: &TrainArgs, folds: usize, talk: Talk) -> Resu
         )));
     }
     let device = Device::open(&begun.run.device, talk)?;
+    device.check_precision(begun.training.precision, talk)?;
     talk.line(format_args!("device  {}", device.description()));
     let rows = count(table.rows(), "row");
     talk.line(format_args!("data    {}: {rows} in {folds} folds\n", table.source_name()));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
-use wgrad::{Gpu, GpuEngine, Plan, Tuning, is_software};
+use wgrad::{Gpu, GpuEngine, GpuOptions, Plan, Precision, Tuning, is_software};
 
 use crate::cli::choices::TuneChoice;
 use crate::cli::device::{Device, driver};
@@ -79,7 +79,7 @@ fn search(gpu: &Gpu, plan: &Plan, talk: Talk) -> Result<Tuning, Failure> {
     let budget = if is_software(&gpu.info) { SOFTWARE_BUDGET } else { BUDGET };
     let bar = bar(talk, 1);
     bar.set_message("measuring the variants of the kernels");
-    let tuning = GpuEngine::tune(&gpu.device, &gpu.queue, plan, budget);
+    let tuning = GpuEngine::tune(&gpu.device, &gpu.queue, plan, &GpuOptions::default(), budget);
     bar.finish_and_clear();
     Ok(tuning?)
 }
@@ -87,8 +87,12 @@ fn search(gpu: &Gpu, plan: &Plan, talk: Talk) -> Result<Tuning, Failure> {
 fn key(gpu: &Gpu, plan: &Plan) -> String {
     let options = plan.options();
     let rows = options.micro_batch.unwrap_or(options.batch_size).min(options.batch_size);
+    let precision = match options.precision {
+        Precision::F32 => "",
+        _ => ", mixed precision",
+    };
     format!(
-        "{} · {} · {} · wgrad {} · {} · {rows} rows",
+        "{} · {} · {} · wgrad {} · {} · {rows} rows{precision}",
         gpu.info.name,
         driver(&gpu.info),
         gpu.info.backend,

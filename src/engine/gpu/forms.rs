@@ -10,6 +10,8 @@ pub(crate) struct Abilities {
     pub software: bool,
     /// Whether subgroups of eight lanes or more can be used.
     pub subgroups: bool,
+    /// The form for its matrix units, if it has such.
+    pub cooperative: Option<Form>,
 }
 
 /// Blocks of a product from which the large ones leave no part of a GPU idle.
@@ -22,11 +24,18 @@ impl Abilities {
     pub(crate) fn of(device: &wgpu::Device) -> Self {
         let info = device.adapter_info();
         let subgroups = device.features().contains(wgpu::Features::SUBGROUP);
-        Self { software: is_software(&info), subgroups: subgroups && info.subgroup_min_size >= 8 }
+        Self {
+            software: is_software(&info),
+            subgroups: subgroups && info.subgroup_min_size >= 8,
+            cooperative: None,
+        }
     }
 
     /// Whether the device can run a form.
     pub(crate) fn allow(self, form: Form) -> bool {
+        if form.is_cooperative() {
+            return self.cooperative == Some(form);
+        }
         self.subgroups || !form.needs_subgroups()
     }
 

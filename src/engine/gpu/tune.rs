@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::program::{Builder, Dispatch, word};
+use super::cooperative::is_trusted;
+use super::program::{Builder, Dispatch};
 use super::scope::in_scope;
 use super::timer::PassTimer;
-use super::tuning::{Orientation, Product, Tuning, Variant};
-use super::{Fusion, GpuData, GpuEngine, GpuOptions};
+use super::tuning::{Orientation, Product, Tuning, Variant, products};
+use super::{Fusion, Gpu, GpuData, GpuEngine, GpuOptions};
 use crate::error::Result;
 use crate::ops::fused::Fused;
-use crate::plan::{Plan, StageOp};
+use crate::plan::Plan;
 
 /// A variant takes the rule's place if it takes less than this share of its time: below that it may be
 /// noise, and the rule's choice is the same on every run.
@@ -23,7 +24,8 @@ impl GpuEngine {
     /// those of full batches, one after the other; nothing is trained.
     ///
     /// A second is enough for most nets on a GPU. On software adapters a kernel alone may take that long
-    /// to compile.
+    /// to compile. Matrix units ([`GpuOptions::cooperative_matrix`]) are tried out where two small trainings
+    /// with them come out right; of the other options only the pipeline cache has an effect.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -31,11 +33,20 @@ impl GpuEngine {
         device: &wgpu::Device,
         queue: &wgpu::Queue,
         plan: &Plan,
+        options: &GpuOptions,
         budget: Duration,
     ) -> Result<Tuning> {
         let begun = Instant::now();
-        let by_layers = GpuOptions { fusion: Fusion::Never, ..GpuOptions::default() };
+        let plain = GpuOptions { tuning: Tuning::default(), ..options.clone() };
+        let by_layers = GpuOptions { fusion: Fusion::Never, ..plain.clone() };
         let mut engine = Self::with_options(device, queue, plan.clone(), &by_layers)?;
+        if let Some(form) = engine.variants.abilities.cooperative {
+            let (device, queue) = (device.clone(), queue.clone());
+            let gpu = Gpu { info: device.adapter_info(), device, queue };
+            if !is_trusted(&gpu, &plain, form, plan.options().precision)? {
+                engine.variants.abilities.cooperative = None;
+            }
+        }
         let data = engine.blank_batch()?;
         engine.rehearse(&data)?;
         let timer = PassTimer::new(device, queue)?;
@@ -71,7 +82,7 @@ impl GpuEngine {
         let suits = Fused::of(plan, &device.limits()).ok().filter(|_| !software);
         let Some(fused) = suits.filter(|_| begun.elapsed() < budget) else { return Ok(tuning) };
         let seconds_of = |fusion| {
-            let options = GpuOptions { fusion, tuning: tuning.clone(), ..GpuOptions::default() };
+            let options = GpuOptions { fusion, tuning: tuning.clone(), ..plain.clone() };
             let mut engine = Self::with_options(device, queue, plan.clone(), &options)?;
             let data = engine.blank_batch()?;
             engine.rehearse(&data)?;
@@ -122,33 +133,11 @@ impl GpuEngine {
     }
 }
 
-/// The products of a plan's linear layers, each shape once, with a stage that has it.
-fn products(plan: &Plan) -> Vec<(usize, Product)> {
-    let batch = word(plan.options().rows_at_once());
-    let mut products: Vec<(usize, Product)> = Vec::new();
-    for (index, stage) in plan.stages().iter().enumerate() {
-        if !matches!(stage.op, StageOp::Linear { .. }) {
-            continue;
-        }
-        let (inputs, outputs) = (word(stage.in_features), word(stage.out_features));
-        let of = |orientation| Product::of(orientation, batch, inputs, outputs);
-        let back = (index > plan.first_trained()).then(|| of(Orientation::BackwardInput));
-        for product in
-            [of(Orientation::Forward), of(Orientation::BackwardWeight)].into_iter().chain(back)
-        {
-            if products.iter().all(|(_, other)| *other != product) {
-                products.push((index, product));
-            }
-        }
-    }
-    products
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::Engine as _;
-    use crate::engine::gpu::{AdapterChoice, Gpu};
+    use crate::engine::gpu::AdapterChoice;
     use crate::{Activation, Loss, Mlp, Optimizer, TrainOptions};
 
     fn plan() -> Plan {
@@ -182,10 +171,12 @@ mod tests {
     fn a_search_keeps_to_its_time_and_names_variants_of_the_device() {
         let gpu = Gpu::open(AdapterChoice::Any).unwrap();
         let plan = plan();
-        let none = GpuEngine::tune(&gpu.device, &gpu.queue, &plan, Duration::ZERO).unwrap();
+        let tune = |budget| {
+            GpuEngine::tune(&gpu.device, &gpu.queue, &plan, &GpuOptions::default(), budget).unwrap()
+        };
+        let none = tune(Duration::ZERO);
         assert!(none.is_empty());
-        let tuning =
-            GpuEngine::tune(&gpu.device, &gpu.queue, &plan, Duration::from_secs(20)).unwrap();
+        let tuning = tune(Duration::from_secs(20));
         let options = GpuOptions { tuning: tuning.clone(), ..GpuOptions::default() };
         let engine =
             GpuEngine::with_options(&gpu.device, &gpu.queue, plan.clone(), &options).unwrap();

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::forms::Abilities;
+use super::program::word;
 use crate::ops::product::Form;
+use crate::plan::{Plan, StageOp};
 
 /// Measured choices among the variants of a net's kernels, for one device. Where it says nothing, a rule
 /// chooses by the device's kind and the shape. [`GpuEngine::tune`](super::GpuEngine::tune) finds it, and
@@ -79,6 +81,13 @@ impl Tuning {
         self.products.push((product, variant));
     }
 
+    /// One form for all of a plan's products.
+    pub(crate) fn of_form(plan: &Plan, form: Form) -> Self {
+        let products = products(plan).into_iter();
+        let variant = Variant { form, slices: 1 };
+        Self { products: products.map(|(_, product)| (product, variant)).collect(), fused: None }
+    }
+
     pub(crate) fn set_fused(&mut self, fused: bool) {
         self.fused = Some(fused);
     }
@@ -90,6 +99,28 @@ impl Tuning {
     fn get(&self, product: Product) -> Option<Variant> {
         self.products.iter().find(|(other, _)| *other == product).map(|(_, variant)| *variant)
     }
+}
+
+/// The products of a plan's linear layers, each shape once, with a stage that has it.
+pub(crate) fn products(plan: &Plan) -> Vec<(usize, Product)> {
+    let batch = word(plan.options().rows_at_once());
+    let mut products: Vec<(usize, Product)> = Vec::new();
+    for (index, stage) in plan.stages().iter().enumerate() {
+        if !matches!(stage.op, StageOp::Linear { .. }) {
+            continue;
+        }
+        let (inputs, outputs) = (word(stage.in_features), word(stage.out_features));
+        let of = |orientation| Product::of(orientation, batch, inputs, outputs);
+        let back = (index > plan.first_trained()).then(|| of(Orientation::BackwardInput));
+        for product in
+            [of(Orientation::Forward), of(Orientation::BackwardWeight)].into_iter().chain(back)
+        {
+            if products.iter().all(|(_, other)| *other != product) {
+                products.push((index, product));
+            }
+        }
+    }
+    products
 }
 
 /// The rule and the tuning of an engine.
@@ -131,7 +162,7 @@ impl Variants {
                 candidates.push(variant);
             }
         };
-        for &form in self.abilities.forms() {
+        for form in self.abilities.forms().iter().copied().chain(self.abilities.cooperative) {
             let by_rule = self.by_rule(product, Some(form));
             add(by_rule);
             if by_rule.slices > 1 {
@@ -147,8 +178,8 @@ impl Variants {
 mod tests {
     use super::*;
 
-    const GPU: Abilities = Abilities { software: false, subgroups: true };
-    const SOFTWARE: Abilities = Abilities { software: true, subgroups: true };
+    const GPU: Abilities = Abilities { software: false, subgroups: true, cooperative: None };
+    const SOFTWARE: Abilities = Abilities { software: true, subgroups: true, cooperative: None };
     const WEIGHT: Product =
         Product { orientation: Orientation::BackwardWeight, rows: 64, columns: 65, depth: 16_384 };
 

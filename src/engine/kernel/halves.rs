@@ -34,7 +34,7 @@ impl Halves {
     }
 
     /// The kernel's module: in front of its own text the types of numbers that may be either, and how
-    /// they are written.
+    /// they are written; in front of all what it enables, where WGSL wants that.
     pub(crate) fn module(self, kernel: &Kernel) -> Cow<'static, str> {
         let either = || (0..).zip(kernel.bindings).filter(|(_, binding)| binding.either);
         if either().next().is_none() {
@@ -45,7 +45,10 @@ impl Halves {
             module += include_str!("../../../shaders/half.wgsl");
         }
         module.extend(either().map(|(slot, binding)| declaration(binding, self.contains(slot))));
-        Cow::Owned(module + kernel.wgsl)
+        module += kernel.wgsl;
+        let (enabled, rest): (Vec<_>, Vec<_>) =
+            module.split_inclusive('\n').partition(|line| line.starts_with("enable "));
+        Cow::Owned([enabled, rest].concat().concat())
     }
 }
 

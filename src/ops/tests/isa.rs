@@ -153,7 +153,8 @@ fn is_compiled(variant: &Variant) -> bool {
     let shown = || ACTIVATIONS.iter().any(|a| activation == Some(f64::from(a.code())));
     let (_, bce) = kernel(&Loss::BCE_WITH_LOGITS);
     let other_loss = is_fused && variant.choice("LOSS").is_some_and(|loss| loss != bce[0]);
-    !other_loss && (!is_long || activation.is_none() || shown())
+    // Mesa 22 knows no matrix units.
+    !variant.is_cooperative() && !other_loss && (!is_long || activation.is_none() || shown())
 }
 
 /// Prints a table of all variants, then the findings, which it returns.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::activations::{activation_error, derivative_error, lipschitz, ordered};
+use super::cooperative::with_loops;
 use super::{SCALING, SHAPES, from_words, magnitudes, random, to_words, widen, word};
 use crate::Activation;
 use crate::engine::gpu::rig::{Arg, POISON, Rig};
@@ -27,12 +28,17 @@ use crate::testing::{assert_within, assert_within_f64, gamma};
 const PADDING: f32 = 0.25;
 
 /// Every kernel of a family that the rig's device can run, for matrices whose rows are multiples of
-/// four or not.
+/// four or not. Those for matrix units have loops in place of these.
 fn kernels(family: &'static Family, quads: bool) -> impl Iterator<Item = (Form, &'static Kernel)> {
     let abilities = Rig::get().abilities();
-    let forms = Form::ALL.into_iter().filter(move |&form| abilities.allow(form));
+    let runs = move |form: &Form| abilities.allow(*form) || form.is_cooperative();
     let cells = if quads { &[true, false][..] } else { &[false] };
-    forms.flat_map(move |form| cells.iter().map(move |&quads| (form, family.kernel(form, quads))))
+    let kernel = move |form: Form, quads| match family.kernel(form, quads) {
+        kernel if form.is_cooperative() => with_loops(kernel),
+        kernel => kernel,
+    };
+    let forms = Form::ALL.into_iter().filter(runs);
+    forms.flat_map(move |form| cells.iter().map(move |&quads| (form, kernel(form, quads))))
 }
 
 /// Part of a step in training over a data set that has more rows, in an order of its own.

@@ -34,6 +34,13 @@ pub(super) fn validate(kernel: &Kernel, halves: Halves, module: &naga::Module) -
     // unpack2x16float is in WebGPU's core, but naga asks.
     let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     let capabilities = if broadcasts { core | Capabilities::SUBGROUP } else { core };
+    let is_cooperative = kernel.name.contains("cooperative");
+    let capabilities = if is_cooperative {
+        // Squares of 16×16 have f16 factors.
+        capabilities | Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16
+    } else {
+        capabilities
+    };
     let has_halves = halves != Halves::NONE;
     let capabilities =
         if has_halves { capabilities | Capabilities::SHADER_FLOAT16 } else { capabilities };

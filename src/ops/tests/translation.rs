@@ -88,6 +88,11 @@ impl Variant {
         Some(self.choices[at])
     }
 
+    /// Whether it needs matrix units.
+    pub(super) fn is_cooperative(&self) -> bool {
+        self.kernel.name.contains("cooperative")
+    }
+
     /// Slots of its bindings that the pipeline keeps.
     fn bindings(&self) -> impl Iterator<Item = (naga::ResourceBinding, u8)> {
         self.module.global_variables.iter().filter_map(|(_, variable)| {
@@ -106,7 +111,8 @@ impl Variant {
             ..msl::EntryPointResources::default()
         };
         let options = msl::Options {
-            lang_version: (2, 1),
+            // Matrix units came with that of macOS 11.
+            lang_version: if self.is_cooperative() { (2, 3) } else { (2, 1) },
             per_entry_point_map: [(ENTRY.to_owned(), resources)].into(),
             fake_missing_bindings: false,
             bounds_check_policies: UNCHECKED,
@@ -195,17 +201,31 @@ fn translate<E: std::fmt::Display>(
 
 #[test]
 fn every_variant_translates_for_metal() {
-    translate(Variant::msl, "kernel void main_(", |_| true);
+    // Metal's units multiply squares of 8×8.
+    let takes = |variant: &Variant| !variant.kernel.name.contains("cooperative16");
+    translate(Variant::msl, "kernel void main_(", takes);
 }
 
 #[test]
 fn every_variant_translates_for_direct3d() {
-    translate(Variant::hlsl, "[numthreads(", |_| true);
+    // Which has no matrix units.
+    translate(Variant::hlsl, "[numthreads(", |variant| !variant.is_cooperative());
+}
+
+#[test]
+fn every_variant_translates_for_vulkan() {
+    // Which products of matrix units become.
+    const MULTIPLY_ADD: u32 = 4459;
+    for variant in variants(&ops::all()) {
+        let words = variant.spirv();
+        let multiplies = words.iter().any(|word| word & 0xFFFF == MULTIPLY_ADD && word >> 16 >= 6);
+        assert!(!variant.is_cooperative() || multiplies, "{variant} multiplies no squares");
+    }
 }
 
 #[test]
 fn every_variant_translates_for_opengl_es() {
     // Which has no f16, as wgpu's backend for it hasn't.
-    let takes = |variant: &Variant| variant.halves == Halves::NONE;
+    let takes = |variant: &Variant| variant.halves == Halves::NONE && !variant.is_cooperative();
     translate(Variant::glsl, "layout(local_size_x = ", takes);
 }
