@@ -11,10 +11,11 @@
 //   right_run(k, column)        four neighbours of B from (k, column) on, likewise
 //   store_run(row, column, slice, sums)  takes up to four neighbours of a row of C
 //
-// and one of matmul_tiled.wgsl and matmul_direct.wgsl is the loop. Both take A and B in blocks of
-// four by four, a vector for each k: blocks that lie by depth are transposed on the way, which costs
-// nothing where vectors are registers. Runs are asked for inside the matrices only; what they lack
-// of four is 0. Every element is summed in the order of k.
+// and one of matmul_tiled.wgsl, matmul_direct.wgsl and matmul_cooperative.wgsl is the loop. The first two
+// take A and B in blocks of four by four, a vector for each k: blocks that lie by depth are transposed on
+// the way, which costs nothing where vectors are registers. Runs are asked for inside the matrices only;
+// what they lack of four is 0. Every element is summed in the order of k, but that matrix units sum a
+// square's products as they do.
 
 // Rows k to k + 3 of B in columns column to column + 3, as vectors over the columns; 0 behind the
 // last k.

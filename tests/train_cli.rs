@@ -356,3 +356,24 @@ fn measured_variants_are_remembered() {
     assert!(remembered().contains("64-12-relu-10"), "a broken file is written anew");
     Place::new().refused_with("train digits --tune on", &["cached"]);
 }
+
+/// f16 is checked first, reaches the configuration, makes the same run twice and a net that the CPU agrees
+/// with.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn mixed_precision_trains_nets_for_any_engine() {
+    let place = Place::new();
+    let flags = "train digits --device gpu --precision mixed --epochs 5 --layers 32 --no-report";
+    let told = text(&place.run(&format!("{flags} --name a")).stderr);
+    assert!(told.contains("f16 checked on this device: 5 small trainings"), "{told}");
+    assert_eq!(config(&place, "a")["training"]["precision"].as_str(), Some("mixed"));
+    place.done("train --config runs/a/config.toml --name b --no-report");
+    place.done(&flags.replace("mixed", "f32 --name c"));
+    let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
+    assert_eq!(model("a").unwrap(), model("b").unwrap(), "the same run gives another model");
+    assert_ne!(model("a").unwrap(), model("c").unwrap(), "f16 made no difference");
+    let accuracy = place.json("eval runs/a/model.safetensors digits --device cpu")["test_accuracy"]
+        .as_f64()
+        .unwrap_or(f64::NAN);
+    assert!(accuracy > 0.85, "{accuracy}");
+}

@@ -57,6 +57,12 @@ const VALUES: &[Use] = &[
     ("train digits --device cpu --micro-batch 0", 2, &["--micro-batch", "at least 1"]),
     ("train digits --device cpu --stop-on score", 2, &["--early-stopping", "required"]),
     ("train digits --keep-best --early-stopping=3", 2, &["--keep-best", "--early-stopping"]),
+    (
+        "train digits --device cpu --precision mixed",
+        2,
+        &["the CPU computes in f32", "--device gpu"],
+    ),
+    ("train digits --device cpu --precision half", 2, &["--precision", "'half'", "f32, mixed"]),
     ("train digits --keep-best --validation 0", 2, &["--keep-best", "give a fraction"]),
     ("train digits --keep-checkpoints 3", 2, &["--keep-checkpoints 3", "--checkpoint-every"]),
     ("train digits --folds 3 --tune full", 2, &["--folds", "--tune"]),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::engine::kernel::Kernel;
+use crate::engine::kernel::{Binding, Halves, Kernel};
 
 /// What `shaders/fragments.wgsl` asks of matrix units, by every lane for itself, in f32.
 const STAND_IN: &str = "
@@ -53,7 +53,8 @@ pub(super) fn with_loops(kernel: &'static Kernel) -> &'static Kernel {
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     made.get_or_insert_default().entry(kernel.name).or_insert_with(|| {
         let units = include_str!("../../../shaders/fragments.wgsl");
-        let (before, behind) = kernel.wgsl.split_once(units).expect("made for matrix units");
+        let module = Halves::NONE.module(kernel);
+        let (before, behind) = module.split_once(units).expect("made for matrix units");
         let own = |line: &&str| !line.starts_with("enable ") && !line.starts_with("alias Factor");
         let own = |line: &&str| own(line) && !line.contains("= coop_mat");
         let lines: Vec<&str> = before.lines().chain(behind.lines()).filter(own).collect();
@@ -61,6 +62,13 @@ pub(super) fn with_loops(kernel: &'static Kernel) -> &'static Kernel {
         Box::leak(Box::new(Kernel {
             name: format!("{}.loops", kernel.name).leak(),
             wgsl: wgsl.leak(),
+            // All in f32: what f16 does is the same in every form, and compiling takes long.
+            bindings: kernel
+                .bindings
+                .iter()
+                .map(|b| Binding { either: false, ..*b })
+                .collect::<Vec<_>>()
+                .leak(),
             // Small subgroups: each lane does what all of them would do together.
             constants: &[("SUBGROUP", 8.0)],
             ..*kernel
