@@ -156,6 +156,37 @@ fn arrays_of_any_kind_train_alike() {
     assert!(told["targets"]["x0"].is_object(), "{told}");
 }
 
+/// As scikit-learn has its own: numbers of classes below a line that names them, and targets in a file of
+/// their own beside numbers with spaces between them.
+#[test]
+fn the_files_of_scikit_learn_are_read_as_they_are() {
+    let place = Place::new();
+    let classes: String = (0..60).map(|i| format!("{i},{}.5,{}\n", i % 7, i / 20)).collect();
+    place.write("iris.csv", &format!("60,2,setosa,versicolor,virginica\n{classes}"));
+    let told = place.done("train iris.csv --device cpu --epochs 2 --name iris");
+    assert!(told.contains("versicolor"), "{told}");
+    let predicted = place.done("predict runs/iris iris.csv --device cpu");
+    assert_eq!(rows(&predicted).len(), 61);
+    assert_eq!(rows(&predicted)[0][1..], ["p_setosa", "p_versicolor", "p_virginica"]);
+    place.reproduce("runs/iris");
+
+    let inputs: String = (0..60).map(|i| format!("{i} {}\n", i % 7)).collect();
+    let targets: String = (0..60).map(|i| format!("{}.5\n", 3 * i)).collect();
+    put(&place, "x.csv.gz", &gzipped(inputs.as_bytes()));
+    place.write("y.csv", &targets);
+    let flags = "--device cpu --epochs 2 --layers none";
+    let told = place.json(&format!("train x.csv.gz --target y.csv {flags} --name pair"));
+    assert!(told["targets"]["y"].is_object(), "{told}");
+    assert_eq!(place.json("eval runs/pair")["test_loss"], told["test_loss"]);
+    assert_eq!(place.json("eval runs/pair x.csv.gz --target y.csv")["test_rows"], 60);
+    assert_eq!(rows(&place.done("predict runs/pair x.csv.gz")).len(), 61);
+    place.reproduce("runs/pair");
+    // One of them with names.
+    place.write("z.csv", &format!("z\n{targets}"));
+    place.done(&format!("train x.csv.gz --target z.csv {flags} --name named"));
+    place.reproduce("runs/named");
+}
+
 #[test]
 fn text_comes_gzipped_and_through_pipes() {
     let place = Place::new();
@@ -211,7 +242,7 @@ fn files_that_claim_too_much_or_do_not_fit_are_refused() {
         ("x.npy --target absent.npy", &["absent.npy: no such file"]),
         ("x.npy --target y.npy,x1", &["--target y.npy,x1", "one file"]),
         ("x.npy --target t.csv.npy", &["t.csv.npy: no such file"]),
-        ("t.csv --target y.npy", &["t.csv: its targets are among its columns"]),
+        ("t.csv --target y.npy", &["y.npy: the table is text, so its targets must be text too"]),
         ("cube.npy", &["cube.npy", "no targets", "--target y.npy"]),
         ("inf.npy", &["inf.npy, row 0, column 0 (counted from 0)", "inf"]),
         ("bad.npz", &["bad.npz", "no directory at its end"]),

@@ -280,7 +280,8 @@ pub(crate) struct EvalArgs {
     /// Table to score on, as in train: all its rows count, or the test rows that it keeps apart
     /// [default: the run's own test rows]
     pub data: Option<String>,
-    /// NPY or IDX file with the targets, where the table is such an array
+    /// File with the targets, where they aren't in the table: NPY or IDX for such an array, text for a
+    /// text
     #[arg(long, value_name = "FILE", requires = "data")]
     pub target: Option<String>,
     #[command(flatten)]

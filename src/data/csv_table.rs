@@ -5,6 +5,7 @@
 
 mod cell;
 mod detect;
+mod preamble;
 mod records;
 
 use std::io::Read;
@@ -13,6 +14,7 @@ use csv::StringRecord;
 
 use self::cell::{Cell, content, number};
 use self::detect::{detect_delimiter, looks_like_header};
+use self::preamble::Preamble;
 use self::records::Records;
 use super::input::{Input, Watch};
 use super::load::check_memory;
@@ -24,11 +26,13 @@ use crate::{Error, Result};
 pub struct CsvOptions {
     /// ASCII character between fields. Default `None`: of tab, `;`, `|` and `,` the one that divides
     /// most of the first 16 lines into as many fields as the first, preferring the former (a comma
-    /// may be part of a number or a sentence).
+    /// may be part of a number or a sentence); where none does, a space that divides all of them so.
     pub delimiter: Option<u8>,
     /// Whether the first line names the columns. Default `None`: it does if none of its cells is a
     /// number or marked as missing, and either a number follows below one of them or none of them
-    /// comes again in its column. Without a header the columns are named `1`, `2`, ….
+    /// comes again in its column. Without a header the columns are named `1`, `2`, …. A first line as
+    /// scikit-learn's tables have it (`150,4,setosa,versicolor,virginica`: rows, features, classes) is
+    /// no header and no row; the classes' numbers become their names.
     pub header: Option<bool>,
 }
 
@@ -87,6 +91,7 @@ fn checked_delimiter(delimiter: u8) -> Result<u8> {
 /// What each column is called and holds, learnt before any value is taken.
 struct Layout {
     has_header: bool,
+    preamble: Option<Preamble>,
     names: Vec<String>,
     numeric: Vec<bool>,
     rows: u64,
@@ -122,12 +127,17 @@ impl Layout {
     ) -> Result<Self> {
         let name = input.name().to_owned();
         let mut first: Option<(u64, StringRecord)> = None;
+        let mut preamble = None;
         let mut tallies = Vec::new();
         let mut later_rows = 0_u64;
         let records = Records::new(input, delimiter, "looking for columns", watch)?;
         records.for_each(|line, record| {
+            if later_rows == 0 && preamble.is_none() && header != Some(true) {
+                preamble = first.as_ref().and_then(|(_, above)| Preamble::of(above, record));
+                first = first.take().filter(|_| preamble.is_none());
+            }
             let Some((first_line, first)) = &first else {
-                tallies.resize(record.len(), Tally::default());
+                tallies = vec![Tally::default(); record.len()];
                 first = Some((line, record.clone()));
                 return Ok(());
             };
@@ -154,7 +164,8 @@ impl Layout {
         let Some((_, first)) = first else {
             return Err(data_error(&name, "the file is empty".into()));
         };
-        let has_header = header.unwrap_or_else(|| looks_like_header(&first, &tallies));
+        let has_header =
+            header.unwrap_or_else(|| preamble.is_none() && looks_like_header(&first, &tallies));
         if has_header && later_rows == 0 {
             return Err(data_error(
                 &name,
@@ -166,22 +177,35 @@ impl Layout {
                 tally.add(&Cell::parse(field));
             }
         }
+        let rows = later_rows + u64::from(!has_header);
+        if let Some(Preamble { rows: said, .. }) =
+            preamble.as_ref().filter(|said| said.rows != rows)
+        {
+            return Err(data_error(
+                &name,
+                format!(
+                    "its first line says that {said} rows follow, but there are {rows}; is the file whole?"
+                ),
+            ));
+        }
         let column_name = |(number, field): (usize, &str)| match content(field) {
             field if has_header && !field.is_empty() => field.to_owned(),
             _ => number.to_string(),
         };
         Ok(Self {
             has_header,
+            preamble,
             names: (1..).zip(&first).map(column_name).collect(),
             numeric: tallies.iter().map(Tally::is_numeric).collect(),
-            rows: later_rows + u64::from(!has_header),
+            rows,
         })
     }
 
     fn read(self, input: &mut Input, delimiter: u8, watch: &mut Watch) -> Result<Table> {
-        enum Building {
+        enum Building<'a> {
             Numeric(Vec<f32>),
             Text(Words),
+            Classes(Words, &'a Preamble),
         }
         // The survey counted them, so no more is set aside than the text has rows.
         let rows = usize::try_from(self.rows).unwrap_or(0);
@@ -191,22 +215,27 @@ impl Layout {
         };
         let source_name = input.name().to_owned();
         let mut columns: Vec<Building> = self.numeric.iter().map(start).collect();
+        if let (Some(preamble), Some(classes)) = (&self.preamble, columns.last_mut()) {
+            *classes = Building::Classes(Words::with_capacity(rows), preamble);
+        }
         let mut places = Places::lines();
-        let mut is_header = self.has_header;
+        let mut is_header = self.has_header || self.preamble.is_some();
         Records::new(input, delimiter, "reading", watch)?.for_each(|line, record| {
             if std::mem::take(&mut is_header) {
                 return Ok(());
             }
             places.push(line);
             for ((column, field), name) in columns.iter_mut().zip(record).zip(&self.names) {
+                let refused = |problem| Error::Cell {
+                    source_name: source_name.clone(),
+                    place: format!("line {line}"),
+                    column: name.clone(),
+                    problem,
+                };
                 match column {
-                    Building::Numeric(values) => {
-                        values.push(number(field).map_err(|problem| Error::Cell {
-                            source_name: source_name.clone(),
-                            place: format!("line {line}"),
-                            column: name.clone(),
-                            problem,
-                        })?);
+                    Building::Numeric(values) => values.push(number(field).map_err(refused)?),
+                    Building::Classes(words, preamble) => {
+                        words.push(Some(preamble.class(field).map_err(refused)?));
                     }
                     Building::Text(words) => words.push(match Cell::parse(field) {
                         Cell::Missing => None,
@@ -220,7 +249,7 @@ impl Layout {
             name,
             values: match column {
                 Building::Numeric(values) => ColumnValues::Numeric(values),
-                Building::Text(words) => words.into_values(),
+                Building::Text(words) | Building::Classes(words, _) => words.into_values(),
             },
         };
         let columns = columns.into_iter().zip(self.names).map(finish).collect();

@@ -46,8 +46,8 @@ pub const BUILT_IN: [&str; 5] = ["digits", "spirals", "moons", "rings", "sdf"];
 ///   `train` and `test`. Rows are in the order of folders and names; columns are `pixel_0_0`, … in grey, or
 ///   `pixel_0_0_red`, …, from 0 to 255, and `label`. Transparent pixels are seen before white.
 ///
-/// All but NPZ and images may be gzipped. Targets of an NPY or IDX file are in a file of their own. Training
-/// and test parts that a source keeps apart are told by [`Table::test_rows`].
+/// All but NPZ and images may be gzipped. Targets may be in a file of their own: an array's in an array, a text's in
+/// a text. Training and test parts that a source keeps apart are told by [`Table::test_rows`].
 ///
 /// ```
 /// use wgrad::data::Source;
@@ -60,7 +60,8 @@ pub const BUILT_IN: [&str; 5] = ["digits", "spirals", "moons", "rings", "sdf"];
 pub struct Source {
     /// Name of the table.
     pub name: String,
-    /// NPY or IDX file with the targets, one row for each of the table. Default `None`.
+    /// File with the targets, one row for each of the table: text for a text, else NPY or IDX. Without names
+    /// of their own they are called `y`, or `y0`, `y1`, …. Default `None`.
     pub targets: Option<String>,
     /// How to read delimited text.
     pub csv: CsvOptions,
@@ -124,25 +125,25 @@ impl Source {
 
     fn file(&self, watch: &mut Watch) -> Result<Table> {
         let mut input = open(&self.name, watch)?;
-        let head = input.head(8)?;
-        let mut inputs = vec![];
-        match Content::of(&head) {
+        let content = Content::of(&input.head(8)?);
+        match content {
             Content::Array => {
-                inputs.push(input);
+                let mut inputs = vec![input];
                 if let Some(targets) = &self.targets {
-                    let mut targets = open(targets, watch)?;
-                    if !matches!(Content::of(&targets.head(8)?), Content::Array) {
-                        return Err(Error::Data {
-                            source_name: targets.name().to_owned(),
-                            problem: "targets in a file of their own must be an NPY or IDX array"
-                                .into(),
-                        });
-                    }
-                    inputs.push(targets);
+                    inputs.push(open_targets(targets, &content, watch)?);
                 }
                 let targets = self.targets.is_some().then_some(1);
                 let roles = Roles { inputs: 0, targets, test: None };
                 stack::table(&self.name, &mut Files { inputs, watch }, roles, self.memory)
+            }
+            Content::Text => {
+                let table = read_text(&mut input, &self.csv, self.memory, watch)?;
+                let Some(targets) = &self.targets else { return Ok(table) };
+                let mut targets = open_targets(targets, &content, watch)?;
+                let left = self
+                    .memory
+                    .saturating_sub(cells(table.rows() as u64, table.columns().len() as u64));
+                table.with_targets(read_text(&mut targets, &self.csv, left, watch)?)
             }
             _ if self.targets.is_some() => {
                 Err(self.has_targets(self.targets.as_deref().unwrap_or_default()))
@@ -164,7 +165,6 @@ impl Source {
                      or gzipped (other programs can write text for `-`, standard input)"
                 ),
             }),
-            Content::Text => read_text(&mut input, &self.csv, self.memory, watch),
         }
     }
 
@@ -221,14 +221,15 @@ pub fn load(name: &str, csv: &CsvOptions) -> Result<Table> {
 }
 
 /// Whether a target of this name is a file of targets rather than a column: it ends as files of arrays
-/// do.
+/// or text do.
 #[must_use]
 pub fn is_target_file(target: &str) -> bool {
     let plain = target.strip_suffix(".gz").unwrap_or(target);
-    plain.ends_with(".npy") || plain.ends_with("idx1-ubyte")
+    [".npy", "idx1-ubyte", ".csv", ".tsv"].iter().any(|end| plain.ends_with(end))
 }
 
 /// What a file holds, by its first bytes.
+#[derive(PartialEq)]
 enum Content {
     Text,
     /// NPY or IDX.
@@ -290,6 +291,21 @@ fn open(name: &str, watch: &mut Watch) -> Result<Input<'static>> {
     }
 }
 
+/// The targets of a table with this content.
+fn open_targets(name: &str, content: &Content, watch: &mut Watch) -> Result<Input<'static>> {
+    let mut targets = open(name, watch)?;
+    if Content::of(&targets.head(8)?) == *content {
+        return Ok(targets);
+    }
+    let wanted = match content {
+        Content::Text => {
+            "the table is text, so its targets must be text too, or one of its columns"
+        }
+        _ => "targets in a file of their own must be an NPY or IDX array",
+    };
+    Err(Error::Data { source_name: targets.name().to_owned(), problem: wanted.into() })
+}
+
 fn no_such_table(spec: &str) -> Error {
     let problem = match nearest(spec, BUILT_IN) {
         Some(meant) => format!("no such file or built-in table; did you mean `{meant}`?"),
@@ -303,7 +319,7 @@ fn no_such_table(spec: &str) -> Error {
 
 /// Refuses a table that takes more than `memory` bytes: four for each cell.
 pub(super) fn check_memory(name: &str, rows: u64, columns: u64, memory: u64) -> Result<()> {
-    let needed = rows.saturating_mul(columns).saturating_mul(4);
+    let needed = cells(rows, columns);
     if needed <= memory {
         return Ok(());
     }
@@ -314,6 +330,11 @@ pub(super) fn check_memory(name: &str, rows: u64, columns: u64, memory: u64) -> 
         limit: bytes(memory),
         remedy: " (take fewer rows or columns, or free some memory)".into(),
     })
+}
+
+/// Bytes of a table.
+const fn cells(rows: u64, columns: u64) -> u64 {
+    rows.saturating_mul(columns).saturating_mul(4)
 }
 
 #[cfg(test)]
@@ -482,6 +503,37 @@ mod tests {
         assert!(message("own.npz", Some("y.npy")).contains("so "));
         let short = Source { memory: 47, ..source(&folder, "own.npz") }.load().unwrap_err();
         assert!(matches!(short, Error::Limit { .. }), "{short}");
+    }
+
+    #[test]
+    fn text_has_its_targets_in_another() {
+        let folder = folder(&[
+            ("x.csv", b"1 2\n3 4\n".to_vec()),
+            ("y.csv.gz", gzipped(b"7\n8\n")),
+            ("named.csv", b"u,v\n5,6\n7,8\n".to_vec()),
+            ("short.csv", b"u\n5\n".to_vec()),
+            ("y.npy", npy_file("|u1", "(2,)", &[9, 8])),
+        ]);
+        let load = |name: &str, targets: &str| {
+            let targets = Some(source(&folder, targets).name);
+            Source { targets, ..source(&folder, name) }.load()
+        };
+        let shape = |table: &Table| {
+            let names: Vec<_> = table.columns().iter().map(|c| c.name.as_str()).collect();
+            (names.join(","), table.targets(), table.has_header())
+        };
+        let one = load("x.csv", "y.csv.gz").unwrap();
+        assert_eq!((shape(&one), column(&one, "y")), (("1,2,y".into(), 1, false), vec![7.0, 8.0]));
+        assert_eq!(shape(&load("x.csv", "named.csv").unwrap()), ("1,2,u,v".into(), 2, false));
+        assert_eq!(shape(&load("named.csv", "x.csv").unwrap()), ("u,v,y0,y1".into(), 2, true));
+        let message = |name, targets| load(name, targets).unwrap_err().to_string();
+        assert!(message("x.csv", "short.csv").contains("1 row of targets, but"));
+        assert!(message("named.csv", "named.csv").contains("both named `u`"));
+        assert!(message("x.csv", "y.npy").contains("so its targets must be text too"));
+        assert!(message("y.npy", "x.csv").contains("must be an NPY or IDX array"));
+        let targets = Some(source(&folder, "named.csv").name);
+        let limited = Source { memory: 31, targets, ..source(&folder, "x.csv") }.load();
+        assert!(matches!(limited, Err(Error::Limit { .. })));
     }
 
     #[test]

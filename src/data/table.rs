@@ -314,6 +314,32 @@ impl Table {
         Self { targets, test_rows, ..self }
     }
 
+    /// With the columns of `targets` behind its own, as its targets.
+    ///
+    /// # Errors
+    /// If `targets` has other rows, or a column of the same name.
+    pub(super) fn with_targets(self, targets: Self) -> Result<Self> {
+        if targets.rows() != self.rows() {
+            let rows = targets.rows();
+            return Err(targets.error(format!(
+                "{rows} row{} of targets, but {} has {} rows; save as many of both",
+                if rows == 1 { "" } else { "s" },
+                self.source_name,
+                self.rows()
+            )));
+        }
+        let (last, has_header) = (targets.columns.len(), targets.has_header);
+        let named = |(i, column): (usize, Column)| match (has_header, last) {
+            (true, _) => column,
+            (false, 1) => Column { name: "y".into(), ..column },
+            (false, _) => Column { name: format!("y{i}"), ..column },
+        };
+        let mut columns = self.columns;
+        columns.extend(targets.columns.into_iter().enumerate().map(named));
+        let table = Self::with_places(self.source_name, columns, self.places, self.has_header)?;
+        Ok(table.with_parts(last, 0))
+    }
+
     /// Name of the file or built-in table.
     #[must_use]
     pub fn source_name(&self) -> &str {

@@ -71,8 +71,9 @@ impl TrainArgs {
 /// What the columns mean and which rows do what.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ColumnArgs {
-    /// Column to predict, by name or number (-1 is the last); several for regression; or an NPY or
-    /// IDX file with the targets of such an array [default: the last column, or what the file says]
+    /// Column to predict, by name or number (-1 is the last); several for regression; or a file with the
+    /// targets, NPY or IDX for such an array, CSV or TSV for a text [default: the last column, or what
+    /// the file says]
     #[arg(long, value_name = "COL", allow_hyphen_values = true)]
     pub target: Vec<Columns>,
     /// What the target is

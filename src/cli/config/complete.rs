@@ -24,7 +24,10 @@ impl Config {
         let data = &mut self.data;
         data.rows = table.rows();
         data.fingerprint = fingerprint(table);
-        data.header = if table.has_header() { Header::Yes } else { Header::No };
+        // Of two files one may have a header and the other none.
+        if data.target_file.is_none() {
+            data.header = if table.has_header() { Header::Yes } else { Header::No };
+        }
         (data.target, data.task) = match &schema.target {
             Target::Classes { name, .. } => (vec![name.clone()], Task::Classification),
             Target::Values { columns } => {

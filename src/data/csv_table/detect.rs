@@ -1,6 +1,6 @@
 //! Finds out how a table is written.
 
-use csv::{ByteRecord, StringRecord};
+use csv::StringRecord;
 
 use super::Tally;
 use super::cell::{Cell, content};
@@ -19,23 +19,28 @@ pub(super) fn detect_delimiter(input: &mut Input) -> Result<u8> {
         let whole = head.iter().rposition(|&byte| byte == b'\n').map_or(HEAD, |end| end + 1);
         head.truncate(whole);
     }
-    // Records that agree with the first; of equals max_by_key takes the last.
-    let agreeing = |&delimiter: &u8| {
-        let fields: Vec<usize> = reader(&head[..], delimiter)
+    let fields = |delimiter| -> Vec<usize> {
+        reader(&head[..], delimiter)
             .into_byte_records()
-            .filter_map(|record| record.ok().as_ref().map(ByteRecord::len))
+            .filter_map(Result::ok)
+            .filter(|record| record.iter().any(|field| !field.trim_ascii().is_empty()))
+            .map(|record| record.len())
             .take(SAMPLE)
-            .collect();
-        match fields.first() {
-            Some(&first) if first > 1 => fields.iter().filter(|&&count| count == first).count(),
-            _ => 0,
-        }
+            .collect()
     };
-    Ok([b',', b'|', b';', b'\t']
-        .into_iter()
-        .max_by_key(agreeing)
-        .filter(|d| agreeing(d) > 0)
-        .unwrap_or(b','))
+    // Records that agree with the first; of equals max_by_key takes the last.
+    let agreeing = |&delimiter: &u8| match &fields(delimiter)[..] {
+        all @ [first, ..] if *first > 1 => all.iter().filter(|&count| count == first).count(),
+        _ => 0,
+    };
+    let found = [b',', b'|', b';', b'\t'].into_iter().max_by_key(agreeing);
+    // Words of a sentence are divided by spaces too, but rarely as many in each line.
+    let spaces = || agreeing(&b' ') > 0 && agreeing(&b' ') == fields(b' ').len();
+    Ok(match found.filter(|delimiter| agreeing(delimiter) > 0) {
+        Some(delimiter) => delimiter,
+        None if spaces() => b' ',
+        None => b',',
+    })
 }
 
 /// Whether the first line names the columns, as [`CsvOptions`](super::CsvOptions) describes.
@@ -77,6 +82,14 @@ mod tests {
         assert_eq!(names(&read(",x\n0,1\n")), ["1", "x"]);
         assert_eq!(names(&read_with("2023,2024\n1,2\n", &header(true)).unwrap()), ["2023", "2024"]);
         assert_eq!(row(&read_with("a,b\nc,d\n", &header(false)).unwrap(), 0), "a|b");
+    }
+
+    #[test]
+    fn spaces_divide_where_nothing_else_does() {
+        let table = read("chins situps\n5 162\n2 110\n");
+        assert_eq!((names(&table), row(&table, 1)), (vec!["chins", "situps"], "2|110".into()));
+        assert_eq!(names(&read("a b,c d\n1 2,3 4\n")), ["a b", "c d"]);
+        assert_eq!(names(&read("some text\none\nor more words\n")), ["some text"]);
     }
 
     #[test]
