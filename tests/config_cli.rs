@@ -38,6 +38,14 @@ fn a_file_says_what_flags_say_and_typed_flags_win() {
     assert_eq!((training["epochs"].as_integer(), training["lr"].as_float()), (Some(1), Some(0.01)));
     assert_eq!(training["clip-value"].as_float(), Some(0.5));
     assert!(training.get("clip-norm").is_none(), "{training}");
+
+    // What the file says can be left out.
+    place.done("train --config run.toml --without clip-norm,layers --without lr --name without");
+    let without = config(&place, "without");
+    assert!(without["training"].get("clip-norm").is_none());
+    assert_eq!(without["net"]["layers"], toml::Value::Array(vec![128.into()]));
+    assert_eq!(without["training"]["lr"].as_float(), Some(3e-3));
+    assert_eq!(without["training"]["epochs"].as_integer(), Some(2));
 }
 
 #[test]

@@ -56,8 +56,10 @@ pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
     let path = if path.is_dir() { path.join(CONFIG) } else { path.clone() };
     let train = options::train();
     let file = ConfigFile::read(&path, &train)?;
+    let without = file.ids(&train, matches.get_many("without").unwrap_or_default(), &path)?;
     let overruled = overruled(&train, matches);
-    let words = file.words.into_iter().filter(|(id, _)| !overruled.contains(id));
+    let says = |id: &String| !overruled.contains(id) && !without.contains(id);
+    let words = file.words.into_iter().filter(|(id, _)| says(id));
     let words = words.flat_map(|(_, words)| words).map(OsString::from);
     // Behind the command.
     typed.splice(2..2, words);
@@ -219,6 +221,29 @@ impl ConfigFile {
         let mut file = Self::default();
         read(path, &[train], |entry| file.take(train, entry))?;
         Ok(file)
+    }
+
+    /// Clap's names of the options that it sets with these keys.
+    fn ids<'k>(
+        &self,
+        train: &Command,
+        keys: impl Iterator<Item = &'k String>,
+        path: &Path,
+    ) -> Result<Vec<String>, Failure> {
+        let id = |key: &String| {
+            let setting = options::settings(train).find(|setting| setting.key() == key);
+            let id = setting.map(|setting| setting.arg.get_id().to_string());
+            id.filter(|id| self.words.iter().any(|(said, _)| said == id)).ok_or_else(|| {
+                let meant = nearest(train, key).filter(|meant| meant != key);
+                let remedy =
+                    meant.map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
+                Failure::input(format!(
+                    "--without {key}: {} has no such key{remedy}",
+                    path.display()
+                ))
+            })
+        };
+        keys.map(id).collect()
     }
 
     /// Fails with the first problem.

@@ -11,8 +11,8 @@ use super::args::{Args, SweepTable, TrainArgs};
 use super::failure::Failure;
 use super::values::{ClassWeights, ColumnRule, Columns, Widths};
 
-/// What no file says: which file, and which run to go on with.
-const NOT_IN_FILES: [&str; 3] = ["config", "resume", "help"];
+/// What no file says: which file, what of it, and which run to go on with.
+const NOT_IN_FILES: [&str; 4] = ["config", "without", "resume", "help"];
 /// The section of what has no heading: the table.
 const FIRST: &str = "data";
 

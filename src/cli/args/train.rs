@@ -34,6 +34,9 @@ pub(crate) struct TrainArgs {
     /// flags that are typed win
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What that file says and this run leaves out, by key, as in early-stopping,stop-on
+    #[arg(long, value_name = "KEYS", value_delimiter = ',', requires = "config")]
+    pub without: Vec<String>,
     /// The table that the run of that file was made with.
     #[arg(skip)]
     pub fingerprint: Option<String>,
