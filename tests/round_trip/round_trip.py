@@ -188,34 +188,50 @@ def words(folder):
 
 
 def from_outside(folder):
-    """Weights of another program, by their names in a `state_dict`, evaluated here."""
+    """Weights that another program trained, by their names in a `state_dict`, evaluated here."""
     rng = np.random.default_rng(4)
+    rows = rng.uniform(-1, 1, size=(300, 2)).astype(np.float32)
+    classes = (rows[:, 0] * rows[:, 1] > 0).astype(np.int64)
     sizes = [(16, 2), (12, 16), (2, 12)]
     if torch:
         torch.manual_seed(4)
         net = torch.nn.Sequential(*itertools.chain(*([torch.nn.Linear(i, o), torch.nn.Tanh()] for o, i in sizes)))[:-1]
+        adam = torch.optim.Adam(net.parameters(), 1e-2)
+        for _ in range(200):
+            adam.zero_grad()
+            torch.nn.functional.cross_entropy(net(torch.from_numpy(rows)), torch.from_numpy(classes)).backward()
+            adam.step()
         weights = {name: w.detach().numpy() for name, w in net.state_dict().items()}
+        with torch.no_grad():
+            expected = net(torch.from_numpy(rows)).numpy()
     else:
         weights = {}
         for layer, (outputs, inputs) in enumerate(sizes):
             weights[f"{2 * layer}.weight"] = rng.normal(size=(outputs, inputs)).astype(np.float32)
             weights[f"{2 * layer}.bias"] = rng.normal(size=outputs).astype(np.float32)
+        expected = forward(weights, rows.astype(np.float64), np.tanh)
     save_file(weights, folder / "outside.safetensors")
+    header = ["x", "y", "class"]
+    table = write_table(folder / "outside.csv", header, [[*map(float, r), f"c{c}"] for r, c in zip(rows, classes)])
     run = train(
-        folder, "outside", "spirals", "--layers", "16,12", "--activation", "tanh", "--scaling", "none",
+        folder, "outside", table, "--layers", "16,12", "--activation", "tanh", "--scaling", "none",
         # Steps that no weight feels.
         "--init-from", "outside.safetensors", "--epochs", 1, "--optimizer", "sgd", "--lr", "1e-30",
+        "--label-smoothing", 0,
     )
-    rows = rng.uniform(-1, 1, size=(100, 2)).astype(np.float32)
-    header = [column["name"] for column in description(run)["schema"]["inputs"]]
-    outputs = check_onnx("weights from outside", folder, run, header, rows.tolist())
-    if torch:
-        with torch.no_grad():
-            expected = net(torch.from_numpy(rows)).numpy()
-    else:
-        expected = forward(weights, rows.astype(np.float64), np.tanh)
+    outputs = check_onnx("weights from outside", folder, run, header[:2], rows.tolist())
+    by = "torch" if torch else "numpy"
     worst = close("weights from outside", outputs["logits"], expected)
-    print(f"{'weights from outside, logits':44} {'torch' if torch else 'numpy'} within {worst:.0e}")
+    print(f"{'weights from outside, logits':44} {by} within {worst:.0e}")
+
+    score = json.loads(wgrad(folder, "eval", run, table, "--device", "cpu", "--json"))
+    logits = expected.astype(np.float64)
+    likely = logits[np.arange(len(rows)), classes] - np.log(np.exp(logits).sum(axis=1))
+    worst = close("weights from outside, loss", [score["test_loss"]], [-likely.mean()])
+    assert score["test_accuracy"] == (logits.argmax(axis=1) == classes).mean(), "weights from outside: accuracy"
+    print(f"{'weights from outside, loss and accuracy':44} {by} within {worst:.0e}")
+    if torch:
+        assert score["test_accuracy"] > 0.9, "torch learnt nothing, so there was little to compare"
 
 
 with tempfile.TemporaryDirectory() as folder:
