@@ -355,6 +355,8 @@ fn the_score_ranks_where_it_is_asked_to() {
     };
     let (losses, scores) = (column(3), column(4));
     assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    let equal = (1..scores.len()).filter(|&k| scores[k - 1] == scores[k]);
+    assert!(equal.clone().all(|k| losses[k - 1] <= losses[k]), "{scores:?} {losses:?}");
     assert!(!losses.is_sorted(), "losses would have given the same order: {losses:?}");
 }
 
@@ -395,4 +397,35 @@ fn a_folder_holds_one_sweep() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("runs/mine is there already, and no sweep's folder"));
     assert!(place.path("runs/mine/things").exists());
+}
+
+#[test]
+fn one_process_at_a_time_is_at_work_in_a_folder() {
+    let place = Place::new();
+    place.write("h.toml", HALVING);
+    let mut first = spawn(&place, "sweep h.toml");
+    assert!(runs_until(&mut first, &place.path("runs/h/plan.json")));
+    let output = place.run("sweep h.toml");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("runs/h: another wgrad sweep is at work there"), "{message}");
+    // Killed, it holds nothing.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    place.done("sweep h.toml");
+}
+
+#[test]
+fn a_typed_method_takes_what_it_reads_of_the_file() {
+    let place = Place::new();
+    place.write("h.toml", HALVING);
+    let told = place.json("sweep h.toml --list --method random");
+    assert_eq!(told["method"], "random");
+    assert_eq!(told["trials"].as_array().unwrap().len(), 12);
+    assert_eq!(told["rungs"].as_array().unwrap().len(), 1);
+    // What is typed must be read.
+    let message = text(&place.run("sweep h.toml --list --method random --factor 4").stderr);
+    assert!(message.contains("factor is for the methods halving"), "{message}");
+    let output = place.run("sweep h.toml --list --method grid");
+    assert!(text(&output.stderr).contains("lr: a grid needs steps"));
 }

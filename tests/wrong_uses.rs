@@ -218,6 +218,22 @@ const COMMANDS: &[Use] = &[
     ("find-lr --folds 5 --device cpu", 2, &["--folds is for wgrad train"]),
     ("find-lr --resume runs/x", 2, &["--resume is for wgrad train"]),
     ("find-lr moons --device cpu --output no/a.svg", 1, &["no/a.svg: its folder isn't there"]),
+    ("train --without lr", 2, &["--config <FILE>"]),
+    ("train --config a.toml --without ema", 2, &["--without ema: a.toml has no such key"]),
+    ("train --config a.toml --without epocs", 2, &["--without epocs", "did you mean `epochs`?"]),
+    ("report", 2, &["<RUN>"]),
+    ("report absent", 2, &["absent: no such folder of a run"]),
+    ("report folder", 2, &["folder: no run's folder", "no config.toml"]),
+    ("report swept", 2, &["swept: the folder of a sweep", "as in swept/trial-001"]),
+    ("eval swept", 2, &["swept: the folder of a sweep", "as in swept/trial-001"]),
+    ("train --resume swept", 2, &["swept: the folder of a sweep", "as in swept/trial-001"]),
+    ("train --resume absent", 2, &["absent: no run's folder"]),
+    ("compare", 2, &["<RUN>"]),
+    ("compare swept", 1, &["swept: the folder of a sweep", "as in swept/trial-001"]),
+    ("export whole.safetensors", 2, &["--format onnx, wgsl or json", "--output"]),
+    ("export whole.safetensors --format onx", 2, &["--format", "'onx'", "similar", "'onnx'"]),
+    ("export absent --format onnx", 2, &["absent: no such model"]),
+    ("check --device abacus", 2, &["abacus"]),
     ("sweep", 2, &["<FILE>"]),
     ("sweep absent.toml", 2, &["absent.toml", "wgrad sweep --help shows one"]),
     ("sweep bytes.toml", 2, &["bytes.toml", "UTF-8"]),
@@ -380,6 +396,8 @@ fn place() -> Place {
     fs::write(place.path("bytes.toml"), [0xff, 0xfe, 0x00]).unwrap();
     fs::write(place.path("long.toml"), vec![b'#'; 2 << 20]).unwrap();
     fs::create_dir(place.path("folder")).unwrap();
+    fs::create_dir(place.path("swept")).unwrap();
+    place.write("swept/plan.json", "{}").write("a.toml", "[training]\nepochs = 5\n");
     place.write("empty.safetensors", "").write("t.csv", "x,y\n1,2.5\n2,3.5\n");
     place
 }

@@ -32,6 +32,8 @@ pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 pub(crate) const TUNING: &str = "tuning.json";
 /// The folder of the newest and earlier such files, where more than one is kept.
 const CHECKPOINTS: &str = "checkpoints";
+/// What a sweep's folder, whose runs are its trials, was made of.
+pub(crate) const PLAN: &str = "plan.json";
 /// The net at its smallest validation loss.
 pub(crate) const BEST: &str = "best.safetensors";
 
@@ -248,6 +250,18 @@ pub(crate) fn choose(runs: &Path, name: Option<&str>, source: &str) -> Result<Pa
         )));
     }
     Ok(path)
+}
+
+/// What is wrong with a folder that is taken for a run's, and what to do.
+pub(crate) fn not_a_run(folder: &Path) -> String {
+    if folder.join(PLAN).exists() {
+        return format!(
+            "the folder of a sweep, whose trials are the runs: name one, as in {} (results.csv has the best \
+             first)",
+            folder.join("trial-001").display()
+        );
+    }
+    format!("no run's folder (it has no {CONFIG})")
 }
 
 /// Whether a name is a folder's on every system.

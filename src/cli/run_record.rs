@@ -8,7 +8,7 @@ use wgrad::EpochReport;
 use super::config::Config;
 use super::failure::Failure;
 use super::figure::{Axis, Line, Panel};
-use super::run_folder::{self, CONFIG, INSIGHT_LINES, RESULTS};
+use super::run_folder::{self, CONFIG, INSIGHT_LINES, RESULTS, not_a_run};
 
 /// Losses that differ by more than this factor are drawn on a logarithmic axis.
 const LOG_FROM: f64 = 20.0;
@@ -49,12 +49,12 @@ pub(crate) const LR: OfEpoch = |epoch| Some(epoch.lr);
 impl RunRecord {
     /// Reads a run's folder; one that isn't whole is refused.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
-        let damaged = |problem: &str| Failure::run(format!("{}: {problem}", folder.display()));
+        let refuse = |problem: &str| Failure::input(format!("{}: {problem}", folder.display()));
         if !folder.is_dir() {
-            return Err(damaged("no such folder of a run"));
+            return Err(refuse("no such folder of a run"));
         }
         if !folder.join(CONFIG).exists() {
-            return Err(damaged("no run's folder (it has no config.toml)"));
+            return Err(refuse(&not_a_run(folder)));
         }
         let config = Config::load(&folder.join(CONFIG))
             .map_err(|failure| Failure::run(failure.message().unwrap_or_default()))?;

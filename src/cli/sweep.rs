@@ -4,6 +4,7 @@
 //! that was killed goes on by looking at them.
 
 mod file;
+mod lock;
 mod picture;
 mod plan;
 mod ranking;
@@ -54,7 +55,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<(), Failure> {
             break;
         }
     }
-    sweep.claim(&rungs, &table)?;
+    let _lock = sweep.claim(&rungs, &table)?;
     talk.line(format_args!("device  {}", device.description()));
     talk.line(format_args!("data    {}: {}", table.source_name(), count(table.rows(), "row")));
     talk.line(format_args!("sweep   {}\n", sweep.description(&rungs)));
@@ -106,8 +107,8 @@ fn run(
                 bar.finish_and_clear();
                 if !interrupt::interrupted() {
                     return Err(Failure::run(format!(
-                        "{}: the files don't tell that the training came to the end of epoch {} (is another \
-                         sweep at work there, or the disk full?)",
+                        "{}: the files don't tell that the training came to the end of epoch {} (is the disk \
+                         full?)",
                         trial.folder.display(),
                         rung.epochs
                     )));

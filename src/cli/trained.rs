@@ -7,18 +7,21 @@ use wgrad::{Engine, ModelFile, Plan, TrainOptions};
 
 use super::config::{Config, PAUSED};
 use super::failure::Failure;
-use super::run_folder::{CONFIG, MODEL};
+use super::run_folder::{CONFIG, MODEL, PLAN, not_a_run};
 use super::talk::Talk;
 
 /// The model file of this path: that of a run's folder, or itself.
 pub(crate) fn model_path(path: &Path) -> Result<PathBuf, Failure> {
-    let path = if path.is_dir() { path.join(MODEL) } else { path.to_owned() };
-    if path.exists() {
-        return Ok(path);
+    let model = if path.is_dir() { path.join(MODEL) } else { path.to_owned() };
+    if model.exists() {
+        return Ok(model);
+    }
+    if path.join(PLAN).exists() {
+        return Err(Failure::input(format!("{}: {}", path.display(), not_a_run(path))));
     }
     Err(Failure::input(format!(
         "{}: no such model (give a run's folder, or a .safetensors file that wgrad wrote)",
-        path.display()
+        model.display()
     )))
 }
 

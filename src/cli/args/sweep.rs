@@ -88,8 +88,12 @@ pub(crate) struct SweepTable {
 }
 
 impl SweepTable {
-    /// What is left open here is as there.
-    pub(crate) fn or(self, other: Self) -> Self {
+    /// What is left open here is as in the file; but another method takes none of what only the file's reads.
+    pub(crate) fn or(self, file: Self) -> Self {
+        let other = match self.method {
+            Some(method) if self.method != file.method => file.read_by(method),
+            _ => file,
+        };
         Self {
             method: self.method.or(other.method),
             trials: self.trials.or(other.trials),
@@ -97,6 +101,19 @@ impl SweepTable {
             metric: self.metric.or(other.metric),
             factor: self.factor.or(other.factor),
             min_epochs: self.min_epochs.or(other.min_epochs),
+        }
+    }
+
+    /// Without what this method doesn't read.
+    pub(crate) fn read_by(self, method: SweepMethod) -> Self {
+        let draws = method != SweepMethod::Grid;
+        let halves = method == SweepMethod::Halving;
+        Self {
+            trials: self.trials.filter(|_| draws),
+            seed: self.seed.filter(|_| draws),
+            factor: self.factor.filter(|_| halves),
+            min_epochs: self.min_epochs.filter(|_| halves),
+            ..self
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use wgrad::data::Table;
 
 use super::file::SweepFile;
+use super::lock::{LOCK, Lock};
 use super::rungs::{self, Rung};
 use super::space::{self, Axis};
 use super::trial::Trial;
@@ -14,12 +15,10 @@ use crate::cli::args::{SweepArgs, SweepTable, TrainArgs};
 use crate::cli::choices::{StopOn, SweepMethod};
 use crate::cli::failure::Failure;
 use crate::cli::prepare::fingerprint;
-use crate::cli::run_folder::{is_plain, write_whole};
+use crate::cli::run_folder::{PLAN, is_plain, write_whole};
 use crate::cli::table::Table as Text;
 use crate::cli::talk::count;
 
-/// The file with what a sweep was made of.
-const PLAN: &str = "plan.json";
 /// Trials that are drawn where nothing else is said.
 const TRIALS: usize = 20;
 /// Of each rung one in so many goes on.
@@ -97,28 +96,24 @@ impl Sweep {
         }
     }
 
-    /// Makes the folder, or sees that it is the same sweep's.
-    pub(super) fn claim(&self, rungs: &[Rung], table: &Table) -> Result<(), Failure> {
+    /// Makes the folder, or sees that it is the same sweep's, and keeps others out of it.
+    pub(super) fn claim(&self, rungs: &[Rung], table: &Table) -> Result<Lock, Failure> {
         let (plan, path) = (self.plan(rungs, table), self.folder.join(PLAN));
         let folder = self.folder.display();
-        let text = std::fs::read_to_string(&path);
-        if let Some(error) = text.as_ref().err().filter(|e| e.kind() != ErrorKind::NotFound) {
-            return Err(Failure::input(format!("{}: {error}", path.display())));
+        if self.is_foreign() {
+            return Err(Failure::input(format!(
+                "{folder} is there already, and no sweep's folder (take another --name)"
+            )));
         }
-        let Ok(text) = text else {
-            // Killed while it was made, it holds nothing but a part of the plan.
-            let partial = path.with_extension("partial");
-            let entries = std::fs::read_dir(&self.folder);
-            let foreign = entries.is_ok_and(|mut entries| {
-                entries.any(|entry| entry.is_ok_and(|entry| entry.path() != partial))
-            });
-            if foreign || self.folder.is_file() {
-                return Err(Failure::input(format!(
-                    "{folder} is there already, and no sweep's folder (take another --name)"
-                )));
+        std::fs::create_dir_all(&self.folder).map_err(Failure::folder(&self.folder))?;
+        let lock = Lock::take(&self.folder)?;
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                write_whole(&path, format!("{plan:#}\n").as_bytes())?;
+                return Ok(lock);
             }
-            std::fs::create_dir_all(&self.folder).map_err(Failure::folder(&self.folder))?;
-            return write_whole(&path, format!("{plan:#}\n").as_bytes());
+            Err(error) => return Err(Failure::input(format!("{}: {error}", path.display()))),
         };
         let then: Json = serde_json::from_str(&text).map_err(|error| {
             Failure::input(format!(
@@ -129,13 +124,24 @@ impl Sweep {
         })?;
         let parts = ["table", "method", "metric", "keys", "trials", "rungs", "flags"];
         match parts.into_iter().find(|part| then[part] != plan[part]) {
-            None => Ok(()),
+            None => Ok(lock),
             Some(part) => Err(Failure::input(format!(
                 "{folder} holds a sweep whose {part} differ from what {} and its table say now (take another \
                  --name, or delete the folder)",
                 self.file.display()
             ))),
         }
+    }
+
+    /// Whether something else is where the folder is to be.
+    fn is_foreign(&self) -> bool {
+        // Killed while it was made, a sweep's holds nothing but these.
+        let begun = [self.folder.join(LOCK), self.folder.join(PLAN).with_extension("partial")];
+        let entries = std::fs::read_dir(&self.folder);
+        let others = entries.is_ok_and(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| !begun.contains(&entry.path())))
+        });
+        self.folder.is_file() || others && !self.folder.join(PLAN).exists()
     }
 
     fn plan(&self, rungs: &[Rung], table: &Table) -> Json {
@@ -192,12 +198,12 @@ impl Sweep {
 
 /// Refuses what the method doesn't read.
 fn check_table(table: &SweepTable, method: SweepMethod) -> Result<(), Failure> {
-    let (grid, halving) = (method == SweepMethod::Grid, method == SweepMethod::Halving);
+    let read = table.clone().read_by(method);
     let idle = [
-        ("trials", table.trials.is_some() && grid, "random and halving"),
-        ("seed", table.seed.is_some() && grid, "random and halving"),
-        ("factor", table.factor.is_some() && !halving, "halving"),
-        ("min-epochs", table.min_epochs.is_some() && !halving, "halving"),
+        ("trials", table.trials != read.trials, "random and halving"),
+        ("seed", table.seed != read.seed, "random and halving"),
+        ("factor", table.factor != read.factor, "halving"),
+        ("min-epochs", table.min_epochs != read.min_epochs, "halving"),
     ];
     match idle.into_iter().find(|(_, idle, _)| *idle) {
         None => Ok(()),

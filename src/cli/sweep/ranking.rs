@@ -29,14 +29,17 @@ struct Entry {
 }
 
 impl Entry {
-    fn rank(&self, metric: StopOn) -> Option<f64> {
+    fn rank(&self, metric: StopOn) -> Option<[f64; 2]> {
         self.standing.rank(metric, self.reached)
     }
 
     /// The best first: who has come further, then who is better. Behind all others are those that diverged.
     fn order(&self, other: &Self, metric: StopOn) -> Ordering {
         match (self.rank(metric), other.rank(metric)) {
-            (Some(a), Some(b)) => other.reached.cmp(&self.reached).then(a.total_cmp(&b)),
+            (Some(a), Some(b)) => {
+                let by_value = a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1]));
+                other.reached.cmp(&self.reached).then(by_value)
+            }
             (a, b) => b.is_some().cmp(&a.is_some()),
         }
     }
@@ -99,7 +102,7 @@ impl Ranking {
     /// The trials with what ranks them, the best first; those that diverged without.
     pub(super) fn values(&self) -> Vec<(usize, Option<f64>)> {
         let value = |entry: &Entry| {
-            let rank = entry.rank(self.metric)?;
+            let [rank, _] = entry.rank(self.metric)?;
             Some(if self.metric == StopOn::Score { -rank } else { rank })
         };
         self.ranked().into_iter().map(|(trial, entry)| (trial, value(entry))).collect()

@@ -209,13 +209,14 @@ impl Standing {
         Some((validation.loss, validation.score.value()))
     }
 
-    /// What ranks it after that epoch, the smaller the better; `None` is behind all others.
-    pub(super) fn rank(&self, metric: StopOn, until: u64) -> Option<f64> {
+    /// What ranks it after that epoch, the smaller the better: the metric, then what decides between equals,
+    /// as few rows make them of scores. `None` is behind all others.
+    pub(super) fn rank(&self, metric: StopOn, until: u64) -> Option<[f64; 2]> {
         let (loss, score) = self.validation(until)?;
-        let value = match metric {
-            StopOn::Loss => loss,
-            StopOn::Score => -score,
+        let rank = match metric {
+            StopOn::Loss => [loss, -score],
+            StopOn::Score => [-score, loss],
         };
-        (!value.is_nan()).then_some(value)
+        (!rank[0].is_nan()).then_some(rank)
     }
 }

@@ -8,7 +8,7 @@ use crate::cli::args::TrainArgs;
 use crate::cli::config::Config;
 use crate::cli::failure::Failure;
 use crate::cli::prepare::Prepared;
-use crate::cli::run_folder::{self, CHECKPOINT, CONFIG};
+use crate::cli::run_folder::{self, CHECKPOINT, CONFIG, not_a_run};
 use crate::cli::talk::Talk;
 
 /// What is known of a run before it has a device.
@@ -59,7 +59,7 @@ fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
         (run.to_path_buf(), run.join(CHECKPOINT))
     };
     if !folder.join(CONFIG).exists() {
-        return refuse("no run's folder (it has no config.toml)");
+        return refuse(&not_a_run(&folder));
     }
     let mut config = Config::load(&folder.join(CONFIG))?;
     if !file.exists() {
