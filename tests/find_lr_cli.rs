@@ -59,6 +59,21 @@ fn flags_may_be_from_a_file() {
     place.write("run.toml", "[net]\nlayers = [16]\n[training]\nlr = 0.5\n");
     let typed = place.json("find-lr moons --layers 16 --device cpu");
     assert_eq!(place.json("find-lr moons --config run.toml --device cpu"), typed);
+    // What the test itself decides makes no difference.
+    let idle = "--lr 0.5 --schedule cosine --plateau patience=1 --early-stopping=1 --epochs 1";
+    assert_eq!(place.json(&format!("find-lr moons --layers 16 --device cpu {idle}")), typed);
+}
+
+#[test]
+fn a_net_that_is_trained_begins_where_it_is() {
+    let place = Place::new();
+    place.done("train moons --layers 16 --device cpu --epochs 20 --no-report --name a");
+    let first = |flags: &str| {
+        let told = place.json(&format!("find-lr moons --layers 16 --device cpu {flags}"));
+        told["steps"][0]["loss"].as_f64().unwrap()
+    };
+    let (fresh, trained) = (first(""), first("--init-from runs/a"));
+    assert!(trained < 0.8 * fresh, "{trained} and {fresh}");
 }
 
 #[test]

@@ -219,6 +219,12 @@ mod tests {
     }
 
     #[test]
+    fn a_loss_that_was_almost_nothing_may_grow_to_little() {
+        let curve = curve(|_, lr| if lr < 1e-3 { 1.0 } else { 1e-6 + 1e-3 * lr });
+        assert!(!curve.diverged && curve.lrs.last().unwrap() > &9.0, "{:?}", curve.lrs.last());
+    }
+
+    #[test]
     fn medians_are_in_the_middle() {
         assert_eq!(
             [median(&[3.0]), median(&[1.0, 9.0, 2.0]), median(&[4.0, 1.0])],
