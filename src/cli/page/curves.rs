@@ -64,8 +64,10 @@ pub(crate) fn curves_with(panel: &Panel, told_of: &[String]) -> Picture {
         }
         let drawn: Vec<_> = points.iter().map(|p| (x.draw(p.0), y.draw(p.1))).collect();
         let named = !line.name.is_empty();
-        let class = classes(line, named);
-        let _ = writeln!(drawing, "<path class=\"{class}\" d=\"{}\"/>", path(line.mark, &drawn));
+        // A line needs two points; a single one would hardly be seen.
+        let mark = if drawn.len() == 1 { Mark::Dots } else { line.mark };
+        let class = classes(mark, line.color, named);
+        let _ = writeln!(drawing, "<path class=\"{class}\" d=\"{}\"/>", path(mark, &drawn));
         if named {
             let shape = if line.mark == Mark::Dots { " dots" } else { "" };
             let _ = write!(
@@ -86,10 +88,10 @@ pub(crate) fn curves_with(panel: &Panel, told_of: &[String]) -> Picture {
     picture(&attributes, &head, SIZE, [&panel.title, &description], &drawing)
 }
 
-fn classes(line: &Line, named: bool) -> String {
-    let mut class = format!("curve {}", hue(line.color));
-    match line.mark {
-        Mark::Line if line.color >= COLORS => class += " dashed",
+fn classes(mark: Mark, color: usize, named: bool) -> String {
+    let mut class = format!("curve {}", hue(color));
+    match mark {
+        Mark::Line if color >= COLORS => class += " dashed",
         Mark::Line => {}
         Mark::Thin => class += " thin",
         Mark::Dots => class += " dots",
@@ -221,6 +223,16 @@ mod tests {
                 assert!(svg.len() < 2_500_000);
             }
         }
+    }
+
+    #[test]
+    fn a_single_point_is_seen() {
+        let dotted = |points: &[(f64, f64)]| {
+            let Picture(svg) = curves(&panel(false, points.to_vec()));
+            let paths = svg.lines().filter(|line| line.starts_with("<path"));
+            paths.filter(|path| path.contains(" dots")).count()
+        };
+        assert_eq!([dotted(&[(1.0, 0.5)]), dotted(&[(1.0, 0.5), (2.0, 0.25)])], [3, 1]);
     }
 
     #[test]
