@@ -52,7 +52,9 @@ impl Prepared {
         table: &Table,
     ) -> Result<Self, Failure> {
         let parts = partition(table, config)?;
-        Self::fold(args, config, table, &parts)
+        let data = Self::fold(args, config, table, &parts)?;
+        config.data.fingerprint = fingerprint(table);
+        Ok(data)
     }
 
     /// The table and its divisions for a cross-validation.

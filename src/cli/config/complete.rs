@@ -7,12 +7,11 @@ use super::Config;
 use crate::cli::args::TrainArgs;
 use crate::cli::choices::{Header, LossChoice, Task};
 use crate::cli::failure::Failure;
-use crate::cli::prepare::fingerprint;
 use crate::cli::recipe;
 use crate::cli::values::ClassWeights;
 
 impl Config {
-    /// Puts in what the table tells: rows, target, task, loss, weight decay, the net for images where
+    /// Puts in what the table tells but for its fingerprint: rows, target, task, loss, weight decay, the net for images where
     /// no other was asked for, and a batch size of no more than the training rows.
     pub(crate) fn complete(
         &mut self,
@@ -23,7 +22,6 @@ impl Config {
     ) -> Result<(), Failure> {
         let data = &mut self.data;
         data.rows = table.rows();
-        data.fingerprint = fingerprint(table);
         // Of two files one may have a header and the other none.
         if data.target_file.is_none() {
             data.header = if table.has_header() { Header::Yes } else { Header::No };

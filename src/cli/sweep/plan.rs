@@ -86,8 +86,9 @@ impl Sweep {
 
     /// How far trials go. Each is looked at with the data before any begins.
     pub(super) fn rungs(&self, table: &Table) -> Result<Vec<Rung>, Failure> {
-        let epochs = |trial: &Trial| Ok(trial.prepare(table)?.config.training.epochs);
-        let epochs = self.trials.iter().map(epochs).collect::<Result<Vec<_>, Failure>>()?;
+        let mut encoded = None;
+        let epochs = self.trials.iter().map(|trial| trial.check(table, &mut encoded));
+        let epochs = epochs.collect::<Result<Vec<_>, Failure>>()?;
         let epochs = epochs.into_iter().max().unwrap_or(1);
         let trials = self.trials.len();
         match self.method {

@@ -10,7 +10,7 @@ use wgrad::{Checkpoint, EpochReport};
 use super::space::{Axis, Value};
 use crate::cli::args::TrainArgs;
 use crate::cli::choices::StopOn;
-use crate::cli::config::{Config, PAUSED};
+use crate::cli::config::{Config, DataConfig, PAUSED};
 use crate::cli::device::Device;
 use crate::cli::failure::Failure;
 use crate::cli::options;
@@ -77,8 +77,8 @@ impl Trial {
         Config::new(&self.args).map_err(|failure| failure.because(&self.name))
     }
 
-    /// Everything that it begins with; what can't be used is told.
-    pub(super) fn prepare(&self, table: &Table) -> Result<Beginning, Failure> {
+    /// Everything that it begins with.
+    fn prepare(&self, table: &Table) -> Result<Beginning, Failure> {
         let prepare = || {
             let mut config = Config::new(&self.args)?;
             let data = Prepared::from_table(&self.args, &mut config, table)?;
@@ -88,6 +88,32 @@ impl Trial {
             Ok(Beginning { config, folder, data, plan, checkpoint: None, initial })
         };
         prepare().map_err(|failure: Failure| failure.because(&self.name))
+    }
+
+    /// The epochs of its training, if it can begin. Trials mostly differ in how they learn alone: what one
+    /// before it left in `encoded` is taken where it means the same.
+    pub(super) fn check(
+        &self,
+        table: &Table,
+        encoded: &mut Option<(DataConfig, Prepared)>,
+    ) -> Result<u64, Failure> {
+        let mut look = || {
+            let mut config = Config::new(&self.args)?;
+            let typed = config.data.clone();
+            let data = match encoded.take().filter(|(of, _)| *of == typed) {
+                Some((_, data)) => {
+                    config.complete(&self.args, table, &data.schema, data.train.rows())?;
+                    config.balance(&data.train)?;
+                    data
+                }
+                None => Prepared::from_table(&self.args, &mut config, table)?,
+            };
+            let plan = config.plan(&data.schema, &config.train_options())?;
+            config.initial(&plan)?;
+            *encoded = Some((typed, data));
+            Ok(config.training.epochs)
+        };
+        look().map_err(|failure: Failure| failure.because(&self.name))
     }
 
     /// How far it has come; `None` if it is to begin, once more where it was stopped without a
