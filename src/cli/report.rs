@@ -2,6 +2,7 @@
 //! on one page. Written at the end of a training, and again by `wgrad report`.
 
 mod classes;
+mod groups;
 mod importance;
 mod ranking;
 mod scored;

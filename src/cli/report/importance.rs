@@ -1,13 +1,13 @@
 //! What each column of the table is worth to the net: how far its score falls when the column's cells
 //! change places among the rows (Breiman 2001; Fisher, Rudin and Dominici 2019).
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use wgrad::Engine;
-use wgrad::data::{Dataset, InputKind, Schema, Targets};
+use wgrad::data::{Dataset, Schema, Targets};
 use wgrad::rng::{Purpose, Stream};
 
+use super::groups::{Group, groups};
 use crate::cli::failure::Failure;
 use crate::cli::results::predicted_class;
 
@@ -29,6 +29,8 @@ pub(super) struct Importance {
     pub columns: Vec<ColumnImportance>,
     /// Columns that there are.
     pub all: usize,
+    /// Pixels along the side of a patch, where columns are patches of images; else 1.
+    pub edge: usize,
     pub rows: usize,
     pub shuffles: usize,
 }
@@ -50,7 +52,8 @@ impl Importance {
         data: &Dataset,
         seed: u64,
     ) -> Result<Option<Self>, Failure> {
-        let all = schema.inputs.len();
+        let (edge, groups) = groups(schema);
+        let all = groups.len();
         let affordable = MOST_FLOPS / engine.plan().flops_per_row().max(1);
         let work = usize::try_from(affordable).map_or(MOST_WORK, |rows| rows.min(MOST_WORK));
         let rows = data.rows().min(LEAST_ROWS.max(work / all));
@@ -68,15 +71,14 @@ impl Importance {
         let mut stream = 1..;
         // All columns once, then all again: where time is short, each is shuffled less often.
         'rounds: while rounds < shuffles {
-            for ((_, features), (drops, index)) in
-                features(schema).zip(drops.iter_mut().zip(&mut stream))
-            {
+            for (group, (drops, index)) in groups.iter().zip(drops.iter_mut().zip(&mut stream)) {
+                let features = || group.features.iter().copied();
                 if begun.elapsed() > MOST_TIME {
                     break 'rounds;
                 }
                 // As many pixels of images are, always the same: nothing can change places.
-                let first = &whole[features.clone()];
-                if whole.chunks_exact(width).all(|row| row[features.clone()] == *first) {
+                let is_first = |row: &[f32]| features().all(|k| row[k] == whole[k]);
+                if whole.chunks_exact(width).all(is_first) {
                     drops.push(0.0);
                     continue;
                 }
@@ -84,37 +86,25 @@ impl Importance {
                 let mut order: Vec<usize> = (0..rows).collect();
                 random.shuffle(&mut order);
                 for (to, from) in order.into_iter().enumerate() {
-                    let cells = &whole[from * width..][features.clone()];
-                    inputs[to * width..][features.clone()].copy_from_slice(cells);
+                    features().for_each(|k| inputs[to * width + k] = whole[from * width + k]);
                 }
                 drops.push(before - score(&engine.predict(&inputs)?, data.targets(), rows));
                 for (row, whole) in inputs.chunks_exact_mut(width).zip(whole.chunks_exact(width)) {
-                    row[features.clone()].copy_from_slice(&whole[features.clone()]);
+                    features().for_each(|k| row[k] = whole[k]);
                 }
             }
             rounds += 1;
         }
         let shuffles = rounds.max(1);
-        let columns = features(schema).zip(drops).filter(|(_, drops)| !drops.is_empty());
-        let columns = columns.map(|((name, _), mut drops)| {
+        let columns = groups.into_iter().zip(drops).filter(|(_, drops)| !drops.is_empty());
+        let columns = columns.map(|(Group { name, .. }, mut drops)| {
             // Of a round that wasn't finished nothing is told, unless it is the only one.
             drops.truncate(shuffles);
             let (drop, deviation) = mean_and_deviation(&drops);
-            ColumnImportance { name: name.to_owned(), drop, deviation }
+            ColumnImportance { name, drop, deviation }
         });
-        Ok(Some(Self { columns: columns.collect(), all, rows, shuffles }))
+        Ok(Some(Self { columns: columns.collect(), all, edge, rows, shuffles }))
     }
-}
-
-/// Each column with the inputs of the net that it fills.
-fn features(schema: &Schema) -> impl Iterator<Item = (&str, Range<usize>)> {
-    schema.inputs.iter().scan(0, |end, input| {
-        let width =
-            if let InputKind::Categorical { values, .. } = &input.kind { values.len() } else { 1 };
-        let start = *end;
-        *end += width;
-        Some((input.name.as_str(), start..*end))
-    })
 }
 
 /// Accuracy or R² of outputs for the first rows of the targets.

@@ -4,6 +4,7 @@ use indicatif::{BinaryBytes, HumanCount};
 use wgrad::data::Schema;
 use wgrad::{Activation, Layer, Plan, Stage, StageOp, Tensor};
 
+use super::groups::square_image;
 use super::importance::{ColumnImportance, Importance};
 use super::scored::Scored;
 use super::{classes, number, values};
@@ -87,7 +88,7 @@ pub(super) fn answers(page: &mut Page, schema: &Schema, scored: &Scored) {
 }
 
 fn columns(page: &mut Page, schema: &Schema, importance: &Importance, scored: &Scored) {
-    let Importance { columns, all, rows, shuffles } = importance;
+    let Importance { columns, all, edge, rows, shuffles } = importance;
     page.section("Columns");
     let score = match &scored.results.detail {
         Detail::Classes { .. } => "accuracy",
@@ -99,10 +100,14 @@ fn columns(page: &mut Page, schema: &Schema, importance: &Importance, scored: &S
     let told: Vec<String> = ranked.iter().take(3).map(|column| column.name.clone()).collect();
     let about = format!("Largest for {}", told.join(", "));
     let mut pictures: Vec<Picture> = Vec::new();
-    if columns.len() == *all && is_square_image(schema) {
+    let (what, whose, many) = match edge {
+        1 => ("pixel", "a column's cells change", "columns"),
+        _ => ("patch", "the pixels of a patch change", "patches"),
+    };
+    if columns.len() == *all && square_image(schema).is_some() {
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let drops: Vec<f64> = columns.iter().map(|column| column.drop).collect();
-        pictures.push(image(&format!("{title}, pixel by pixel"), &about, &names, &drops));
+        pictures.push(image(&format!("{title}, {what} by {what}"), &about, &names, &drops));
     }
     let shown = ranked.iter().take(MOST_BARS).map(|column| Bar {
         name: column.name.clone(),
@@ -115,32 +120,24 @@ fn columns(page: &mut Page, schema: &Schema, importance: &Importance, scored: &S
     });
     pictures.push(bars(&title, &about, &shown.collect::<Vec<_>>()));
     let mut note = format!(
-        "How far {score} on {} {} rows falls when a column's cells change places among the rows{}. \
-         Columns that say the same stand in for each other, so each of them may seem to be worth \
+        "How far {score} on {} {} rows falls when {whose} places among the rows{}. \
+         {} that say the same stand in for each other, so each of them may seem to be worth \
          little.",
         HumanCount(*rows as u64),
         scored.part.name(),
         match shuffles {
             1 => String::new(),
             _ => format!(", mean and standard deviation of {shuffles} times"),
-        }
+        },
+        if *edge == 1 { "Columns" } else { "Patches" }
     );
     if columns.len() < *all {
-        note += &format!(
-            " Measured for the first {} of {all} columns, as time allowed.",
-            columns.len()
-        );
+        note +=
+            &format!(" Measured for the first {} of {all} {many}, as time allowed.", columns.len());
     } else if columns.len() > MOST_BARS {
-        note += &format!(" Bars are of the first {MOST_BARS} of {all} columns in this order.");
+        note += &format!(" Bars are of the first {MOST_BARS} of {all} {many} in this order.");
     }
     page.pictures(&pictures, &note);
-}
-
-/// Whether the columns are the pixels of a square image, by what they hold or by their names.
-fn is_square_image(schema: &Schema) -> bool {
-    let side = schema.inputs.len().isqrt();
-    let named = || schema.inputs.iter().all(|input| input.name.starts_with("pixel"));
-    side >= 4 && side * side == schema.inputs.len() && (schema.reads_pixels() || named())
 }
 
 /// The net, layer by layer, and what it takes.
