@@ -5,44 +5,44 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::engine::kernel::{Binding, Halves, Kernel};
 
-/// What `shaders/fragments.wgsl` asks of matrix units, by every lane for itself, in f32.
+/// What `shaders/fragments.wgsl` asks of matrix units, in f32: each lane has four neighbours of a square.
 const STAND_IN: &str = "
 alias Factor = f32;
-alias Left = array<f32, FRAGMENT>;
-alias Right = array<f32, FRAGMENT>;
-alias Sum = array<f32, FRAGMENT>;
+// Where they are in workgroup memory.
+alias Left = u32;
+alias Right = u32;
+alias Sum = vec4<f32>;
 
-fn left_fragment(at: u32) -> Left {
-    var fragment: Left;
-    for (var i = 0u; i < FRAGMENT; i++) { fragment[i] = left_tile[at + i]; }
-    return fragment;
-}
+var<private> own_lane: u32;
 
-fn right_fragment(at: u32) -> Right {
-    var fragment: Right;
-    for (var i = 0u; i < FRAGMENT; i++) {
-        fragment[i] = right_tile[at + (i / SIZE) * BLOCK + i % SIZE];
-    }
-    return fragment;
-}
+fn left_fragment(at: u32) -> Left { return at; }
+
+fn right_fragment(at: u32) -> Right { return at; }
 
 fn multiply_add(left: Left, right: Right, sum: Sum) -> Sum {
-    var a = left;
-    var b = right;
+    let row = left + (4u * own_lane / SIZE) * SIZE;
+    let column = right + 4u * own_lane % SIZE;
     var c = sum;
-    for (var i = 0u; i < FRAGMENT; i++) {
-        for (var k = 0u; k < SIZE; k++) {
-            c[i] += a[(i / SIZE) * SIZE + k] * b[k * SIZE + i % SIZE];
-        }
+    for (var k = 0u; k < SIZE; k++) {
+        let at = column + k * BLOCK;
+        c += left_tile[row + k] * vec4<f32>(
+            right_tile[at],
+            right_tile[at + 1u],
+            right_tile[at + 2u],
+            right_tile[at + 3u],
+        );
     }
     return c;
 }
 
-fn stage(fragment: Sum, at: u32) {
-    var sum = fragment;
-    for (var i = 0u; i < FRAGMENT; i++) { staged[at + i] = sum[i]; }
+fn stage(sum: Sum, at: u32) {
+    for (var i = 0u; i < 4u; i++) { staged[at + 4u * own_lane + i] = sum[i]; }
 }
 ";
+
+/// Where a kernel's main function begins, and the same with the lane told.
+const BEGIN: &str = "let row0 = block.y * BLOCK;";
+const BEGIN_AS: &str = "own_lane = lane % SUBGROUP;";
 
 /// A kernel for matrix units with loops in their place.
 ///
@@ -59,6 +59,8 @@ pub(super) fn with_loops(kernel: &'static Kernel) -> &'static Kernel {
         let own = |line: &&str| own(line) && !line.contains("= coop_mat");
         let lines: Vec<&str> = before.lines().chain(behind.lines()).filter(own).collect();
         let wgsl = lines.join("\n") + STAND_IN;
+        let wgsl = wgsl.replace(BEGIN, &format!("{BEGIN_AS} {BEGIN}"));
+        let size = if kernel.name.contains("cooperative16") { 16.0 } else { 8.0 };
         Box::leak(Box::new(Kernel {
             name: format!("{}.loops", kernel.name).leak(),
             wgsl: wgsl.leak(),
@@ -69,8 +71,7 @@ pub(super) fn with_loops(kernel: &'static Kernel) -> &'static Kernel {
                 .map(|b| Binding { either: false, ..*b })
                 .collect::<Vec<_>>()
                 .leak(),
-            // Small subgroups: each lane does what all of them would do together.
-            constants: &[("SUBGROUP", 8.0)],
+            constants: vec![("SUBGROUP", size * size / 4.0)].leak(),
             ..*kernel
         }))
     })

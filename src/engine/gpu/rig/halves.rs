@@ -27,8 +27,7 @@ pub(super) fn pack(numbers: &[f32]) -> Vec<f32> {
 /// # Panics
 /// If what fills the last word was overwritten.
 pub(super) fn unpack(words: &[f32], len: usize) -> Vec<f32> {
-    let mut halves =
-        words.iter().flat_map(|word| bytemuck::cast::<f32, [u16; 2]>(*word)).map(u16::from_le);
+    let mut halves = words.iter().flat_map(|word| bytemuck::cast::<f32, [u16; 2]>(*word));
     let number = |half| match half {
         HALF_POISON => f32::from_bits(POISON),
         half => f16::from_bits(half).to_f32(),
