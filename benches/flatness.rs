@@ -2,16 +2,17 @@
 //!
 //!     cargo bench --bench flatness [-- cpu|gpu]
 //!
-//! The net is W4's, 2-64-64-64-64-3, with batches of 1,024. Each row count has a process of its own,
-//! whose memory is looked at where /proc tells of it: what it grew by from the data set on, at its
-//! peak, beside what the plan says that training takes.
+//! The net is W4's, 2-64-64-64-64-3, with batches of 1,024. Each row count has a process of its own.
+//! Its memory is on the CPU what the process grew by from the data set on, at its peak, where /proc
+//! tells; on a GPU that of wgrad's buffers, where the device tells. Beside it is what the engine says
+//! that it takes.
 #![allow(clippy::print_stdout, reason = "a benchmark's results")]
 
 use std::process::Command;
 
-use wgrad::bench::{Workload, rate_on};
+use wgrad::bench::{Workload, rate_of};
 use wgrad::data::{Dataset, Targets};
-use wgrad::{AdapterChoice, CpuEngine, Gpu, GpuEngine, Plan, TrainOptions};
+use wgrad::{AdapterChoice, CpuEngine, Gpu, GpuEngine, Plan, TrainOptions, Trainer, wgpu};
 
 const ROWS: [usize; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 const BATCH: usize = 1024;
@@ -30,7 +31,7 @@ fn main() -> Outcome<()> {
     let wanted = ["cpu", "gpu"].into_iter().filter(|engine| typed.iter().any(|w| w == engine));
     let wanted: Vec<_> = wanted.collect();
     for engine in if wanted.is_empty() { vec!["cpu", "gpu"] } else { wanted } {
-        println!("{engine:10} {:>14} {:>12} {:>12}", "a sample", "memory", "the plan's");
+        println!("{engine:10} {:>14} {:>12} {:>12}", "a sample", "memory", "planned");
         for rows in ROWS {
             let program = std::env::current_exe()?;
             let told = Command::new(program).args([ONE, &rows.to_string(), engine]).output()?;
@@ -47,22 +48,28 @@ fn measure(rows: usize, engine: &str) -> Outcome<()> {
     let options = TrainOptions { batch_size: BATCH, ..Workload::Image.options() };
     let plan = Plan::new(&Workload::Image.mlp(), &options)?;
     let data = data(rows)?;
-    let planned = plan.total_bytes() + plan.data_bytes(rows);
+    let data_bytes = plan.data_bytes(rows);
     let before = memory("VmRSS");
-    let rate = if engine == "cpu" {
-        rate_on(CpuEngine::<f32>::new(plan), &data, SECONDS)?
+    let (rate, grown, planned) = if engine == "cpu" {
+        let planned = CpuEngine::<f32>::bytes_of(&plan);
+        let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan), &data, None)?;
+        let rate = rate_of(&mut trainer, SECONDS)?;
+        let grown = before.zip(memory("VmHWM")).map(|(before, peak)| peak.saturating_sub(before));
+        (rate, grown, planned)
     } else {
         let gpu = Gpu::open(AdapterChoice::Any)?;
-        rate_on(GpuEngine::new(&gpu.device, &gpu.queue, plan)?, &data, SECONDS)?
+        let engine = GpuEngine::new(&gpu.device, &gpu.queue, plan)?;
+        let planned = engine.bytes();
+        let mut trainer = Trainer::new(engine, &data, None)?;
+        (rate_of(&mut trainer, SECONDS)?, buffers(&gpu.device), planned)
     };
     let sample = 1e9 / (rate.steps_per_second * BATCH as f64);
-    let grown = before.zip(memory("VmHWM")).map(|(before, peak)| peak.saturating_sub(before));
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     println!(
         "{sample:>8.1} ns ±{:<2.0}% {:>11} {:>12}",
         50.0 * rate.spread,
         grown.map_or("—".into(), mib),
-        mib(planned)
+        mib(planned + data_bytes)
     );
     Ok(())
 }
@@ -80,6 +87,13 @@ fn data(rows: usize) -> Outcome<Dataset> {
         values.extend([x * y, x - y, y * y]);
     }
     Ok(Dataset::new(inputs, 2, Targets::Values { values, width: 3 })?)
+}
+
+/// Bytes of wgrad's buffers on a device.
+fn buffers(device: &wgpu::Device) -> Option<u64> {
+    let report = device.generate_allocator_report()?;
+    let ours = report.allocations.iter().filter(|buffer| buffer.name.starts_with("wgrad."));
+    Some(ours.map(|buffer| buffer.size).sum())
 }
 
 /// Bytes of this process's memory now (`VmRSS`) or at its peak (`VmHWM`).

@@ -18,7 +18,7 @@ pub use gpu_peak::gpu_peak;
 pub(crate) use gpu_peak::{BENCH_COPY, BENCH_FMA};
 pub use gpu_workload::{GpuWorkload, KernelTime, StepCounts};
 pub use peak::Peak;
-pub use rate::{Rate, first_step, rate, rate_on};
+pub use rate::{Rate, first_step, rate, rate_of};
 pub use samples::Samples;
 pub use work::Work;
 pub use workload::Workload;

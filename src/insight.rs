@@ -1,6 +1,7 @@
 //! What a step does to each parameter tensor, measured.
 
 use crate::activation::Activation;
+use crate::ops::insight::TENSOR_WORDS;
 use crate::optimizer::{Update, group_of};
 use crate::plan::{Plan, Stage, Tensor};
 
@@ -173,6 +174,11 @@ pub(crate) fn measured_tensors(plan: &Plan) -> impl Iterator<Item = &Tensor> {
 /// The stages whose dead units are counted, with their position.
 pub(crate) fn relu_stages(plan: &Plan) -> impl Iterator<Item = (usize, &Stage)> {
     plan.stages().iter().enumerate().filter(|(_, stage)| stage.activation == Activation::Relu)
+}
+
+/// Words in which a device tells of a step.
+pub(crate) fn words(plan: &Plan) -> usize {
+    TENSOR_WORDS * measured_tensors(plan).count() + relu_stages(plan).count()
 }
 
 /// Puts together what a device tells of a step: its tensors and the dead units of its ReLU stages.

@@ -7,6 +7,7 @@
 //! precision tensors start at twice that multiple, so that the arena's copy in f16 can be bound likewise.
 
 mod check;
+mod memory;
 mod stage;
 mod table;
 
@@ -284,59 +285,6 @@ impl Plan {
     /// the last, whose output is the net's.
     pub(crate) fn is_half(&self, stage: usize) -> bool {
         self.options.precision.is_mixed() && stage + 1 < self.stages.len()
-    }
-
-    /// Bytes of parameters, gradients, optimizer state, averages and the copies of all this that are
-    /// kept.
-    #[must_use]
-    pub fn state_bytes(&self) -> u64 {
-        let TrainOptions { optimizer, ema, early_stopping, insight_every, .. } = &self.options;
-        let kept = 1 + u64::from(early_stopping.is_some());
-        let averages = u64::from(ema.is_some());
-        let parameters = 1 + kept;
-        let trained = 1
-            + optimizer.moments() as u64
-            + averages * (2 + kept)
-            + 2 * u64::from(insight_every.is_some());
-        let elements = parameters * self.arena_len as u64 + trained * self.trained_len() as u64;
-        let halves = if self.options.precision.is_mixed() { self.trained_len() } else { 0 };
-        elements * F32 + halves as u64 * F16
-    }
-
-    /// Bytes of the activations and their gradients for [`capacity`](Self::capacity) rows, the
-    /// batch's inputs and targets included.
-    #[must_use]
-    pub fn activation_bytes(&self) -> u64 {
-        self.activation_bytes_of(self.capacity)
-    }
-
-    /// The same for another capacity.
-    fn activation_bytes_of(&self, rows: usize) -> u64 {
-        let mixed = self.options.precision.is_mixed();
-        let number = |is_half: bool| if is_half { F16 } else { F32 };
-        let stages = self.stages.iter().enumerate();
-        let forward: u64 =
-            stages.map(|(i, s)| s.activation_len(rows) as u64 * number(self.is_half(i))).sum();
-        // One more column for the rows' weights.
-        let batch = rows as u64 * (self.mlp.in_features() + self.target_width() + 1) as u64;
-        // Two buffers for dL/dZ take turns; each row also has its loss and score.
-        let backward = 2 * rows as u64 * self.widest_output() as u64 * number(mixed);
-        let reports = 4 * rows as u64;
-        let norms: u64 = self.stages.iter().map(|s| 5 * s.norm_groups(rows) as u64).sum();
-        forward + backward + (batch + reports + norms) * F32
-    }
-
-    /// Bytes of a data set of `rows` rows, resident on the device.
-    #[must_use]
-    pub fn data_bytes(&self, rows: usize) -> u64 {
-        rows as u64 * (self.mlp.in_features() + self.target_width()) as u64 * F32
-    }
-
-    /// Bytes of everything but the data, on a GPU. [`CpuEngine`](crate::CpuEngine) has buffers of the
-    /// same order, and besides each weight in the two orders of its products.
-    #[must_use]
-    pub fn total_bytes(&self) -> u64 {
-        self.state_bytes() + self.activation_bytes()
     }
 }
 

@@ -166,12 +166,12 @@ proptest! {
     fn a_refusal_by_memory_names_a_batch_that_fits(mlp in net(), batch in 1..20_000_usize, share in 1..100_u64) {
         let plan = plan(&mlp, batch);
         let available = plan.total_bytes() / 100 * share;
-        prop_assert!(plan.check_memory(plan.total_bytes(), "memory").is_ok());
-        let Err(error) = plan.check_memory(available, "memory") else { return Ok(()) };
+        prop_assert!(plan.check_memory(Plan::total_bytes, plan.total_bytes(), "memory").is_ok());
+        let Err(error) = plan.check_memory(Plan::total_bytes, available, "memory") else { return Ok(()) };
         if let Some(fits) = named_batch(&error) {
             prop_assert!(fits < batch.max(plan.capacity()), "{error}");
             let fitting = self::plan(&mlp, fits);
-            prop_assert!(fitting.check_memory(available, "memory").is_ok(), "{error}");
+            prop_assert!(fitting.check_memory(Plan::total_bytes, available, "memory").is_ok(), "{error}");
         }
     }
 

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::{Samples, Workload};
-use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -38,14 +37,6 @@ pub fn rate<E: Engine>(
     rate_of(&mut trainer(workload, make)?, seconds)
 }
 
-/// As [`rate`], for any training on any data.
-///
-/// # Errors
-/// What the trainer and the engine return.
-pub fn rate_on<E: Engine>(engine: E, data: &Dataset, seconds: f64) -> Result<Rate> {
-    rate_of(&mut Trainer::new(engine, data, None)?, seconds)
-}
-
 /// One step of a workload from nothing: what a new process does first.
 ///
 /// # Errors
@@ -65,7 +56,11 @@ pub(super) fn trainer<E: Engine>(
     Trainer::new(make(plan)?, &workload.data(BATCHES)?, None)
 }
 
-pub(super) fn rate_of<E: Engine>(trainer: &mut Trainer<E>, seconds: f64) -> Result<Rate> {
+/// As [`rate`], for a training that there is.
+///
+/// # Errors
+/// What the engine returns.
+pub fn rate_of<E: Engine>(trainer: &mut Trainer<E>, seconds: f64) -> Result<Rate> {
     let samples = Samples::take(seconds, f64::INFINITY, |steps| {
         let start = Instant::now();
         trainer.run_steps(steps)?;

@@ -135,7 +135,7 @@ impl Device {
         match self {
             Self::Cpu => {
                 let left = memory_beside(plan.data_bytes(rows), rows)?;
-                plan.check_memory(left, "free memory")?;
+                plan.check_memory(CpuEngine::<f32>::bytes_of, left, "free memory")?;
                 job.run(CpuEngine::<f32>::new(plan))
             }
             Self::Gpu(gpu) => {

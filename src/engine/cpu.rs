@@ -2,6 +2,7 @@
 
 mod division;
 mod lane;
+mod memory;
 mod passes;
 #[cfg(test)]
 mod tests;
@@ -290,7 +291,8 @@ impl<T: Real> Engine for CpuEngine<T> {
         check_data(&self.plan, data)?;
         Ok(CpuData {
             inputs: cast(data.inputs()),
-            targets: cast(&data.targets().to_f32()),
+            // In place, where `T` is f32: a second copy would show in the peak of memory.
+            targets: data.targets().to_f32().into_iter().map(T::from_f32).collect(),
             weights: cast(data.weights()),
             rows: data.rows() as u32,
         })

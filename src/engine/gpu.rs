@@ -11,6 +11,7 @@ mod generator;
 mod guest;
 mod host_rows;
 mod luggage;
+mod memory;
 mod module;
 mod own;
 pub(crate) mod pipeline;
@@ -187,8 +188,12 @@ impl GpuEngine {
             (buffers, pipelines, program, flights, recordings)
         })
         .map_err(|error| {
-            let (what, needed, remedy) = plan.memory_needed();
-            memory_or(lost_or(device, queue, error), what, needed, remedy)
+            let needed = |plan: &Plan| {
+                let fused = options.fusion.decide(plan, &variants, &device.limits());
+                memory::buffer_bytes(plan, &variants, fused.ok().flatten().as_ref())
+            };
+            let error = lost_or(device, queue, error);
+            memory_or(error, plan.purpose(), needed(&plan), plan.smaller(needed))
         })?;
         Ok(Self {
             device: device.clone(),
@@ -247,8 +252,8 @@ impl GpuEngine {
         self.download(&self.buffers.gradients.clone())
     }
 
-    /// Copies inputs (rows × `in_features`) and targets to the device. Targets may be empty where
-    /// only predictions are wanted, and are followed by each row's weight if `weighted`.
+    /// Copies inputs (rows × `in_features`) and targets to the device. Targets are empty where
+    /// only predictions are wanted, and followed by each row's weight if `weighted`.
     fn upload_arrays(
         &mut self,
         inputs: &[f32],
@@ -277,15 +282,17 @@ impl GpuEngine {
         let feed = in_scope(device, "copying a data set to the device", || {
             let array = |name: &str, content: &[f32]| {
                 // Kernels read whole vectors of four.
-                let buffer = storage(device, name, content.len().max(1).next_multiple_of(4));
-                queue.write_buffer(&buffer, 0, bytemuck::cast_slice(content));
+                let buffer = storage(device, name, content.len().next_multiple_of(4));
+                write_in_blocks(queue, &buffer, content);
                 buffer
             };
-            let builder = Builder::new(plan, buffers, pipelines, variants);
-            let (inputs, targets) = (array("inputs", inputs), array("targets", targets));
+            let mut builder = Builder::new(plan, buffers, pipelines, variants);
+            let inputs = array("inputs", inputs);
+            let targets = (!targets.is_empty()).then(|| array("targets", targets));
+            let net = targets.as_ref().and_then(|_| program.fused_net(&mut builder));
             let dense = |buffer| Rows::Dense(whole(buffer));
-            let net = program.fused.as_ref();
-            Feed::new(builder, net, Vec::new(), &dense(&inputs), &dense(&targets))
+            let targets = targets.as_ref().map(dense);
+            Feed::new(builder, net, Vec::new(), &dense(&inputs), targets.as_ref())
         })
         .map_err(|error| {
             let needed = bytes_of(inputs.len() + targets.len());
@@ -349,6 +356,21 @@ impl GpuEngine {
                 });
             }
         }
+    }
+}
+
+/// Numbers that travel to the device at once, 32 MiB: on the way they take as much memory again.
+const BLOCK: usize = 1 << 23;
+
+/// Writes a buffer of any size, in more than one submission where it is large.
+fn write_in_blocks(queue: &wgpu::Queue, buffer: &wgpu::Buffer, content: &[f32]) {
+    let mut offset = 0;
+    for (index, block) in content.chunks(BLOCK).enumerate() {
+        if index > 0 {
+            queue.submit([]);
+        }
+        queue.write_buffer(buffer, offset, bytemuck::cast_slice(block));
+        offset += bytes_of(block.len());
     }
 }
 

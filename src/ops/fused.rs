@@ -121,7 +121,7 @@ pub(crate) struct Fused {
     /// Tiles of a batch: as many workgroups would have one each.
     wanted: u32,
     /// Elements of `kept`.
-    pub kept_len: usize,
+    kept_len: usize,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
@@ -208,9 +208,16 @@ impl Fused {
         Ok(Self { shape, first, activation, column_quads, panels, groups, wanted, kept_len })
     }
 
-    /// Bytes of the larger of the two buffers that layers have no need of.
+    /// Elements of the two buffers that layers have no need of: what is kept for the way back, and the
+    /// sums of all workgroups.
+    pub(crate) const fn buffer_lens(&self) -> [usize; 2] {
+        [self.kept_len, self.groups as usize * self.shape.partial_stride as usize]
+    }
+
+    /// Bytes of the larger of the two.
     fn largest_buffer(&self) -> u64 {
-        4 * (self.kept_len as u64).max(u64::from(self.groups * self.shape.partial_stride))
+        let [kept, sums] = self.buffer_lens();
+        4 * kept.max(sums) as u64
     }
 
     /// Whether there are as many workgroups as a batch gives work to, or as a GPU is busy with: the sums of

@@ -89,11 +89,20 @@ impl LinearShape {
     }
 
     /// The same with the gradient summed in slices of the batch, each a copy of W and b, which start at
-    /// multiples of `align`.
+    /// multiples of `align`. The copies are added up to one range of the arena, so there is one slice
+    /// where b isn't behind W.
     pub(crate) fn sliced(self, slices: u32, align: u32) -> Self {
         let bias_at = (self.in_features * self.out_features).next_multiple_of(align);
+        if slices == 1 || self.bias_at != self.weight_at + bias_at {
+            return self;
+        }
         let slice_stride = (bias_at + self.out_features).next_multiple_of(align);
         Self { weight_at: 0, bias_at, slices, slice_stride, ..self }
+    }
+
+    /// Elements of the slices' sums; 0 where there is one slice, which is the sum.
+    pub(crate) const fn partials_len(&self) -> usize {
+        (self.slices * self.slice_stride) as usize
     }
 
     /// Whether the rows of X and W are multiples of four.
@@ -136,13 +145,21 @@ pub(crate) struct LinearWeight<T> {
 impl<T: Real> LinearWeight<T> {
     /// Room for a weight of out × in elements.
     pub(crate) fn new(in_features: usize, out_features: usize, has_backward: bool) -> Self {
-        let zeros = |depth, columns| vec![[T::ZERO; TILE_COLUMNS]; Right::<T>::len(depth, columns)];
-        Self {
-            in_features,
-            out_features,
-            forward: zeros(in_features, out_features),
-            backward: if has_backward { zeros(out_features, in_features) } else { Vec::new() },
-        }
+        let zeros = |rows| vec![[T::ZERO; TILE_COLUMNS]; rows];
+        let [forward, backward] = Self::rows(in_features, out_features, has_backward).map(zeros);
+        Self { in_features, out_features, forward, backward }
+    }
+
+    /// Numbers in a weight of out × in elements.
+    pub(crate) fn elements(in_features: usize, out_features: usize, has_backward: bool) -> usize {
+        let rows = Self::rows(in_features, out_features, has_backward);
+        TILE_COLUMNS * rows.iter().sum::<usize>()
+    }
+
+    /// Rows of the panels for the way forward and back.
+    const fn rows(in_features: usize, out_features: usize, has_backward: bool) -> [usize; 2] {
+        let forward = Right::<T>::len(in_features, out_features);
+        [forward, if has_backward { Right::<T>::len(out_features, in_features) } else { 0 }]
     }
 
     /// Takes new values, also in the order of the way back where that is `wanted`.

@@ -97,50 +97,12 @@ impl Plan {
     }
 
     /// The remedy where buffers for `rows` rows would fit: fewer than evaluation takes at once are no help.
-    fn batch_that_fits(&self, rows: u128) -> String {
+    pub(super) fn batch_that_fits(&self, rows: u128) -> String {
         if rows >= self.least_capacity().max(1) as u128 {
             format!(": a batch_size of {rows} would fit")
         } else {
             ": make the layers narrower; no batch size fits".into()
         }
-    }
-
-    /// Refuses a plan that needs more than `available` bytes, naming the batch size that would fit.
-    ///
-    /// # Errors
-    /// [`Error::Limit`] with the numbers.
-    pub fn check_memory(&self, available: u64, limit_name: &'static str) -> Result<()> {
-        if self.total_bytes() <= available {
-            return Ok(());
-        }
-        let rest = available.saturating_sub(self.state_bytes());
-        // Between the ranges of a buffer is padding, so a share of the bytes wouldn't be exact.
-        let (mut rows, mut too_many) = (0, self.capacity);
-        while too_many - rows > 1 {
-            let middle = rows + (too_many - rows) / 2;
-            if self.activation_bytes_of(middle) <= rest { rows = middle } else { too_many = middle }
-        }
-        let (what, needed, _) = self.memory_needed();
-        Err(Error::Limit {
-            what,
-            needed: bytes(needed),
-            limit_name,
-            limit: bytes(available),
-            remedy: self.batch_that_fits(rows as u128),
-        })
-    }
-
-    /// What the training is, the bytes of its buffers, and what half of its batch would need.
-    pub(crate) fn memory_needed(&self) -> (String, u64, String) {
-        let what = format!("training {} with batches of {}", self.mlp, self.options.batch_size);
-        let remedy = match self.options.rows_at_once() / 2 {
-            0 => " (make the layers narrower)".into(),
-            rows => {
-                let less = self.state_bytes() + self.activation_bytes().div_ceil(2);
-                format!(" (a batch_size or micro_batch of {rows} would need {})", bytes(less))
-            }
-        };
-        (what, self.total_bytes(), remedy)
     }
 
     /// What each large buffer is, its bytes, and for how many rows of a batch, if it depends on them.
@@ -275,24 +237,5 @@ mod tests {
         let narrow = plan(&Mlp::new(1).linear(1), 70_000).unwrap();
         let refused = narrow.check_limits(&limits).unwrap_err().to_string();
         assert!(refused.contains("a batch_size of 65535 would fit"), "{refused}");
-    }
-
-    #[test]
-    fn memory_is_refused_with_the_batch_that_fits() {
-        let mlp = Mlp::with_hidden(100, &[100], Activation::Relu, 10);
-        let plan = |batch| plan(&mlp, batch).unwrap();
-        let available = plan(1000).total_bytes();
-        let refused = plan(5000).check_memory(available, "free memory").unwrap_err().to_string();
-        assert!(refused.contains("a batch_size of 1000 would fit"), "{refused}");
-        assert!(plan(1000).check_memory(available, "free memory").is_ok());
-    }
-
-    #[test]
-    fn a_batch_below_what_evaluation_takes_at_once_is_not_named() {
-        let mlp = Mlp::new(1).linear(39).batch_norm().linear(12);
-        let plan = plan(&mlp, 471).unwrap();
-        let available = plan.state_bytes() + plan.activation_bytes() / 471;
-        let refused = plan.check_memory(available, "free memory").unwrap_err().to_string();
-        assert!(refused.contains("no batch size fits"), "{refused}");
     }
 }

@@ -54,12 +54,11 @@ impl fmt::Display for Plan {
         }
         writeln!(
             f,
-            "{} parameters, {} FLOPs a step of {} rows\n{} of memory: {} of parameters, gradients and \
-             optimizer state, {} for {} rows",
+            "{} parameters, {} FLOPs a step of {} rows\n{} of parameters, gradients and optimizer \
+             state, {} of activations for {} rows",
             thousands(self.parameters() as u64),
             thousands(self.flops_per_step()),
             self.options.batch_size,
-            bytes(self.total_bytes()),
             bytes(self.state_bytes()),
             bytes(self.activation_bytes()),
             self.capacity,

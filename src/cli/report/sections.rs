@@ -146,10 +146,9 @@ pub(super) fn net(page: &mut Page, plan: &Plan) {
     let rows: Vec<_> = plan.stages().iter().map(|stage| (None, stage_row(plan, stage))).collect();
     page.table(3, &["layer", "kind", "behind it", "in", "out", "parameters"], &rows);
     page.note(&format!(
-        "{} parameters; {} of memory in training: {} of parameters, gradients and optimizer state, \
+        "{} parameters; in training {} of parameters, gradients and optimizer state, \
          {} of activations of {} rows. {} FLOPs a row forward, {} a step of {} rows.",
         HumanCount(plan.parameters() as u64),
-        BinaryBytes(plan.total_bytes()),
         BinaryBytes(plan.state_bytes()),
         BinaryBytes(plan.activation_bytes()),
         HumanCount(plan.capacity() as u64),

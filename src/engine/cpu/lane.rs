@@ -70,19 +70,44 @@ impl<T> Net<'_, T> {
     }
 }
 
+/// Sums of a stage for so many rows: a layer norm's are first those of its columns, then those of its
+/// rows.
+fn sums_len(stage: &Stage, rows: usize) -> usize {
+    match stage.norm_groups(rows) {
+        0 => 0,
+        groups => groups.max(stage.in_features),
+    }
+}
+
+/// Rows of the panels that hold any linear stage's input, and of those for its dZ.
+fn panel_rows<T: Real>(plan: &Plan, rows: usize) -> [usize; 2] {
+    let linear = || plan.stages().iter().filter(|s| matches!(s.op, StageOp::Linear { .. }));
+    let inputs = linear().map(|s| Right::<T>::len(rows, s.in_features)).max();
+    let errors = linear().map(|s| Panels::<T, TILE_ROWS>::len(rows, s.out_features)).max();
+    [inputs, errors].map(Option::unwrap_or_default)
+}
+
 impl<T: Real> Lane<T> {
+    /// Bytes of what [`new`](Self::new) allocates, but for a bool a unit where insights are wanted.
+    pub(super) fn bytes_of(plan: &Plan, Division { rows, .. }: Division) -> usize {
+        let stages = || plan.stages().iter();
+        let [inputs, errors] = panel_rows::<T>(plan, rows);
+        let numbers = plan.trained_len()
+            + stages().map(|s| s.activation_len(rows) + 2 * sums_len(s, rows)).sum::<usize>()
+            + rows
+                * (2 * plan.widest_output() + plan.mlp().in_features() + plan.target_width() + 1)
+            + inputs * TILE_COLUMNS
+            + errors * TILE_ROWS;
+        let groups: usize = stages().map(|s| s.norm_groups(rows)).sum();
+        numbers * size_of::<T>()
+            + groups * size_of::<Statistics<T>>()
+            + rows * (size_of::<u32>() + size_of::<RowMetrics<T>>())
+    }
+
     pub(super) fn new(plan: &Plan, division: Division) -> Self {
         let rows = division.rows;
         let zeros = |len: usize| vec![T::ZERO; len];
-        let groups = |stage: &Stage| stage.norm_groups(rows);
-        // A layer norm's sums are first those of its columns, then those of its rows.
-        let sums = |stage: &Stage| match groups(stage) {
-            0 => 0,
-            groups => groups.max(stage.in_features),
-        };
-        let linear = || plan.stages().iter().filter(|s| matches!(s.op, StageOp::Linear { .. }));
-        let inputs = linear().map(|s| Right::<T>::len(rows, s.in_features)).max();
-        let errors = linear().map(|s| Panels::<T, TILE_ROWS>::len(rows, s.out_features)).max();
+        let [inputs, errors] = panel_rows::<T>(plan, rows);
         let measured = plan.options().insight_every.is_some();
         let relu = insight::relu_stages(plan).filter(|_| measured);
         Self {
@@ -91,17 +116,17 @@ impl<T: Real> Lane<T> {
             statistics: plan
                 .stages()
                 .iter()
-                .map(|s| vec![Statistics::default(); groups(s)])
+                .map(|s| vec![Statistics::default(); s.norm_groups(rows)])
                 .collect(),
-            sums: plan.stages().iter().map(|s| vec![[T::ZERO; 2]; sums(s)]).collect(),
+            sums: plan.stages().iter().map(|s| vec![[T::ZERO; 2]; sums_len(s, rows)]).collect(),
             errors: std::array::from_fn(|_| zeros(rows * plan.widest_output())),
             rows: vec![0; rows],
             batch_inputs: zeros(rows * plan.mlp().in_features()),
             batch_targets: zeros(rows * plan.target_width()),
             batch_weights: zeros(rows),
             row_metrics: vec![RowMetrics::default(); rows],
-            input_panels: vec![[T::ZERO; TILE_COLUMNS]; inputs.unwrap_or(0)],
-            error_panels: vec![[T::ZERO; TILE_ROWS]; errors.unwrap_or(0)],
+            input_panels: vec![[T::ZERO; TILE_COLUMNS]; inputs],
+            error_panels: vec![[T::ZERO; TILE_ROWS]; errors],
             alive: relu.map(|(_, stage)| vec![false; stage.out_features]).collect(),
             metrics: Metrics::default(),
         }

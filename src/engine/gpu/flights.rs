@@ -12,7 +12,7 @@ use crate::plan::Plan;
 
 /// Submissions that may be under way at once: enough that the device never runs dry, few enough
 /// that stopping is quick.
-const MAX_FLIGHTS: usize = 4;
+pub(super) const MAX_FLIGHTS: usize = 4;
 /// Most parts of steps in one submission.
 pub(crate) const MAX_PARTS: usize = 64;
 /// Parts of the first submission, before anything is measured.

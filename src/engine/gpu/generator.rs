@@ -86,9 +86,10 @@ impl GpuEngine {
             let dispatch =
                 dispatch.with_host_group(generator.group.map(|(_, group)| group.clone()));
             let inputs = Rows::Batch(&buffers.batch_inputs);
-            let builder = Builder::new(plan, buffers, pipelines, variants);
-            let net = program.fused.as_ref();
-            Feed::new(builder, net, vec![dispatch], &inputs, &Rows::Batch(&batch_targets))
+            let mut builder = Builder::new(plan, buffers, pipelines, variants);
+            let net = program.fused_net(&mut builder);
+            let targets = Rows::Batch(&batch_targets);
+            Feed::new(builder, net, vec![dispatch], &inputs, Some(&targets))
         });
         let feed = self.told(feed)?;
         self.prepare()?;

@@ -201,7 +201,8 @@ impl GpuEngine {
                 fill.push(builder.sample(&inputs, &buffers.batch_inputs, "data"));
                 Rows::Batch(&buffers.batch_inputs)
             };
-            Feed::new(builder, program.fused.as_ref(), fill, &inputs, &targets)
+            let net = program.fused_net(&mut builder);
+            Feed::new(builder, net, fill, &inputs, Some(&targets))
         });
         let feed = self.told(feed)?;
         self.prepare()?;

@@ -77,9 +77,11 @@ pub(crate) struct Program {
     forward: Vec<Dispatch>,
     /// Gradients of all parameters that the feed leaves; empty where the net is fused.
     pub backward: Vec<Dispatch>,
-    /// Where forward pass, loss and backward pass of a training step are one dispatch: what surrounds
-    /// it.
-    pub fused: Option<FusedNet>,
+    /// How forward pass, loss and backward pass of a training step are one dispatch, if they are.
+    pub fusion: Option<Fused>,
+    /// What surrounds that dispatch. Made with the first data set that can be trained on: it takes
+    /// buffers that predictions have no use for.
+    fused: Option<FusedNet>,
     /// The optimizer's step, once for all parts of a batch.
     pub update: Vec<Dispatch>,
     /// The step and its insights; empty where none are wanted.
@@ -90,14 +92,15 @@ pub(crate) struct Program {
 
 impl Program {
     /// Makes every pipeline, uniform and bind group of the plan, whose steps may be fused.
-    pub(crate) fn new(mut builder: Builder<'_>, fused: Option<Fused>) -> Self {
+    pub(crate) fn new(mut builder: Builder<'_>, fusion: Option<Fused>) -> Self {
         let (measured_update, insight) = builder.measured_update().unzip();
         Self {
             begin: builder.halve(),
             enter: builder.enter(),
             forward: builder.forward(),
-            backward: if fused.is_none() { builder.backward(None) } else { Vec::new() },
-            fused: fused.map(|fused| builder.fused_net(fused)),
+            backward: if fusion.is_none() { builder.backward(None) } else { Vec::new() },
+            fusion,
+            fused: None,
             update: builder.update(false),
             measured_update: measured_update.unwrap_or_default(),
             insight,
@@ -106,12 +109,18 @@ impl Program {
 }
 
 impl Program {
+    /// What surrounds the one dispatch of a fused step, if steps are fused.
+    pub(crate) fn fused_net(&mut self, builder: &mut Builder<'_>) -> Option<&FusedNet> {
+        let fusion = self.fusion?;
+        Some(self.fused.get_or_insert_with(|| builder.fused_net(fusion)))
+    }
+
     /// The dispatches of a part of an evaluation in order: forward and loss.
     pub(crate) fn of_evaluation<'a>(
         &'a self,
         feed: &'a Feed,
     ) -> impl Iterator<Item = &'a Dispatch> {
-        self.outputs(feed).chain([&feed.loss])
+        self.outputs(feed).chain(&feed.loss)
     }
 
     /// The dispatches of a part of a training step in order: forward, loss and gradients, and with the
@@ -131,9 +140,9 @@ impl Program {
             feed.fill.iter().chain(&net.before).chain([fused]).chain(&net.behind)
         });
         // What the insights look at doesn't leave a fused step.
-        let needs_outputs = self.fused.is_none() || is_last && is_measured;
+        let needs_outputs = self.fusion.is_none() || is_last && is_measured;
         let outputs = needs_outputs.then(|| self.outputs(feed)).into_iter().flatten();
-        let loss = self.fused.is_none().then_some(&feed.loss);
+        let loss = feed.loss.iter().filter(|_| self.fusion.is_none());
         let backward = self.backward.iter().chain(&feed.leave);
         fused.chain(outputs).chain(loss).chain(backward).chain(update)
     }

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 
 /// Recordings that report at the same time: as many as a host has frames in flight, and one more.
 /// Those beyond them are done like any other, but report nothing.
-const MAX_RECORDINGS: usize = 4;
+pub(super) const MAX_RECORDINGS: usize = 4;
 
 /// How much the newest measurement counts in the time of a part.
 const NEWEST: f64 = 0.25;

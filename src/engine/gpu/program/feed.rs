@@ -14,8 +14,8 @@ pub(crate) struct Feed {
     pub fill: Vec<Dispatch>,
     /// The first layer, where that is what gathers the batch's rows.
     pub enter: Vec<Dispatch>,
-    /// Loss, its gradient and the part's metrics.
-    pub loss: Dispatch,
+    /// Loss, its gradient and the part's metrics, where the rows have targets.
+    pub loss: Option<Dispatch>,
     /// The gradient of the first layer's weight, where that reads the data set.
     pub leave: Vec<Dispatch>,
     /// In place of all these but `fill`, where the net is fused.
@@ -42,16 +42,17 @@ pub(crate) struct Source<'a> {
 
 impl Feed {
     /// Binds inputs (rows × `in_features`) and targets (rows × the plan's target width, each row
-    /// perhaps followed by its weight). `fill` is what leaves batches where they are read.
+    /// perhaps followed by its weight), or none for predictions alone. `fill` is what leaves batches
+    /// where they are read; `net` is what surrounds a fused step.
     pub(crate) fn new(
         mut builder: Builder<'_>,
         net: Option<&FusedNet>,
         mut fill: Vec<Dispatch>,
         inputs: &Rows<'_>,
-        targets: &Rows<'_>,
+        targets: Option<&Rows<'_>>,
     ) -> Self {
-        let loss = builder.loss(targets);
-        let fused = net.map(|net| builder.fused_step(net, inputs, targets));
+        let loss = targets.map(|targets| builder.loss(targets));
+        let fused = targets.zip(net).map(|(targets, net)| builder.fused_step(net, inputs, targets));
         let (mut enter, mut leave) = (Vec::new(), Vec::new());
         if builder.plan.gathers() {
             let (source, gathered) = match inputs {
@@ -60,7 +61,7 @@ impl Feed {
             };
             enter.push(builder.linear_forward(0, source.clone(), gathered));
             // Where nothing before it is trained, the first layer's gradient is the last of all.
-            if fused.is_none() {
+            if targets.is_some() && fused.is_none() {
                 leave = builder.weight_gradient(0, builder.gradient_of(0), source, gathered);
             }
         } else if let Rows::Dense(binding) = inputs {
@@ -74,8 +75,8 @@ impl Feed {
 
     /// Workgroups that report on a part of so many rows.
     pub(crate) fn metrics_groups(&self, rows: u32, training: bool) -> u32 {
-        let reports = self.fused.as_ref().filter(|_| training).unwrap_or(&self.loss);
-        reports.grid.workgroups(rows)[0]
+        let reports = self.fused.as_ref().filter(|_| training).or(self.loss.as_ref());
+        reports.map_or(0, |dispatch| dispatch.grid.workgroups(rows)[0])
     }
 }
 

@@ -23,10 +23,10 @@ impl Builder<'_> {
     /// Makes what doesn't depend on the data set.
     pub(super) fn fused_net(&mut self, fused: Fused) -> FusedNet {
         let (plan, buffers) = (self.plan, self.buffers);
-        let (groups, len) = (fused.groups, plan.trained_len());
-        let partials = buffers.scratch("partials", groups as usize * len);
-        let kept = buffers.scratch("kept_rows", fused.kept_len);
-        let sum = SliceShape::new(groups, word(len));
+        let [kept, partials] = fused.buffer_lens();
+        let partials = buffers.scratch("partials", partials);
+        let kept = buffers.scratch("kept_rows", kept);
+        let sum = SliceShape::new(fused.groups, word(plan.trained_len()));
         let uniform = buffers.uniform(&sum);
         let bindings = [
             ("shape", whole(&uniform)),

@@ -102,17 +102,12 @@ impl<'a> Builder<'a> {
         gathered: bool,
     ) -> Vec<Dispatch> {
         let (plan, buffers) = (self.plan, self.buffers);
-        let [weight, bias] = self.tensors(index);
+        let [weight, _] = self.tensors(index);
         let shape = self.linear_shape(index);
         let Variant { form, slices } = self.variant(Orientation::BackwardWeight, &shape);
-        // The sums of slices are added up to a range of the arena.
-        let align = plan.tensor_align();
-        let adjacent = bias.offset == weight.range().end.next_multiple_of(align);
-        let slices = if adjacent { slices } else { 1 };
-        let sliced = shape.sliced(slices, word(align));
-        let shape = if slices > 1 { sliced } else { shape };
-        let partials = (slices > 1)
-            .then(|| buffers.scratch("partials", (slices * shape.slice_stride) as usize));
+        let shape = shape.sliced(slices, word(plan.tensor_align()));
+        let partials =
+            (shape.slices > 1).then(|| buffers.scratch("partials", shape.partials_len()));
         let uniform = buffers.uniform(&shape);
         let place = plan.stages()[index].layer.to_string();
         let rows_of_data = if gathered { buffers.rows.clone() } else { self.nothing.clone() };
@@ -129,7 +124,7 @@ impl<'a> Builder<'a> {
         let grid = shape.backward_weight_grid(form);
         let mut dispatches = vec![self.dispatch(kernel, &choices, &place, grid, &bindings)];
         if let Some(partials) = &partials {
-            let sum = SliceShape::new(slices, shape.slice_stride);
+            let sum = SliceShape::new(shape.slices, shape.slice_stride);
             let uniform = buffers.uniform(&sum);
             let mut gradients = whole(&buffers.gradients);
             gradients.offset = bytes_of(weight.offset);

@@ -2,7 +2,7 @@
 
 use super::{Builder, Dispatch, word};
 use crate::engine::gpu::buffers::{part, storage, whole};
-use crate::insight::{measured_tensors, relu_stages};
+use crate::insight::{measured_tensors, relu_stages, words};
 use crate::ops::insight::{DEAD_UNITS, DeadShape, INSIGHT, TENSOR_WORDS};
 use crate::ops::optimizer::{ArenaShape, GRADIENT_NORM, OPTIMIZER};
 use crate::ops::{insight, optimizer};
@@ -57,9 +57,7 @@ impl Builder<'_> {
         let tensors: Vec<[u32; 4]> = measured_tensors(plan)
             .map(|t| [word(t.offset), word(t.len()), word(group_of(groups, t)), 0])
             .collect();
-        let relus = relu_stages(plan).count();
-        let words = tensors.len() * TENSOR_WORDS + relus;
-        let result = storage(&buffers.device, "insight", words);
+        let result = storage(&buffers.device, "insight", words(plan));
         let table = buffers.filled("tensors", bytemuck::cast_slice(&tensors));
         let mut dispatches = self.update(true);
         let shape = buffers.uniform(&ArenaShape::of(plan));
