@@ -16,11 +16,10 @@ pub(crate) fn in_scope<T>(
         // A driver that can't compile a kernel.
         wgpu::ErrorFilter::Internal,
     ];
-    let scopes = filters.map(|filter| device.push_error_scope(filter));
+    let [validation, memory, internal] = filters.map(|filter| device.push_error_scope(filter));
     let made = create();
     // Scopes are a stack: the last pushed is the first popped.
-    let errors: Vec<_> =
-        scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop())).collect();
+    let errors = [internal, memory, validation].map(|scope| pollster::block_on(scope.pop()));
     match errors.into_iter().flatten().next() {
         Some(wgpu::Error::OutOfMemory { .. }) => {
             Err(Error::Device { during, reason: OUT_OF_MEMORY.into() })
