@@ -12,7 +12,7 @@ use common::{gpu, learnable};
 use wgrad::wgpu;
 use wgrad::{
     Activation, CpuEngine, EarlyStopping, Encoding, Engine, Fusion, Gpu, GpuEngine, GpuOptions,
-    Loss, Mlp, Optimizer, Plan, TrainOptions,
+    Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer,
 };
 
 struct Counting;
@@ -98,7 +98,7 @@ fn the_cpu_engine_allocates_what_it_says() {
         let what = format!("{} in batches of {}", plan.mlp(), options.batch_size);
         let planned = CpuEngine::<f32>::bytes_of(&plan);
         let clone = plan.clone();
-        let (mut engine, bytes, _) = counted(|| CpuEngine::<f32>::new(clone));
+        let (engine, bytes, _) = counted(|| CpuEngine::<f32>::new(clone));
         assert_close(&what, bytes, planned);
         let (_, bytes, _) = counted(|| CpuEngine::<f64>::new(plan.clone()));
         assert_close(&what, bytes, CpuEngine::<f64>::bytes_of(&plan));
@@ -106,7 +106,7 @@ fn the_cpu_engine_allocates_what_it_says() {
         let (inputs, outputs) = (plan.mlp().in_features(), plan.mlp().out_features());
         let data = learnable(20_000, inputs, outputs, &options.loss, 1);
         // Neither then nor on the way: a data set may be as large as the memory lets it.
-        let (_data, bytes, peak) = counted(|| engine.upload(&data).unwrap());
+        let (_trainer, bytes, peak) = counted(|| Trainer::new(engine, &data, None).unwrap());
         assert_close(&what, bytes, plan.data_bytes(20_000));
         assert_close(&what, peak, plan.data_bytes(20_000));
     }

@@ -22,7 +22,6 @@ pub(super) struct Resident<D> {
 
 #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
 pub(super) fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
-    let width = data.targets().width();
     let row_weights = row_weights(engine.plan(), data);
     let sampling = engine.plan().options().sampling;
     Ok(Resident {
@@ -30,7 +29,7 @@ pub(super) fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Reside
         data: engine.upload(data)?,
         rows: data.rows() as u32,
         sampling,
-        target_squares: squares_about_the_mean(&data.targets().to_f32(), width),
+        target_squares: squares_about_the_mean(data.targets()),
     })
 }
 
@@ -51,11 +50,20 @@ fn row_weights(plan: &Plan, data: &Dataset) -> Option<Vec<f32>> {
     Some(weights)
 }
 
-/// Σ (t − t̄)² over rows × `width` numbers, t̄ the mean of each column.
+/// Σ (t − t̄)², t̄ the mean of each column. Looks at the numbers where they are: a copy of all would show
+/// in the peak of memory.
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
-fn squares_about_the_mean(values: &[f32], width: usize) -> f64 {
-    let rows = values.len() / width;
-    let column = |k: usize| values.iter().skip(k).step_by(width).map(|&t| f64::from(t));
+fn squares_about_the_mean(targets: &Targets) -> f64 {
+    let (width, len) = match targets {
+        Targets::Classes { labels, .. } => (1, labels.len()),
+        Targets::Values { values, width } => (*width, values.len()),
+    };
+    let number = |index: usize| match targets {
+        Targets::Classes { labels, .. } => f64::from(labels[index]),
+        Targets::Values { values, .. } => f64::from(values[index]),
+    };
+    let rows = len / width;
+    let column = |k: usize| (k..len).step_by(width).map(number);
     (0..width)
         .map(|k| {
             // A constant column's mean may be off by a rounding.

@@ -155,7 +155,7 @@ impl Case {
         let before = vec![BEFORE; groups * len];
         let elsewhere = vec![BEFORE; 3 * METRICS_GROUPS * 4];
         // What no row is kept in.
-        let kept = vec![0.0; fused.kept_len];
+        let kept = vec![0.0; fused.buffer_lens()[0]];
         let (kernel, choices) = fused.kernel(&self.plan.options().loss);
         let uniforms = [("shape", rig.uniform(&shape))];
         let args = [
