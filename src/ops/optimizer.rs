@@ -238,18 +238,21 @@ const WIDTH: usize = 16;
 fn last_fault<T: Real>(cut: Cut<T>, gradients: &[T], parameters: &[T]) -> Option<usize> {
     // 0 each, or NaN from the first number on that isn't finite.
     let mut sums = [T::ZERO; WIDTH];
+    let whole = parameters.len() / WIDTH * WIDTH;
     vectorised_loop!({
-        for (gradients, parameters) in gradients.chunks(WIDTH).zip(parameters.chunks(WIDTH)) {
-            for ((sum, &g), &w) in sums.iter_mut().zip(gradients).zip(parameters) {
+        // In registers, as are chunks whose length the compiler knows.
+        let mut columns = [T::ZERO; WIDTH];
+        let chunks = gradients.chunks_exact(WIDTH).zip(parameters[..whole].chunks_exact(WIDTH));
+        for (gradients, parameters) in chunks {
+            for ((sum, &g), &w) in columns.iter_mut().zip(gradients).zip(parameters) {
                 *sum += T::ZERO * cut.of(g) + T::ZERO * w;
             }
         }
+        sums = columns;
     });
-    if sums.iter().all(|sum| sum.is_finite()) {
-        return None;
-    }
     let is_bad = |&i: &usize| !(cut.of(gradients[i]).is_finite() && parameters[i].is_finite());
-    (0..parameters.len()).rev().find(is_bad)
+    let checked = if sums.iter().all(|sum| sum.is_finite()) { whole } else { 0 };
+    (checked..parameters.len()).rev().find(is_bad)
 }
 
 /// A part of an arena; what isn't there stays empty.
