@@ -105,8 +105,9 @@ fn the_cpu_engine_allocates_what_it_says() {
 
         let (inputs, outputs) = (plan.mlp().in_features(), plan.mlp().out_features());
         let data = learnable(20_000, inputs, outputs, &options.loss, 1);
+        let few = learnable(8, inputs, outputs, &options.loss, 2);
         // Neither then nor on the way: a data set may be as large as the memory lets it.
-        let (_trainer, bytes, peak) = counted(|| Trainer::new(engine, &data, None).unwrap());
+        let (_trainer, bytes, peak) = counted(|| Trainer::new(engine, &data, Some(&few)).unwrap());
         assert_close(&what, bytes, plan.data_bytes(20_000));
         assert_close(&what, peak, plan.data_bytes(20_000));
     }
