@@ -1,7 +1,7 @@
 //! What a plan refuses, each with the numbers and what would fit.
 
 use super::table::bytes;
-use super::{F32, Plan, Stage, StageOp, TENSOR_ALIGN};
+use super::{F16, F32, Plan, Stage, StageOp, TENSOR_ALIGN};
 use crate::error::{Error, Result};
 
 impl Plan {
@@ -109,8 +109,9 @@ impl Plan {
     fn largest_buffers(&self) -> impl Iterator<Item = (String, u64, Option<u64>)> {
         let rows = self.capacity as u64;
         let arena = ("the parameter arena".to_owned(), self.arena_len as u64 * F32, None);
-        let stages = self.stages.iter().map(move |s| {
-            let needed = s.activation_len(self.capacity) as u64 * F32;
+        let stages = self.stages.iter().enumerate().map(move |(index, s)| {
+            let number = if self.is_half(index) { F16 } else { F32 };
+            let needed = s.activation_len(self.capacity) as u64 * number;
             (format!("layer {}'s activations for {rows} rows", s.layer), needed, Some(rows))
         });
         let measured = self.options.insight_every.map(|_| {
