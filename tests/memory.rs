@@ -12,7 +12,7 @@ use common::{gpu, learnable};
 use wgrad::wgpu;
 use wgrad::{
     Activation, CpuEngine, EarlyStopping, Encoding, Engine, Fusion, Gpu, GpuEngine, GpuOptions,
-    Loss, Mlp, Optimizer, Plan, TrainOptions, Trainer,
+    Loss, Mlp, Optimizer, Plan, Precision, TrainOptions, Trainer,
 };
 
 struct Counting;
@@ -58,6 +58,11 @@ fn assert_close(what: &str, bytes: f64, planned: u64) {
     assert!(off <= 0.05, "{what}: {bytes} bytes, and planned are {planned}");
 }
 
+fn name(plan: &Plan) -> String {
+    let TrainOptions { batch_size, precision, .. } = plan.options();
+    format!("{} in batches of {batch_size}, {precision:?}", plan.mlp())
+}
+
 /// Nets of every kind of stage, with batches small and large; one with all that can be kept.
 fn plans() -> Vec<(Plan, TrainOptions)> {
     let fused = Mlp::with_hidden(2, &[64, 64, 64, 64], Activation::Relu, 3);
@@ -78,9 +83,12 @@ fn plans() -> Vec<(Plan, TrainOptions)> {
         (Mlp::new(300).linear(300), 64, false),
     ];
     cases
-        .map(|(mlp, batch_size, keeps_all)| {
+        .into_iter()
+        .flat_map(|case| [(Precision::F32, case.clone()), (Precision::Mixed, case)])
+        .map(|(precision, (mlp, batch_size, keeps_all))| {
             let options = TrainOptions {
                 batch_size,
+                precision,
                 ema: keeps_all.then_some(0.99),
                 early_stopping: keeps_all.then(EarlyStopping::default),
                 insight_every: keeps_all.then_some(10),
@@ -88,14 +96,14 @@ fn plans() -> Vec<(Plan, TrainOptions)> {
             };
             (Plan::new(&mlp, &options).unwrap(), options)
         })
-        .into()
+        .collect()
 }
 
 #[test]
 fn the_cpu_engine_allocates_what_it_says() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for (plan, options) in plans() {
-        let what = format!("{} in batches of {}", plan.mlp(), options.batch_size);
+        let what = name(&plan);
         let planned = CpuEngine::<f32>::bytes_of(&plan);
         let clone = plan.clone();
         let (engine, bytes, _) = counted(|| CpuEngine::<f32>::new(clone));
@@ -129,7 +137,7 @@ fn the_gpu_engine_allocates_what_it_says() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     for (plan, options) in plans() {
         for fusion in [Fusion::Never, Fusion::Always] {
-            let what = format!("{} in batches of {}, {fusion:?}", plan.mlp(), options.batch_size);
+            let what = format!("{}, {fusion:?}", name(&plan));
             let mut gpu_options = GpuOptions::default();
             gpu_options.fusion = fusion;
             let (device, queue) = (&gpu().device, &gpu().queue);
@@ -150,7 +158,8 @@ fn the_gpu_engine_allocates_what_it_says() {
 #[test]
 fn predictions_take_no_buffers_of_fused_steps() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let (plan, _) = plans().remove(1);
+    let suits = |(_, options): &(Plan, TrainOptions)| options.batch_size == 4096;
+    let (plan, _) = plans().into_iter().find(suits).unwrap();
     let mut options = GpuOptions::default();
     options.fusion = Fusion::Always;
     let before = device_bytes();

@@ -26,6 +26,7 @@ mod slots;
 pub(crate) mod timer;
 mod tune;
 mod tuning;
+mod upload;
 
 pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
 pub use fusion::Fusion;
@@ -39,13 +40,13 @@ use std::sync::Arc;
 
 use super::{Part, Step};
 use crate::error::{Error, Result};
-use crate::plan::{Plan, bytes};
-use buffers::{Buffers, SLOT_STRIDE, bytes_of, storage, whole};
+use crate::plan::Plan;
+use buffers::{Buffers, SLOT_STRIDE, bytes_of};
 use flights::{Flights, MAX_PARTS};
 use forms::Abilities;
 use luggage::Entry;
 use pipeline::{Checks, Pipelines};
-use program::{Builder, Dispatch, Feed, Program, Rows};
+use program::{Builder, Dispatch, Feed, Program};
 use recordings::Recordings;
 use scope::{in_scope, lost_or, memory_or};
 use slots::Slots;
@@ -252,57 +253,6 @@ impl GpuEngine {
         self.download(&self.buffers.gradients.clone())
     }
 
-    /// Copies inputs (rows × `in_features`) and targets to the device. Targets are empty where
-    /// only predictions are wanted, and followed by each row's weight if `weighted`.
-    fn upload_arrays(
-        &mut self,
-        inputs: &[f32],
-        targets: &[f32],
-        weighted: bool,
-        rows: usize,
-    ) -> Result<GpuData> {
-        let limits = self.device.limits();
-        let needed = bytes_of(inputs.len().max(targets.len()));
-        let bounds = [
-            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
-            ("max_buffer_size", limits.max_buffer_size),
-            ("32-bit element index", 4 << 32),
-        ];
-        if let Some((limit_name, limit)) = bounds.into_iter().find(|(_, limit)| needed > *limit) {
-            let row = needed / rows.max(1) as u64;
-            return Err(Error::Limit {
-                what: format!("a data set of {rows} rows"),
-                needed: bytes(needed),
-                limit_name,
-                limit: bytes(limit),
-                remedy: format!(": {} rows would fit", limit / row.max(1)),
-            });
-        }
-        let Self { device, queue, plan, buffers, pipelines, variants, program, .. } = self;
-        let feed = in_scope(device, "copying a data set to the device", || {
-            let array = |name: &str, content: &[f32]| {
-                // Kernels read whole vectors of four.
-                let buffer = storage(device, name, content.len().next_multiple_of(4));
-                write_in_blocks(queue, &buffer, content);
-                buffer
-            };
-            let mut builder = Builder::new(plan, buffers, pipelines, variants);
-            let inputs = array("inputs", inputs);
-            let targets = (!targets.is_empty()).then(|| array("targets", targets));
-            let net = targets.as_ref().and_then(|_| program.fused_net(&mut builder));
-            let dense = |buffer| Rows::Dense(whole(buffer));
-            let targets = targets.as_ref().map(dense);
-            Feed::new(builder, net, Vec::new(), &dense(&inputs), targets.as_ref())
-        })
-        .map_err(|error| {
-            let needed = bytes_of(inputs.len() + targets.len());
-            let remedy = " (train on fewer rows)".to_owned();
-            memory_or(error, format!("a data set of {rows} rows"), needed, remedy)
-        })?;
-        pipelines.compile()?;
-        Ok(self.data(feed, rows, weighted))
-    }
-
     fn data(&self, feed: Feed, rows: usize, weighted: bool) -> GpuData {
         GpuData { feed, rows, weighted, generated: false, owner: Arc::clone(&self.identity) }
     }
@@ -356,21 +306,6 @@ impl GpuEngine {
                 });
             }
         }
-    }
-}
-
-/// Numbers that travel to the device at once, 32 MiB: on the way they take as much memory again.
-const BLOCK: usize = 1 << 23;
-
-/// Writes a buffer of any size, in more than one submission where it is large.
-fn write_in_blocks(queue: &wgpu::Queue, buffer: &wgpu::Buffer, content: &[f32]) {
-    let mut offset = 0;
-    for (index, block) in content.chunks(BLOCK).enumerate() {
-        if index > 0 {
-            queue.submit([]);
-        }
-        queue.write_buffer(buffer, offset, bytemuck::cast_slice(block));
-        offset += bytes_of(block.len());
     }
 }
 

@@ -11,7 +11,7 @@ use super::{GpuData, GpuEngine, compute_pass, copy, readback};
 use crate::data::Dataset;
 use crate::engine::cpu::evaluation_steps;
 use crate::engine::state::{Arena, EngineState, Numbers};
-use crate::engine::{Engine, Keep, Part, Report, Step, check_arena, check_data, rows_of};
+use crate::engine::{Engine, Keep, Part, Report, Step, check_arena, rows_of};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -119,19 +119,6 @@ impl GpuEngine {
             }
             self.submit(data, &batch)?;
         }
-    }
-
-    fn upload_data(&mut self, data: &Dataset) -> Result<GpuData> {
-        check_data(&self.plan, data)?;
-        let targets = data.targets().to_f32();
-        if data.weights().is_empty() {
-            return self.upload_arrays(data.inputs(), &targets, false, data.rows());
-        }
-        // Each row's weight behind its targets.
-        let rows = targets.chunks_exact(data.targets().width()).zip(data.weights());
-        let targets: Vec<f32> =
-            rows.flat_map(|(targets, weight)| targets.iter().chain([weight])).copied().collect();
-        self.upload_arrays(data.inputs(), &targets, true, data.rows())
     }
 
     fn predict_all(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
