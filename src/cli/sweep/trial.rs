@@ -38,6 +38,8 @@ pub(super) struct Standing {
     pub record: RunRecord,
     /// Whether all files are of the same moment: killed while it wrote its end, a trial does that again.
     whole: bool,
+    /// Where it goes on from, if it does.
+    checkpoint: Option<Checkpoint>,
 }
 
 impl Trial {
@@ -125,9 +127,17 @@ impl Trial {
         let record = RunRecord::read(&self.folder)?;
         #[expect(clippy::cast_precision_loss, reason = "steps are far below 2⁵²")]
         let steps = record.epochs.last().map_or(0, |last| last.step) as f64;
-        let standing = Standing { whole: record.result("steps") == Some(steps), record };
-        let goes_on = standing.ended() || self.folder.join(CHECKPOINT).exists();
-        Ok(goes_on.then_some(standing))
+        let mut standing =
+            Standing { whole: record.result("steps") == Some(steps), checkpoint: None, record };
+        if standing.ended() {
+            return Ok(Some(standing));
+        }
+        let checkpoint = self.folder.join(CHECKPOINT);
+        if !checkpoint.exists() {
+            return Ok(None);
+        }
+        standing.checkpoint = Some(Checkpoint::load(&checkpoint).map_err(Failure::input)?);
+        Ok(Some(standing))
     }
 
     /// Trains up to the end of epoch `until`, from where the trial is, and returns what became of it. A
@@ -139,15 +149,13 @@ impl Trial {
         until: u64,
         on_epoch: &dyn Fn(&EpochReport),
     ) -> Result<Standing, Failure> {
-        let standing = self.standing()?;
-        let goes_on = match standing {
+        let checkpoint = match self.standing()? {
             Some(standing) if standing.reaches(until) => return Ok(standing),
-            standing => standing.is_some(),
+            standing => standing.and_then(|standing| standing.checkpoint),
         };
         let mut beginning = self.prepare(table)?;
-        if goes_on {
-            let checkpoint = Checkpoint::load(&self.folder.join(CHECKPOINT));
-            beginning.checkpoint = Some(checkpoint.map_err(Failure::input)?);
+        if checkpoint.is_some() {
+            beginning.checkpoint = checkpoint;
             beginning.initial = None;
         } else if self.folder.exists() {
             std::fs::remove_dir_all(&self.folder)
@@ -208,7 +216,14 @@ impl Standing {
 
     /// Whether nothing is left to do up to the end of that epoch.
     pub(super) fn reaches(&self, epoch: u64) -> bool {
-        self.ended() || self.whole && self.outcome() == PAUSED && self.epochs() >= epoch
+        let paused = self.whole && self.outcome() == PAUSED && self.epochs() >= epoch;
+        self.ended() || paused || self.is_behind(epoch)
+    }
+
+    /// Whether it was stopped on its way from the end of that epoch to that of a later one.
+    fn is_behind(&self, epoch: u64) -> bool {
+        let end = self.record.epochs.iter().find(|line| line.epoch == epoch).map(|line| line.step);
+        end.is_some_and(|end| self.checkpoint.as_ref().is_some_and(|at| at.steps() > end))
     }
 
     pub(super) fn epochs(&self) -> u64 {

@@ -108,8 +108,13 @@ impl Standing {
         }
     }
 
-    /// What a test wants to happen to the device after so many steps.
+    /// What a test wants to happen to the device after so many steps: never so often behind one snapshot
+    /// that the run would give up.
     pub(super) fn suffer(&mut self, device: &Device, steps: u64) {
+        let taken = self.checkpoint.as_ref().map_or(0, Checkpoint::steps);
+        if self.in_vain == (MOST_IN_VAIN, taken) {
+            return;
+        }
         if let (Some(mishaps), Device::Gpu(gpu)) = (&mut self.mishaps, device) {
             if mishaps.left > 0 && mishaps.is_whole && steps >= mishaps.next {
                 mishaps.next = steps + mishaps.every;
