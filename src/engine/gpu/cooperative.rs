@@ -1,8 +1,8 @@
 //! Products by the matrix units of a GPU: where a device has them, and whether it is to be trusted with them.
 //!
-//! wgpu calls the feature experimental, so only a host app can enable it for its device; it tells what its adapter
-//! offers by [`GpuOptions::cooperative_matrix`]. No rule chooses these forms: [`GpuEngine::tune`] tries
-//! them out, if they compute right.
+//! wgpu calls the feature experimental, so only a host app can enable it for its device; it tells what its
+//! adapter offers by [`GpuOptions::cooperative_matrix`]. No rule chooses these forms:
+//! [`GpuEngine::tune`](super::GpuEngine::tune) tries them out, if they compute right.
 
 use super::forms::Abilities;
 use super::tuning::Tuning;
