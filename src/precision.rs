@@ -18,9 +18,9 @@ pub enum Precision {
     #[default]
     F32,
     /// f16, but for what has to be exact: the parameters that the optimizer changes, its moments, the
-    /// gradients of parameters, sums and statistics, the net's inputs and its outputs are f32. Half the
-    /// bytes of what a wide net moves, where that is what bounds its speed; nets that suit
-    /// [`Fusion`](crate::Fusion) keep their activations on the chip anyway, and are faster in f32.
+    /// gradients of parameters, sums and statistics, the net's inputs and its outputs are f32. What the
+    /// products of inner layers read and write of activations and weights is half as many bytes; nets that
+    /// suit [`Fusion`](crate::Fusion) keep their activations on the chip in f32 anyway.
     ///
     /// Gradients of activations are small: so that they keep to the range of f16, the loss is multiplied
     /// with a power of two, and the gradients of the parameters are divided by it again. It begins with

@@ -195,6 +195,14 @@ fn a_step_has_three_dispatches_more() {
         trainer.engine().stats().dispatches
     });
     assert_eq!(half, single + 6);
+    // Not for each part of a batch.
+    let [half, single] = [Precision::Mixed, Precision::F32].map(|precision| {
+        let parts = TrainOptions { precision, micro_batch: Some(1), ..options(1) };
+        let mut trainer = trainer(&parts, &far_away(1.0));
+        trainer.train_steps(2, go_on).unwrap();
+        trainer.engine().stats().dispatches
+    });
+    assert_eq!(half, single + 6);
 }
 
 #[test]

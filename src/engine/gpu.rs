@@ -292,8 +292,10 @@ impl GpuEngine {
                 self.stats.dispatches += 1;
             };
             if training {
-                let (is_last, is_measured) = (part.is_last, step.insight);
-                self.program.of_training(&data.feed, is_last, is_measured).for_each(record);
+                let Part { is_first, is_last, .. } = *part;
+                let dispatches =
+                    self.program.of_training(&data.feed, is_first, is_last, step.insight);
+                dispatches.for_each(record);
             } else {
                 self.program.of_evaluation(&data.feed).for_each(&mut record);
             }

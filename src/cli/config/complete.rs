@@ -11,8 +11,8 @@ use crate::cli::recipe;
 use crate::cli::values::ClassWeights;
 
 impl Config {
-    /// Puts in what the table tells but for its fingerprint: rows, target, task, loss, weight decay, the net for images where
-    /// no other was asked for, and a batch size of no more than the training rows.
+    /// Puts in what the table tells but for its fingerprint: rows, target, task, loss, weight decay, the
+    /// net for images where no other was asked for, and a batch size of no more than the training rows.
     pub(crate) fn complete(
         &mut self,
         args: &TrainArgs,

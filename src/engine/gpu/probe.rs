@@ -24,7 +24,7 @@ impl GpuEngine {
         data: &'a GpuData,
     ) -> impl Iterator<Item = &'static str> + 'a {
         let is_measured = self.plan.options().insight_every.is_some();
-        let training = self.program.of_training(&data.feed, true, is_measured);
+        let training = self.program.of_training(&data.feed, true, true, is_measured);
         training.chain(self.program.of_evaluation(&data.feed)).map(|dispatch| dispatch.kernel)
     }
 
@@ -87,7 +87,7 @@ impl GpuEngine {
     }
 
     fn of_step<'a>(&'a self, data: &'a GpuData) -> impl Iterator<Item = &'a Dispatch> {
-        self.program.of_training(&data.feed, true, false)
+        self.program.of_training(&data.feed, true, true, false)
     }
 
     /// The first step of a training without micro-batches, at a learning rate of 0.

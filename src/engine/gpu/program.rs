@@ -123,11 +123,12 @@ impl Program {
         self.outputs(feed).chain(&feed.loss)
     }
 
-    /// The dispatches of a part of a training step in order: forward, loss and gradients, and with the
-    /// last part the update.
+    /// The dispatches of a part of a training step, the first or last of its step or not, in order:
+    /// forward, loss and gradients, and with the last part the update.
     pub(crate) fn of_training<'a>(
         &'a self,
         feed: &'a Feed,
+        is_first: bool,
         is_last: bool,
         is_measured: bool,
     ) -> impl Iterator<Item = &'a Dispatch> {
@@ -141,7 +142,9 @@ impl Program {
         });
         // What the insights look at doesn't leave a fused step.
         let needs_outputs = self.fusion.is_none() || is_last && is_measured;
-        let outputs = needs_outputs.then(|| self.outputs(feed)).into_iter().flatten();
+        // Parameters are the same in all parts of a step.
+        let begin = self.begin.iter().filter(move |_| is_first);
+        let outputs = needs_outputs.then(|| begin.chain(self.stages(feed))).into_iter().flatten();
         let loss = feed.loss.iter().filter(|_| self.fusion.is_none());
         let backward = self.backward.iter().chain(&feed.leave);
         fused.chain(outputs).chain(loss).chain(backward).chain(update)
@@ -149,10 +152,15 @@ impl Program {
 
     /// The dispatches that bring a part's rows in and through all stages.
     pub(crate) fn outputs<'a>(&'a self, feed: &'a Feed) -> impl Iterator<Item = &'a Dispatch> {
-        self.begin.iter().chain(&feed.fill).chain(&feed.enter).chain(&self.forward)
+        self.begin.iter().chain(self.stages(feed))
     }
 
-    /// The same for rows that lie in the engine's own batch buffer.
+    /// The same where the last part had the same parameters.
+    fn stages<'a>(&'a self, feed: &'a Feed) -> impl Iterator<Item = &'a Dispatch> {
+        feed.fill.iter().chain(&feed.enter).chain(&self.forward)
+    }
+
+    /// The same as [`outputs`](Self::outputs) for rows that lie in the engine's own batch buffer.
     pub(crate) fn outputs_of_batch(&self) -> impl Iterator<Item = &Dispatch> {
         self.begin.iter().chain(&self.enter).chain(&self.forward)
     }

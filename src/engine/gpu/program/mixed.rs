@@ -7,8 +7,8 @@ use crate::ops::optimizer::ArenaShape;
 use crate::ops::scaling::{self, SCALE};
 
 impl Builder<'_> {
-    /// Rounds the parameters to f16. Every forward pass begins with it, as the host app may write
-    /// parameters at any time.
+    /// Rounds the parameters to f16. Every step, evaluation and prediction begins with it, as the host app
+    /// may write parameters at any time.
     pub(super) fn halve(&mut self) -> Vec<Dispatch> {
         let (plan, buffers) = (self.plan, self.buffers);
         let Some(halves) = &buffers.halves else { return Vec::new() };
