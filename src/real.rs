@@ -85,7 +85,7 @@ pub trait Real:
 }
 
 mod sealed {
-    pub trait Sealed: crate::simd::Lanes {}
+    pub trait Sealed: crate::simd::Lanes + crate::engine::cpu::Compiled {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
     #[cfg(test)]

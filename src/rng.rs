@@ -6,6 +6,8 @@
 //!
 //! Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
 
+use pulp::{Scalar, Simd};
+
 /// Multipliers of the two products of a round.
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 /// What the key grows by each round: the golden ratio and √3 − 1 as 32-bit fractions.
@@ -23,37 +25,27 @@ const ROUNDS: usize = 10;
 /// ```
 #[must_use]
 pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    philox4x32_lanes(counter.map(|word| [word]), key).map(|[word]| word)
+    philox4x32_vectors(Scalar::new(), counter, key)
 }
 
-/// [`philox4x32`] of `N` counters at once, given and returned word by word: in vector registers
-/// where it is inlined into a loop for them.
+/// [`philox4x32`] of as many counters at once as a vector register has lanes, given and returned word
+/// by word.
 #[inline(always)]
-pub(crate) fn philox4x32_lanes<const N: usize>(
-    mut counters: [[u32; N]; 4],
+pub(crate) fn philox4x32_vectors<S: Simd>(
+    simd: S,
+    [mut a, mut b, mut c, mut d]: [S::u32s; 4],
     mut key: [u32; 2],
-) -> [[u32; N]; 4] {
+) -> [S::u32s; 4] {
+    let multipliers = MULTIPLIERS.map(|multiplier| simd.splat_u32s(multiplier));
     for _ in 0..ROUNDS {
-        let [a, b, c, d] = counters;
-        for lane in 0..N {
-            let (hi0, lo0) = widening_mul(MULTIPLIERS[0], a[lane]);
-            let (hi1, lo1) = widening_mul(MULTIPLIERS[1], c[lane]);
-            counters[0][lane] = hi1 ^ b[lane] ^ key[0];
-            counters[1][lane] = lo1;
-            counters[2][lane] = hi0 ^ d[lane] ^ key[1];
-            counters[3][lane] = lo0;
-        }
+        let (low0, high0) = simd.widening_mul_u32s(multipliers[0], a);
+        let (low1, high1) = simd.widening_mul_u32s(multipliers[1], c);
+        let mixed =
+            |high, word, key| simd.xor_u32s(high, simd.xor_u32s(word, simd.splat_u32s(key)));
+        [a, b, c, d] = [mixed(high1, b, key[0]), low1, mixed(high0, d, key[1]), low0];
         key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
     }
-    counters
-}
-
-/// High and low half of the 64-bit product.
-#[expect(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
-#[inline(always)]
-const fn widening_mul(a: u32, b: u32) -> (u32, u32) {
-    let product = a as u64 * b as u64;
-    ((product >> 32) as u32, product as u32)
+    [a, b, c, d]
 }
 
 /// Low and high word of a 64-bit number, the order in which the device gets them.

@@ -7,21 +7,20 @@ mod passes;
 #[cfg(test)]
 mod tests;
 mod update;
+mod work;
 
 use self::division::Division;
-use self::lane::{Lane, Net};
+use self::lane::Lane;
 use self::passes::linear_weights;
+pub(crate) use self::work::Compiled;
+use self::work::POOLED;
 use super::state::{Arena, EngineState, Numbers};
-use super::{Engine, Keep, Metrics, Part, Report, Step, check_arena, check_data, rows_of};
-use crate::blocks::{RowsMut, in_blocks};
+use super::{Engine, Keep, Metrics, Report, Step, check_arena, check_data};
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::insight::{self, Insight};
-use crate::ops::insight::insight as measure;
 use crate::ops::linear::LinearWeight;
 use crate::ops::scaling::Scaling;
-use crate::optimizer::{Update, group_of};
-use crate::plan::{Plan, StageOp};
+use crate::plan::Plan;
 use crate::real::Real;
 
 /// Trains and evaluates on the CPU: in `f32` the reference and the fallback where there is no GPU,
@@ -136,143 +135,14 @@ impl<T: Real> CpuEngine<T> {
 
     /// Sums of the loss over all rows of a data set, now and in the engine's own precision.
     pub fn loss_of(&mut self, data: &CpuData<T>) -> Metrics {
-        self.order_weights(false);
-        let mut sum = Metrics::default();
-        for step in evaluation_steps(&self.plan, data.rows as usize) {
-            for part in step.parts(self.plan.capacity()) {
-                sum += self.run(data, &step, part, false);
-            }
-        }
-        sum
+        T::loss(self, data, None)
     }
 
     /// [`loss_of`](Self::loss_of) one batch of all rows as training sees it: norms take the batch's
     /// statistics, and dropout draws the masks of step `number` (counted from 1).
     pub fn training_loss_of(&mut self, data: &CpuData<T>, number: u64) -> Metrics {
-        self.order_weights(false);
-        let mut sum = Metrics::default();
-        for evaluation in evaluation_steps(&self.plan, data.rows as usize) {
-            let dropout_key = Step::dropout_key(self.plan.options().seed, number);
-            let step = Step { number, dropout_key, ..evaluation };
-            for part in step.parts(self.plan.options().rows_at_once()) {
-                sum += self.run(data, &step, part, false);
-            }
-        }
-        sum
+        T::loss(self, data, Some(number))
     }
-
-    /// Brings the weights into the order of the products, where they have changed; that for the way
-    /// back only in training, which changes them each time.
-    fn order_weights(&mut self, backward: bool) {
-        if std::mem::replace(&mut self.weights_are_current, !backward) && !backward {
-            return;
-        }
-        let first = self.plan.first_trained();
-        for (index, (stage, ordered)) in
-            self.plan.stages().iter().zip(&mut self.weights).enumerate()
-        {
-            if let (StageOp::Linear { tensors: [weight, _] }, Some(ordered)) = (&stage.op, ordered)
-            {
-                ordered.set(&self.parameters[weight.range()], backward && index > first);
-            }
-        }
-    }
-
-    /// Takes a part of a batch through the net, and in training back.
-    fn run(&mut self, data: &CpuData<T>, step: &Step, part: Part, backward: bool) -> Metrics {
-        let share = self.division.share(part.rows as usize);
-        let (net, running, lanes) = self.parts();
-        match lanes {
-            [lane] => {
-                lane.run(&net, running, data, step, part, backward);
-                lane.metrics
-            }
-            lanes => {
-                let lanes = &mut lanes[..(part.rows as usize).div_ceil(share)];
-                let work = (0..lanes.len(), RowsMut::new(lanes, 1));
-                in_blocks(work, 1, &|(numbers, lanes)| {
-                    for (lane, share) in
-                        lanes.elements.iter_mut().zip(part.parts(share).skip(numbers.start))
-                    {
-                        let share = Part { is_first: part.is_first, ..share };
-                        lane.run(&net, &mut [], data, step, share, backward);
-                    }
-                });
-                let mut sum = Metrics::default();
-                lanes.iter().for_each(|lane| sum += lane.metrics);
-                sum
-            }
-        }
-    }
-
-    /// What lanes share, the running statistics, and the lanes.
-    fn parts(&mut self) -> (Net<'_, T>, &mut [T], &mut [Lane<T>]) {
-        let (parameters, running) = self.parameters.split_at_mut(self.plan.trained_len());
-        let net = Net {
-            plan: &self.plan,
-            division: self.division,
-            parameters,
-            weights: &self.weights,
-            loss_weights: &self.loss_weights,
-        };
-        (net, running, &mut self.lanes)
-    }
-
-    /// What the step just done did.
-    fn insight(&self, step: &Step, part: Part) -> Insight {
-        let plan = &self.plan;
-        let update: Update<T> = step.update.cast();
-        let tensors: Vec<_> = insight::measured_tensors(plan)
-            .map(|tensor| {
-                let range = tensor.range();
-                let group = group_of(&plan.options().groups, tensor);
-                measure(
-                    &update.groups[group],
-                    &self.lanes[0].gradients[range.clone()],
-                    &self.parameters[range.clone()],
-                    &self.measured[range],
-                )
-            })
-            .collect();
-        let rows = part.rows as usize;
-        let lanes = &self.lanes[..rows.div_ceil(self.division.share(rows))];
-        let is_dead = |stage: usize, unit: usize| lanes.iter().all(|lane| !lane.alive[stage][unit]);
-        let dead: Vec<u32> = insight::relu_stages(plan)
-            .enumerate()
-            .map(|(index, (_, stage))| {
-                (0..stage.out_features).map(|unit| u32::from(is_dead(index, unit))).sum()
-            })
-            .collect();
-        insight::assemble(plan, step.number, &step.update, &tensors, &dead)
-    }
-
-    fn train_step(&mut self, data: &CpuData<T>, step: &Step) {
-        let mut metrics = Metrics::default();
-        let (mut fault, mut insight) = (None, None);
-        let mut lanes = 1;
-        self.order_weights(true);
-        for part in step.parts(self.plan.options().rows_at_once()) {
-            metrics += self.run(data, step, part, true);
-            // A later part may be smaller, but no larger.
-            let rows = part.rows as usize;
-            lanes = lanes.max(rows.div_ceil(self.division.share(rows)));
-            if part.is_last {
-                fault = self.update(step, lanes);
-                let measured = step.insight && !fault.is_some_and(|fault| fault.skipped);
-                insight = measured.then(|| Box::new(self.insight(step, part)));
-            }
-        }
-        self.reports.push(Report { step: Some(step.number), metrics, fault, insight });
-    }
-}
-
-/// Multiply-adds of a step from which it is worth waking other threads.
-const POOLED: u64 = 1 << 20;
-
-/// Runs `work` on a thread of the pool where it is `large`: there it shares work with others at
-/// little cost, while a thread from outside would be woken and put to sleep each time.
-fn in_pool<R: Send>(large: bool, work: impl FnOnce() -> R + Send) -> R {
-    if large { rayon::scope(|_| work()) } else { work() }
 }
 
 impl<T: Real> Engine for CpuEngine<T> {
@@ -307,23 +177,12 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
-        let large = self.plan.flops_per_step() >= POOLED;
-        in_pool(large, || steps.iter().for_each(|step| self.train_step(data, step)));
+        T::train(self, data, steps);
         Ok(())
     }
 
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
-        let rows = data.rows.min(rows) as usize;
-        in_pool(self.plan.flops_per_row() * rows as u64 >= POOLED, || {
-            self.order_weights(false);
-            for step in evaluation_steps(&self.plan, rows) {
-                for part in step.parts(self.plan.capacity()) {
-                    let metrics = self.run(data, &step, part, false);
-                    let report = Report { step: None, metrics, fault: None, insight: None };
-                    self.reports.push(report);
-                }
-            }
-        });
+        T::evaluate(self, data, rows);
         Ok(())
     }
 
@@ -337,34 +196,7 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
-        let (in_features, outputs) =
-            (self.plan.mlp().in_features(), self.plan.mlp().out_features());
-        let rows = rows_of(&self.plan, inputs)?;
-        let mut predictions = vec![0.0; rows * outputs];
-        in_pool(self.plan.flops_per_row() * rows as u64 >= POOLED, || {
-            self.order_weights(false);
-            let steps = evaluation_steps(&self.plan, rows);
-            let division = self.division;
-            let (net, running, lanes) = self.parts();
-            for step in steps {
-                let (first, rows) = (step.first as usize, step.batch as usize);
-                let inputs = &inputs[first * in_features..][..rows * in_features];
-                let outputs_of = &mut predictions[first * outputs..][..rows * outputs];
-                let share = division.share(rows);
-                let inputs = inputs.chunks(share * in_features);
-                let work = inputs.zip(outputs_of.chunks_mut(share * outputs));
-                match &mut *lanes {
-                    [lane] => work.for_each(|(x, y)| lane.predict(&net, running, x, y)),
-                    lanes => rayon::scope(|scope| {
-                        for (lane, (x, y)) in lanes.iter_mut().zip(work) {
-                            let net = &net;
-                            scope.spawn(move |_| lane.predict(net, &mut [], x, y));
-                        }
-                    }),
-                }
-            }
-        });
-        Ok(predictions)
+        T::predict(self, inputs)
     }
 
     fn parameters(&mut self) -> Result<Vec<f32>> {

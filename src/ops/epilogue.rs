@@ -1,13 +1,15 @@
 //! What follows a layer's own formula: Y = dropout(a(Z)), applied and differentiated by the kernels
 //! of the layers around it.
 
+use pulp::{Simd, WithSimd};
+
 use crate::activation::{Activation, with_constant};
 use crate::engine::kernel::{Choice, uniform_struct};
 use crate::layer::Dropout;
 use crate::plan::Stage;
 use crate::real::Real;
-use crate::rng::{Purpose, philox4x32_lanes};
-use crate::simd::vectorised_loop;
+use crate::rng::{Purpose, philox4x32_vectors};
+use crate::simd::{vectorised, vectorised_loop};
 
 /// The activation and the dropout behind a layer.
 #[derive(Clone, Copy, Debug)]
@@ -131,37 +133,72 @@ impl Epilogue {
 
     /// Multiplies every element with its factor, 0 or 1/(1 − p).
     fn drop<T: Real>(&self, draw: Option<&Draw>, columns: usize, elements: &mut [T]) {
-        let (Some((layer, dropout)), Some(draw)) = (self.dropout, draw) else { return };
-        let below = dropout.drop_below();
-        let scale = T::from_f64(dropout.keep_scale());
-        vectorised_loop!({
-            for (row, elements) in (draw.row0..).zip(elements.chunks_exact_mut(columns)) {
-                for (quad, elements) in (0..).step_by(QUADS).zip(elements.chunks_mut(4 * QUADS)) {
-                    let bits = mask_bits(draw.key, row, quad, layer);
-                    let mut factors = [T::ZERO; 4 * QUADS];
-                    for (lane, factors) in factors.chunks_exact_mut(4).enumerate() {
-                        for (factor, bits) in factors.iter_mut().zip(&bits) {
-                            *factor = if bits[lane] < below { T::ZERO } else { scale };
-                        }
-                    }
-                    for (x, &factor) in elements.iter_mut().zip(&factors) {
-                        *x *= factor;
-                    }
-                }
-            }
-        });
+        if let (Some((layer, dropout)), Some(draw)) = (self.dropout, draw) {
+            vectorised(Drop { layer, dropout, draw, columns, elements });
+        }
     }
 }
 
-/// Groups of four neighbouring columns whose masks are drawn at once.
-const QUADS: usize = 8;
+/// Dropout of `elements` (rows × columns).
+struct Drop<'a, T> {
+    layer: usize,
+    dropout: Dropout,
+    draw: &'a Draw,
+    columns: usize,
+    elements: &'a mut [T],
+}
+
+/// Groups of four neighbouring columns whose masks are drawn at once: twice what a register of AVX2
+/// holds, as each round of the generator waits for the one before.
+const QUADS: usize = 16;
+
+impl<T: Real> WithSimd for Drop<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let below = self.dropout.drop_below();
+        let scale = T::from_f64(self.dropout.keep_scale());
+        let rows = self.elements.chunks_exact_mut(self.columns);
+        for (row, elements) in (self.draw.row0..).zip(rows) {
+            for (quad, elements) in (0..).step_by(QUADS).zip(elements.chunks_mut(4 * QUADS)) {
+                let words = mask_words(simd, self.draw.key, row, quad, self.layer);
+                let mut factors = [[T::ZERO; QUADS]; 4];
+                for (factors, words) in factors.iter_mut().zip(&words) {
+                    for (factor, &word) in factors.iter_mut().zip(words) {
+                        *factor = if word < below { T::ZERO } else { scale };
+                    }
+                }
+                for (lane, elements) in elements.chunks_mut(4).enumerate() {
+                    for (x, factors) in elements.iter_mut().zip(&factors) {
+                        *x *= factors[lane];
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// The random words of the columns from 4·quad on: word w of lane l is that of column
 /// 4·(quad + l) + w.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "nets have fewer than 2³² layers")]
-fn mask_bits(key: [u32; 2], row: u32, quad: u32, layer: usize) -> [[u32; QUADS]; 4] {
-    let quads = std::array::from_fn(|lane| quad + lane as u32);
-    let same = |word| [word; QUADS];
-    philox4x32_lanes([same(row), quads, same(layer as u32), same(Purpose::Dropout as u32)], key)
+fn mask_words<S: Simd>(
+    simd: S,
+    key: [u32; 2],
+    row: u32,
+    quad: u32,
+    layer: usize,
+) -> [[u32; QUADS]; 4] {
+    let quads: [u32; QUADS] = std::array::from_fn(|lane| quad + lane as u32);
+    let [row, layer, purpose] =
+        [row, layer as u32, Purpose::Dropout as u32].map(|word| simd.splat_u32s(word));
+    let mut words = [[0; QUADS]; 4];
+    for (vector, &quads) in S::as_simd_u32s(&quads).0.iter().enumerate() {
+        let drawn = philox4x32_vectors(simd, [row, quads, layer, purpose], key);
+        for (words, drawn) in words.iter_mut().zip(drawn) {
+            S::as_mut_simd_u32s(words).0[vector] = drawn;
+        }
+    }
+    words
 }

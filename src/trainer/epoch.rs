@@ -74,7 +74,7 @@ impl<E: Engine> Trainer<E> {
     fn try_steps(
         &mut self,
         most: u64,
-        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<Option<EpochReport>> {
         let start = Instant::now();
         self.give_steps(most, observe)?;
@@ -106,7 +106,7 @@ impl<E: Engine> Trainer<E> {
     fn give_steps(
         &mut self,
         most: u64,
-        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<bool> {
         let in_epoch = self.engine.plan().options().steps_per_epoch(self.train.rows);
         let end = self.at.step.saturating_add(most).min(self.begin.step + in_epoch);
@@ -125,7 +125,7 @@ impl<E: Engine> Trainer<E> {
         &mut self,
         start: Instant,
         mut interrupted: bool,
-        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
         // Losses are taken before the step that they lead to, so the last step's parameters still
         // have to show theirs: on the validation rows, or else on a batch of the training rows.
@@ -224,7 +224,7 @@ impl<E: Engine> Trainer<E> {
     /// reports of evaluations. Says whether `observe` broke off.
     fn take_training_reports(
         &mut self,
-        observe: &mut impl FnMut(&Progress<'_>) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<bool> {
         let policy = self.engine.plan().options().on_divergence;
         let mut broke = false;
