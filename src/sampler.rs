@@ -131,7 +131,26 @@ fn mix(mut h: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::testing::cases;
+
+    proptest! {
+        #![proptest_config(cases(2000))]
+
+        #[test]
+        fn rows_of_any_number_are_permuted(
+            seed: u64,
+            epoch: u64,
+            (rows, one, other) in (2..=u32::MAX).prop_flat_map(|n| (Just(n), 0..n, 0..n)),
+        ) {
+            let order = Order::new(Sampling::Shuffled, seed, epoch, 1);
+            let [a, b] = [one, other].map(|position| order.row(rows, position, 0));
+            prop_assert!(a < rows && b < rows);
+            prop_assert_eq!(a == b, one == other);
+        }
+    }
 
     #[test]
     fn every_row_comes_once_per_epoch() {

@@ -2,6 +2,8 @@
 
 pub(crate) mod tracked;
 
+use proptest::test_runner::{Config as ProptestConfig, RngSeed};
+
 /// Fails unless every `got` is within its own bound of `want`.
 #[track_caller]
 pub(crate) fn assert_within(got: &[f32], want: &[f64], bound: impl Fn(usize) -> f64) {
@@ -28,6 +30,16 @@ pub(crate) fn assert_within_f64(got: &[f64], want: &[f64], bound: impl Fn(usize)
             want[i],
             bound(i)
         );
+    }
+}
+
+/// So many cases of a property, the same in every run.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..ProptestConfig::default()
     }
 }
 

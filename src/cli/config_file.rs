@@ -346,6 +346,9 @@ fn check(command: &Command, word: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use clap::FromArgMatches as _;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
     use crate::cli::args::TrainArgs;
@@ -394,6 +397,48 @@ mod tests {
                 if let Err((at, problem)) = ConfigFile::parse(&damaged, &train) {
                     assert!(at <= damaged.len() && !problem.is_empty(), "{problem}");
                 }
+            }
+        }
+    }
+
+    /// What files are made of, in any order.
+    fn piece() -> impl Strategy<Value = String> {
+        let train = options::train();
+        let keys: Vec<String> =
+            options::settings(&train).map(|setting| setting.key().into()).collect();
+        let sections = options::sections(&train);
+        let signs =
+            ["=", ".", ",", "\"", "'", "\"\"\"", "[", "]", "{", "}", "\n", "#", "\\", "é", "\0"];
+        let values =
+            ["true", "-1", "1e999", "nan", "99999999999999999999", "1979-05-27", "\"adam\""];
+        prop_oneof![
+            4 => select(keys.clone()).prop_map(|key| format!("{key} = ")),
+            1 => select(keys),
+            2 => select(sections).prop_map(|section| format!("\n[{section}]\n")),
+            2 => select(signs.to_vec()).prop_map(String::from),
+            4 => select(values.to_vec()).prop_map(|value| format!("{value}\n")),
+            1 => "\\PC{0,8}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 1000,
+            failure_persistence: None,
+            rng_seed: RngSeed::Fixed(1),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_text_is_words_that_clap_takes_or_a_problem(pieces in prop::collection::vec(piece(), 0..12)) {
+            let (text, train) = (pieces.concat(), options::train());
+            match ConfigFile::parse(&text, &train) {
+                Err((at, problem)) => prop_assert!(at <= text.len() && !problem.is_empty(), "{text}"),
+                Ok(file) => for (_, words) in file.words {
+                    for word in words {
+                        prop_assert_eq!(check(&train, &word), Ok(()), "{}", text);
+                    }
+                },
             }
         }
     }
