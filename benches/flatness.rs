@@ -2,7 +2,9 @@
 //!
 //!     cargo bench --bench flatness [-- cpu|gpu]
 //!
-//! The net is W4's, 2-64-64-64-64-3, with batches of 1,024. Each row count has a process of its own.
+//! The net is W4's, 2-64-64-64-64-3, with batches of 1,024. Each row count has a process of its own, in
+//! rounds, so that all share the machine's moods: the time is the median, and behind it how many times
+//! that of the smallest count.
 //! Its memory is on the CPU what the process grew by from the data set on, at its peak, where /proc
 //! tells; on a GPU that of wgrad's buffers, where the device tells. Beside it is what the engine says
 //! that it takes.
@@ -17,6 +19,7 @@ use wgrad::{AdapterChoice, CpuEngine, Gpu, GpuEngine, Plan, TrainOptions, Traine
 const ROWS: [usize; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 const BATCH: usize = 1024;
 const SECONDS: f64 = 3.0;
+const ROUNDS: usize = 5;
 /// What makes this program a process that measures one row count.
 const ONE: &str = "--rows";
 
@@ -31,17 +34,40 @@ fn main() -> Outcome<()> {
     let wanted = ["cpu", "gpu"].into_iter().filter(|engine| typed.iter().any(|w| w == engine));
     let wanted: Vec<_> = wanted.collect();
     for engine in if wanted.is_empty() { vec!["cpu", "gpu"] } else { wanted } {
-        println!("{engine:10} {:>14} {:>12} {:>12}", "a sample", "memory", "planned");
-        for rows in ROWS {
-            let program = std::env::current_exe()?;
-            let told = Command::new(program).args([ONE, &rows.to_string(), engine]).output()?;
-            if !told.status.success() {
-                return Err(String::from_utf8_lossy(&told.stderr).into());
+        let mut rounds = vec![Vec::new(); ROWS.len()];
+        for _ in 0..ROUNDS {
+            for (figures, rows) in rounds.iter_mut().zip(ROWS) {
+                figures.push(figures_of(rows, engine)?);
             }
-            print!("{rows:<10} {}", String::from_utf8_lossy(&told.stdout));
+        }
+        println!("{engine:10} {:>14} {:>8} {:>12} {:>12}", "a sample", "", "memory", "planned");
+        let mut first = None;
+        for (figures, rows) in rounds.iter_mut().zip(ROWS) {
+            figures.sort_by(|a, b| a[0].total_cmp(&b[0]));
+            let [sample, memory, planned] = figures[ROUNDS / 2];
+            let mib = |bytes: f64| format!("{:.1} MiB", bytes / f64::from(1 << 20));
+            println!(
+                "{rows:<10} {sample:>11.1} ns {:>7.2}x {:>12} {:>12}",
+                sample / *first.get_or_insert(sample),
+                if memory > 0.0 { mib(memory) } else { "—".into() },
+                mib(planned)
+            );
         }
     }
     Ok(())
+}
+
+/// Nanoseconds a sample, bytes of memory (0 where nothing tells) and bytes planned, from a process of
+/// their own.
+fn figures_of(rows: usize, engine: &str) -> Outcome<[f64; 3]> {
+    let program = std::env::current_exe()?;
+    let told = Command::new(program).args([ONE, &rows.to_string(), engine]).output()?;
+    if !told.status.success() {
+        return Err(String::from_utf8_lossy(&told.stderr).into());
+    }
+    let told = String::from_utf8(told.stdout)?;
+    let numbers: Result<Vec<f64>, _> = told.split_whitespace().map(str::parse).collect();
+    numbers?.try_into().map_err(|_| "three numbers were expected".into())
 }
 
 fn measure(rows: usize, engine: &str) -> Outcome<()> {
@@ -64,13 +90,7 @@ fn measure(rows: usize, engine: &str) -> Outcome<()> {
         (rate_of(&mut trainer, SECONDS)?, buffers(&gpu.device), planned)
     };
     let sample = 1e9 / (rate.steps_per_second * BATCH as f64);
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    println!(
-        "{sample:>8.1} ns ±{:<2.0}% {:>11} {:>12}",
-        50.0 * rate.spread,
-        grown.map_or("—".into(), mib),
-        mib(planned + data_bytes)
-    );
+    println!("{sample} {} {}", grown.unwrap_or(0), planned + data_bytes);
     Ok(())
 }
 
