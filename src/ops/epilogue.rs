@@ -202,3 +202,29 @@ fn mask_words<S: Simd>(
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::philox4x32;
+
+    #[test]
+    fn each_element_has_the_mask_of_its_own_place() {
+        let dropout = Dropout::new(0.4);
+        let epilogue = Epilogue { dropout: Some((3, dropout)), ..Epilogue::NONE };
+        let draw = Draw { key: [7, 8], row0: 5 };
+        // Below, at and above what is drawn at once.
+        for columns in [1, 7, 4 * QUADS, 4 * QUADS + 1, 200] {
+            let mut elements = vec![1.0_f32; 3 * columns];
+            epilogue.drop(Some(&draw), columns, &mut elements);
+            for (i, &element) in elements.iter().enumerate() {
+                let [row, column] = [i / columns, i % columns].map(|at| u32::try_from(at).unwrap());
+                let place = [draw.row0 + row, column / 4, 3, Purpose::Dropout as u32];
+                let word = philox4x32(place, draw.key)[column as usize % 4];
+                let kept = word >= dropout.drop_below();
+                let want = if kept { dropout.keep_scale() as f32 } else { 0.0 };
+                assert_eq!(element, want, "row {row}, column {column} of {columns}");
+            }
+        }
+    }
+}
