@@ -222,7 +222,7 @@ mod tests {
                 let place = [draw.row0 + row, column / 4, 3, Purpose::Dropout as u32];
                 let word = philox4x32(place, draw.key)[column as usize % 4];
                 let kept = word >= dropout.drop_below();
-                let want = if kept { dropout.keep_scale() as f32 } else { 0.0 };
+                let want = if kept { f32::from_f64(dropout.keep_scale()) } else { 0.0 };
                 assert_eq!(element, want, "row {row}, column {column} of {columns}");
             }
         }
