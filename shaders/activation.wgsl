@@ -1,5 +1,5 @@
 // activation: y = a(z) and a'(z), shared by every kernel that applies or differentiates one. Behind
-// activation_value.wgsl. ACTIVATION is fixed per pipeline, so the switches fold away. CPU twin:
+// activation_value.wgsl and finite.wgsl. ACTIVATION is fixed per pipeline, so the switches fold away. CPU twin:
 // src/activation.rs
 
 override ACTIVATION: u32;
@@ -20,6 +20,10 @@ const INV_SQRT_2PI = 0.3989422804014327;
 
 // a(z); `parameter` is the slope, α or ω₀ where there is one.
 fn activate(z: f32, parameter: f32) -> f32 {
+    return keep_nan(activation_value(z, parameter), z);
+}
+
+fn activation_value(z: f32, parameter: f32) -> f32 {
     switch ACTIVATION {
         case RELU: { return relu(z); }
         case LEAKY_RELU: { return leaky_relu(z, parameter); }

@@ -1,6 +1,6 @@
 // encoding: a value of an input and its derivative, shared by the passes forward and back, and how both
 // divide a batch among workgroups. ENCODING is fixed per pipeline, so the switches fold away. Behind
-// encoding_value.wgsl. Formulas: src/encoding.rs; host record and CPU twin: src/ops/encoding.rs
+// encoding_value.wgsl and finite.wgsl. Formulas: src/encoding.rs; host record and CPU twin: src/ops/encoding.rs
 
 struct EncodingShape {
     // Columns of the input.
@@ -31,6 +31,10 @@ fn row_and_number(group: vec3<u32>, lane: u32) -> vec2<u32> {
 
 // Value number `value` of an input.
 fn encode(x: f32, value: u32) -> f32 {
+    return keep_nan(encoding_value(x, value), x);
+}
+
+fn encoding_value(x: f32, value: u32) -> f32 {
     switch ENCODING {
         case FREQUENCY: { return frequency(x, value); }
         case ONE_BLOB: { return one_blob(x, value, shape.values); }

@@ -107,8 +107,9 @@ fn update(i: u32, factor: f32) {
     switch CLIP {
         case CLIP_NORM: { g *= factor; }
         case CLIP_VALUE: {
-            if g > step.clip { g = step.clip; }
-            if g < -step.clip { g = -step.clip; }
+            // select, not clamp, which may turn NaN into the bound; comparisons may as well.
+            let below = select(g, step.clip, g > step.clip);
+            g = keep_nan(select(below, -step.clip, below < -step.clip), g);
         }
         default: {}
     }

@@ -140,7 +140,7 @@ impl Activation {
                     T::from_f32(alpha) * z.exp_m1()
                 }
             }
-            Self::Gelu => z * normal_cdf(z),
+            Self::Gelu => z * z.normal()[0],
             Self::GeluTanh => {
                 let u = real(SQRT_2_OVER_PI) * (z + real(GELU_CUBIC) * z * z * z);
                 real(0.5) * z * (T::ONE + u.tanh())
@@ -167,11 +167,8 @@ impl Activation {
             // α eᶻ = y + α.
             Self::Elu { alpha } => leaky_slope(kept + T::from_f32(alpha)),
             Self::Gelu => {
-                let density = (real(-0.5) * kept * kept).exp()
-                    * real(
-                        std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2 / 2.0,
-                    );
-                normal_cdf(kept) + kept * density
+                let [distribution, density] = kept.normal();
+                distribution + kept * density
             }
             Self::GeluTanh => {
                 let (z, cubic) = (kept, real(GELU_CUBIC));
@@ -316,12 +313,6 @@ pub(crate) fn sigmoid<T: Real>(z: T) -> T {
 #[inline(always)]
 pub(crate) fn softplus<T: Real>(z: T) -> T {
     leaky(z, T::ZERO) + (-z.abs()).exp().ln_1p()
-}
-
-/// Φ(z), the distribution function of the standard normal.
-#[inline(always)]
-fn normal_cdf<T: Real>(z: T) -> T {
-    T::from_f64(0.5) * (T::ONE + (z * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
 }
 
 #[cfg(test)]

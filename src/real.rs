@@ -74,9 +74,9 @@ pub trait Real:
     /// sin πx for x in [−½, ½].
     #[must_use]
     fn sin_pi(self) -> Self;
-    /// The error function 2/√π ∫₀ˣ exp(−t²) dt.
+    /// The standard normal's distribution function Φ(x) and density φ(x).
     #[must_use]
-    fn erf(self) -> Self;
+    fn normal(self) -> [Self; 2];
     /// The nearest integer, of two the even one.
     #[must_use]
     fn round_ties_even(self) -> Self;
@@ -161,8 +161,8 @@ macro_rules! impl_real {
                 $functions::sin_pi(self)
             }
             #[inline(always)]
-            fn erf(self) -> Self {
-                $functions::erf(self)
+            fn normal(self) -> [Self; 2] {
+                $functions::normal(self)
             }
             #[inline(always)]
             fn round_ties_even(self) -> Self {
@@ -180,7 +180,7 @@ impl_real!(f64, precise);
 
 /// In f64 speed doesn't matter.
 mod precise {
-    pub(super) use libm::erf;
+    use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
     pub(super) fn exp(x: f64) -> f64 {
         x.exp()
@@ -200,5 +200,10 @@ mod precise {
 
     pub(super) fn sin_pi(x: f64) -> f64 {
         (std::f64::consts::PI * x).sin()
+    }
+
+    pub(super) fn normal(x: f64) -> [f64; 2] {
+        let density = FRAC_2_SQRT_PI * FRAC_1_SQRT_2 / 2.0 * (-0.5 * x * x).exp();
+        [0.5 * libm::erfc(-x * FRAC_1_SQRT_2), density]
     }
 }

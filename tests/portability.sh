@@ -49,12 +49,14 @@ cat >"$logs/vk_layer_settings.txt" <<'END'
 khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG
 khronos_validation.report_flags = error,warn,perf
 END
+# wgpu's OpenGL gives up on a context that another thread holds for six seconds, as long as some kernels
+# take to compile: so one test at a time there.
 on_lavapipe=(VK_DRIVER_FILES="$lavapipe" VK_ICD_FILENAMES="$lavapipe" WGPU_BACKEND=vulkan)
 declare -A with=(
     [lavapipe]="${on_lavapipe[*]}"
     [validated]="${on_lavapipe[*]} WGPU_DEBUG=0 VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation VK_LAYER_SETTINGS_PATH=$logs"
     [swiftshader]="VK_DRIVER_FILES=$swiftshader VK_ICD_FILENAMES=$swiftshader WGPU_BACKEND=vulkan"
-    [gl]="WGPU_BACKEND=gl LIBGL_ALWAYS_SOFTWARE=1"
+    [gl]="WGPU_BACKEND=gl LIBGL_ALWAYS_SOFTWARE=1 RUST_TEST_THREADS=1"
 )
 declare -A named=(
     [lavapipe]="lavapipe (Vulkan)" [validated]="  with validation layers"

@@ -3,6 +3,9 @@
 use super::Matrix;
 use crate::real::Real;
 
+/// Numbers of a cache line, in f32.
+const LINE: usize = 16;
+
 /// A matrix in panels of `N` neighbouring columns: row r of panel p holds columns p·N to p·N + N − 1,
 /// those beyond the matrix 0. A product walks down a panel as one stream of memory.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +68,12 @@ pub(crate) fn pack_panel<T: Real, const N: usize>(
     let columns: [&[T]; N] = std::array::from_fn(|column| {
         &data[(first + column.min(width - 1)) * stride..][..rows.len()]
     });
-    for (r, row) in rows.iter_mut().enumerate() {
-        *row = std::array::from_fn(|column| columns[column][r]);
+    // A cache line of each column after the other: at some strides all of these compete for the same
+    // few places of the cache.
+    for (start, rows) in (0..).step_by(LINE).zip(rows.chunks_mut(LINE)) {
+        for (at, column) in columns.iter().enumerate() {
+            rows.iter_mut().zip(&column[start..]).for_each(|(row, &x)| row[at] = x);
+        }
     }
     if width < N {
         rows.iter_mut().for_each(|row| row[width..].fill(T::ZERO));

@@ -9,6 +9,7 @@ pub(crate) const ACTIVATION_FORWARD: Kernel = Kernel {
     name: "activation_forward",
     wgsl: wgsl!(
         "step",
+        "finite",
         "activation_value",
         "activation",
         "philox",
@@ -31,6 +32,7 @@ pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
     name: "activation_backward",
     wgsl: wgsl!(
         "step",
+        "finite",
         "activation_value",
         "activation",
         "philox",

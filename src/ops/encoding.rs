@@ -16,6 +16,7 @@ pub(crate) const ENCODING_FORWARD: Kernel = Kernel {
     name: "encoding_forward",
     wgsl: wgsl!(
         "step",
+        "finite",
         "activation_value",
         "activation",
         "philox",
@@ -38,7 +39,7 @@ pub(crate) const ENCODING_FORWARD: Kernel = Kernel {
 
 pub(crate) const ENCODING_BACKWARD: Kernel = Kernel {
     name: "encoding_backward",
-    wgsl: wgsl!("step", "encoding_value", "encoding", "encoding_backward"),
+    wgsl: wgsl!("step", "finite", "encoding_value", "encoding", "encoding_backward"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<EncodingShape>("shape"),

@@ -13,7 +13,16 @@ use crate::simd::vectorised_loop;
 
 pub(crate) static LINEAR_FORWARD: Family = family!(
     "linear_forward",
-    ["step", "activation_value", "activation", "philox", "order", "epilogue", "epilogue_output"],
+    [
+        "step",
+        "finite",
+        "activation_value",
+        "activation",
+        "philox",
+        "order",
+        "epilogue",
+        "epilogue_output"
+    ],
     ["input", "weight"],
     &[
         step::<StepUniform>("step"),
@@ -30,7 +39,7 @@ pub(crate) static LINEAR_FORWARD: Family = family!(
 
 pub(crate) static LINEAR_BACKWARD_INPUT: Family = family!(
     "linear_backward_input",
-    ["step", "activation_value", "activation", "philox", "epilogue", "epilogue_gradient"],
+    ["step", "finite", "activation_value", "activation", "philox", "epilogue", "epilogue_gradient"],
     ["gradient_output", "weight"],
     &[
         step::<StepUniform>("step"),

@@ -47,6 +47,7 @@ pub(crate) const NORM_FORWARD: Kernel = Kernel {
     name: "norm_forward",
     wgsl: wgsl!(
         "step",
+        "finite",
         "activation_value",
         "activation",
         "philox",
@@ -108,6 +109,7 @@ pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
     name: "norm_backward_input",
     wgsl: wgsl!(
         "step",
+        "finite",
         "activation_value",
         "activation",
         "philox",

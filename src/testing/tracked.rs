@@ -216,7 +216,7 @@ impl Real for Tracked {
     fn sin_pi(self) -> Self {
         unreachable!("not tracked")
     }
-    fn erf(self) -> Self {
+    fn normal(self) -> [Self; 2] {
         unreachable!("not tracked")
     }
     fn round_ties_even(self) -> Self {

@@ -57,14 +57,14 @@ impl Function<'_> {
 
             // Row x of the data; four outputs from 4·y on.
             @fragment
-            fn fragment(@builtin(position) at: vec4<f32>) -> @location(0) vec4<f32> {{
+            fn fragment(@builtin(position) at: vec4<f32>) -> @location(0) vec4<u32> {{
                 var y = net(u32(at.x));
                 let first = 4u * u32(at.y);
                 var four: vec4<f32>;
                 for (var i = 0u; i < 4u; i++) {{
                     if first + i < {outputs}u {{ four[i] = y[first + i]; }}
                 }}
-                return four;
+                return bitcast<vec4<u32>>(four);
             }}"
         )
     }
@@ -231,10 +231,10 @@ impl Host {
                         resolve_target: None,
                         ops: wgpu::Operations {
                             load: wgpu::LoadOp::Clear(wgpu::Color {
-                                r: f64::NAN,
-                                g: f64::NAN,
-                                b: f64::NAN,
-                                a: f64::NAN,
+                                r: NAN,
+                                g: NAN,
+                                b: NAN,
+                                a: NAN,
                             }),
                             store: wgpu::StoreOp::Store,
                         },
@@ -306,7 +306,10 @@ enum Kind {
     Fragment(wgpu::RenderPipeline),
 }
 
-const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;
+/// Numbers by their bits: not every device draws to f32.
+const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
+/// The bits of a NaN, as a texture of that format is cleared to.
+const NAN: f64 = u32::MAX as f64;
 
 fn word(n: usize) -> u32 {
     u32::try_from(n).expect("small")

@@ -80,10 +80,13 @@ impl Triangle {
     }
 }
 
-/// Bytes that wgpu's allocator has given out on the device.
-fn allocated(device: &wgpu::Device) -> u64 {
+/// Bytes that wgpu's allocator has given out on the device; elsewhere the driver has the allocator.
+fn allocated(device: &wgpu::Device) -> Option<u64> {
     let report = device.generate_allocator_report();
-    report.expect("Vulkan and DX12 tell what they allocate").total_allocated_bytes
+    let tells =
+        matches!(device.adapter_info().backend, wgpu::Backend::Vulkan | wgpu::Backend::Dx12);
+    assert_eq!(report.is_some(), tells, "{:?}", device.adapter_info());
+    report.map(|report| report.total_allocated_bytes)
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn a_thousand_frames_draw_and_train() {
     let data = learnable(100, 2, 1, &Loss::Mse, 1);
     let mut trainer = Trainer::new(host.engine(&mlp, &options), &data, None).unwrap();
     let (mut early, mut late) = (Vec::new(), Vec::new());
-    let mut after_ten = 0;
+    let mut after_ten = None;
     for frame in 1..=1000 {
         let mut encoder = host.encoder();
         triangle.draw(&mut encoder);
@@ -185,7 +188,9 @@ fn dropping_a_trainer_frees_everything() {
     let used = train();
     host.wait();
     let before = allocated(&host.device);
-    assert!(before < used / 4, "{before} of {used} bytes are left");
+    if let (Some(before), Some(used)) = (before, used) {
+        assert!(before < used / 4, "{before} of {used} bytes are left");
+    }
     for _ in 0..5 {
         train();
     }
