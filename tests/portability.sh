@@ -2,7 +2,7 @@
 # Runs the GPU tests on every driver that a Linux machine can have without hardware, and compiles the
 # kernels for what it can't: prints a matrix of what passed. Installs what is missing where apt-get is.
 #
-#     bash tests/portability.sh          all of it: about an hour on two cores
+#     bash tests/portability.sh          all of it: about an hour and a quarter on two cores
 #     bash tests/portability.sh quick    only `wgrad check` on each driver: about ten minutes
 set -euo pipefail
 cd "$(dirname "$0")/.."
