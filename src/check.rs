@@ -44,6 +44,9 @@ pub struct Finding {
     pub worst: (f64, String),
     /// Whether a second run gave the same bits.
     pub reproducible: bool,
+    /// Whether every output for an input of NaN is NaN: a driver that computes a number of it would hide
+    /// that a training has gone wrong.
+    pub shows_nan: bool,
     /// Seconds for both runs, compiling included.
     pub seconds: f64,
 }
@@ -52,7 +55,7 @@ impl Finding {
     /// Whether all is as it should be.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.worst.0 <= 1.0 && self.reproducible
+        self.worst.0 <= 1.0 && self.reproducible && self.shows_nan
     }
 }
 
@@ -63,6 +66,8 @@ struct Outcome {
     gradients: Vec<f64>,
     parameters: Vec<f64>,
     predictions: Vec<f64>,
+    /// For inputs that are NaN.
+    nan_predictions: Vec<f32>,
     /// Norms and dead units, where they are measured.
     insights: Vec<f64>,
 }
@@ -112,7 +117,7 @@ impl Check {
     /// measured by `CpuEngine<f32>`; the device, with as many roundings and coarser functions, may be 16
     /// times as far off, and by what WGSL lets its functions err (exp 3 + 2|x| ULP, sin 2⁻¹¹). In mixed
     /// precision numbers are rounded less often but 2¹³ times as coarsely, and it may be four times that far
-    /// off. The gradients also have to be the slope of the f64 loss along themselves, by a difference quotient,
+    /// off. Outputs for an input of NaN have to be NaN. The gradients also have to be the slope of the f64 loss along themselves, by a difference quotient,
     /// which knows nothing of how they were made.
     ///
     /// # Errors
@@ -164,7 +169,8 @@ impl Check {
         let reproducible = same(&device.parameters, &again.parameters)
             && same(&device.losses, &again.losses)
             && same(&device.predictions, &again.predictions);
-        Ok(Finding { kernels, worst, reproducible, seconds })
+        let shows_nan = device.nan_predictions.iter().all(|y| y.is_nan());
+        Ok(Finding { kernels, worst, reproducible, shows_nan, seconds })
     }
 
     fn two_steps<E: Engine, T: Copy + Into<f64>>(
@@ -190,7 +196,11 @@ impl Check {
         let parameters = widen(trainer.engine_mut().parameters()?);
         let rows = self.data.rows().min(16) * self.mlp.in_features();
         let predictions = widen(trainer.engine_mut().predict(&self.data.inputs()[..rows])?);
-        Ok((Outcome { losses, gradients, parameters, predictions, insights }, trainer))
+        let nan = vec![f32::NAN; self.mlp.in_features()];
+        let nan_predictions = trainer.engine_mut().predict(&nan)?;
+        let outcome =
+            Outcome { losses, gradients, parameters, predictions, nan_predictions, insights };
+        Ok((outcome, trainer))
     }
 }
 

@@ -54,8 +54,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
     match failed {
         0 => Ok(()),
         failed => Err(Failure::run(format!(
-            "{} of {} failed: this driver computes some kernels wrong, or not the same twice. Try a newer \
-             driver or another backend (WGPU_BACKEND), train with --device cpu, and please report the table",
+            "{} of {} failed: this driver computes some kernels wrong, not the same twice, or hides NaN. Try \
+             a newer driver or another backend (WGPU_BACKEND), train with --device cpu, and please report \
+             the table",
             failed,
             count(done.len(), "check")
         ))),
@@ -83,6 +84,7 @@ fn verdict(finding: &Result<Finding, Error>) -> String {
     match finding {
         Ok(finding) if finding.is_sound() => "ok".into(),
         Ok(finding) if !finding.reproducible => "FAILED: not the same bits twice".into(),
+        Ok(finding) if finding.worst.0 <= 1.0 => "FAILED: inputs of NaN give numbers".into(),
         Ok(finding) => format!("FAILED: {}", finding.worst.1),
         Err(error) => format!("FAILED: {error}"),
     }
@@ -148,6 +150,7 @@ fn json_of(device: &Device, done: &[Done]) -> Value {
                 "error_over_bound": found.map(|found| number(found.worst.0)),
                 "worst": found.map(|found| &found.worst.1),
                 "reproducible": found.map(|found| found.reproducible),
+                "shows_nan": found.map(|found| found.shows_nan),
                 "seconds": found.map(|found| found.seconds),
                 "problem": finding.as_ref().err().map(ToString::to_string),
                 "sound": is_sound(finding),

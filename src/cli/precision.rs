@@ -52,8 +52,8 @@ fn test_halves(gpu: &Gpu, talk: Talk) -> Result<(), Failure> {
             let Finding { worst: (ratio, what), .. } = finding;
             return Err(Failure::run(format!(
                 "--precision mixed: this driver computes {what} of the check \"{}\" wrong, {ratio:.1} times \
-                 as far off as rounding explains, or not the same twice (leave it out, or try a newer \
-                 driver; `wgrad check` tells more)",
+                 as far off as rounding explains, not the same twice, or hides NaN (leave it out, or try a \
+                 newer driver; `wgrad check` tells more)",
                 check.name()
             )));
         }
