@@ -2,8 +2,8 @@
 # Runs the GPU tests on every driver that a Linux machine can have without hardware, and compiles the
 # kernels for what it can't: prints a matrix of what passed. Installs what is missing where apt-get is.
 #
-#     bash tests/portability.sh          all of it: about an hour and a quarter on two cores
-#     bash tests/portability.sh quick    only `wgrad check` on each driver: about ten minutes
+#     bash tests/portability.sh          all of it: more than an hour on two cores
+#     bash tests/portability.sh quick    only `wgrad check` on each driver: about a quarter of an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -49,13 +49,13 @@ cat >"$logs/vk_layer_settings.txt" <<'END'
 khronos_validation.debug_action = VK_DBG_LAYER_ACTION_LOG_MSG
 khronos_validation.report_flags = error,warn,perf
 END
-# wgpu's OpenGL gives up on a context that another thread holds for six seconds, as long as some kernels
-# take to compile: so one test at a time there.
 on_lavapipe=(VK_DRIVER_FILES="$lavapipe" VK_ICD_FILENAMES="$lavapipe" WGPU_BACKEND=vulkan)
 declare -A with=(
     [lavapipe]="${on_lavapipe[*]}"
     [validated]="${on_lavapipe[*]} WGPU_DEBUG=0 VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation VK_LAYER_SETTINGS_PATH=$logs"
     [swiftshader]="VK_DRIVER_FILES=$swiftshader VK_ICD_FILENAMES=$swiftshader WGPU_BACKEND=vulkan"
+    # wgpu gives up on an OpenGL context that another thread holds for six seconds, as long as some
+    # kernels take to compile: so one test at a time there.
     [gl]="WGPU_BACKEND=gl LIBGL_ALWAYS_SOFTWARE=1 RUST_TEST_THREADS=1"
 )
 declare -A named=(

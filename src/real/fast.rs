@@ -99,7 +99,7 @@ pub(super) fn sin_pi(x: f32) -> f32 {
     x * (std::f32::consts::PI + s * tail)
 }
 
-/// Φ(x) and φ(x), of which both take e^(−x²/2).
+/// Φ(x) and φ(x), which share e^(−x²/2); in the form of Abramowitz and Stegun 7.1.26.
 #[inline(always)]
 pub(super) fn normal(x: f32) -> [f32; 2] {
     let e = exp(-0.5 * x * x);
