@@ -19,6 +19,7 @@ use crate::plan::Plan;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum OnDivergence {
     /// Go back to the last good parameters and end with [`Error::Diverged`], which names the step and the
     /// tensor.

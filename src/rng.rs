@@ -58,6 +58,7 @@ pub const fn words(value: u64) -> [u32; 2] {
 /// What a stream of numbers is for. Streams of different purposes never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Initial values of a parameter tensor.
     Init = 1,

@@ -50,6 +50,7 @@ pub enum TargetKind {
 /// What is done to numbers before a net sees them, always as (x − offset) · scale. A column that is
 /// constant over the training rows becomes 0, but for pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scaling {
     /// Pixels become x / 255, or stay as they are where they are fractions of 1; other numbers are
     /// standardised, and targets always.
