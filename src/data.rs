@@ -28,6 +28,8 @@
 //! ```
 
 mod array;
+mod column;
+mod content;
 mod csv_table;
 mod dataset;
 #[cfg(any(feature = "images", feature = "parquet"))]
@@ -44,6 +46,7 @@ mod npz;
 #[cfg(feature = "parquet")]
 mod parquet_table;
 mod partition;
+mod places;
 mod schema;
 mod stack;
 mod statistics;
@@ -52,6 +55,7 @@ mod table;
 pub(crate) mod wording;
 mod zip;
 
+pub use column::{Column, ColumnValues, MISSING_TEXT};
 pub use csv_table::{CsvOptions, read_csv};
 pub use dataset::{Dataset, Targets};
 #[cfg(any(feature = "images", feature = "parquet"))]
@@ -66,4 +70,4 @@ pub use schema::{
     TargetKind, ValueColumn,
 };
 pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
-pub use table::{Column, ColumnValues, MISSING_TEXT, Table};
+pub use table::Table;

@@ -16,9 +16,11 @@ use self::cell::{Cell, content, number};
 use self::detect::{detect_delimiter, looks_like_header};
 use self::preamble::Preamble;
 use self::records::Records;
+use super::column::{Column, ColumnValues, Words};
 use super::input::{Input, Watch};
 use super::load::check_memory;
-use super::table::{Column, ColumnValues, Places, Table, Words};
+use super::places::Places;
+use super::table::Table;
 use crate::{Error, Result};
 
 /// How to read delimited text. The default finds out by itself.

@@ -1,6 +1,7 @@
 //! The built-in images of handwritten digits.
 
-use super::table::{Column, Table};
+use super::column::Column;
+use super::table::Table;
 
 /// Rows of 64 pixels and a label, a byte each; `data/README.md` says where they are from.
 const DIGITS: &[u8] = include_bytes!("../../data/digits.bin");

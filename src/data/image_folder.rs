@@ -12,10 +12,12 @@ use rayon::prelude::*;
 
 use self::find::Found;
 use self::picture::{Head, decode, head};
+use super::column::Column;
 use super::images::ImageOptions;
 use super::input::{Reading, Watch};
 use super::load::check_memory;
-use super::table::{Column, Places, Table};
+use super::places::Places;
+use super::table::Table;
 use super::wording::listed;
 use crate::{Error, Result};
 

@@ -19,10 +19,12 @@ use parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReade
 use self::cell::Kind;
 use self::check::CheckedPages;
 use self::column::{Building, Chunk};
+use super::column::Column;
 use super::decoding::decoded;
 use super::input::{Reading, Watch};
 use super::load::check_memory;
-use super::table::{Column, Places, Table};
+use super::places::Places;
+use super::table::Table;
 use crate::{Error, Result};
 
 /// What a Parquet file begins and ends with.

@@ -1,9 +1,11 @@
 //! Arrays side by side (inputs, targets) and below each other (training, test) as one table.
 
 use super::array::{Format, Layout, sizes};
+use super::column::Column;
 use super::input::{Input, Watch, Watched};
 use super::load::check_memory;
-use super::table::{Column, Places, Table};
+use super::places::Places;
+use super::table::Table;
 use super::zip::{Archive, Entry};
 use super::{idx, npy};
 use crate::Result;

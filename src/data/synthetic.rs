@@ -4,8 +4,9 @@ use std::f32::consts::{PI, TAU};
 
 use glam::{Vec2, Vec3};
 
+use super::column::Column;
 use super::statistics::narrow;
-use super::table::{Column, Table};
+use super::table::Table;
 use crate::rng::{Purpose, Stream};
 use crate::{Error, Result};
 

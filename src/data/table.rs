@@ -1,13 +1,11 @@
 //! A table as it was read: named columns of numbers or text.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use super::column::Column;
+use super::places::Places;
 use super::wording::nearest;
 use crate::{Error, Result};
-
-/// Code of a missing cell in a text column.
-pub const MISSING_TEXT: u32 = u32::MAX;
 
 /// Named columns of equal length, with the line of the file that each row stood on.
 ///
@@ -35,206 +33,6 @@ pub struct Table {
     test_rows: usize,
 }
 
-/// A column of a [`Table`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    /// Name, unique in the table; the number counted from 1 where the file names no columns.
-    pub name: String,
-    /// One value per row.
-    pub values: ColumnValues,
-}
-
-/// The values of a column.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ColumnValues {
-    /// Finite numbers; NaN marks a missing one.
-    Numeric(Vec<f32>),
-    /// Words, each stored once.
-    Text {
-        /// Index into `values` per row; [`MISSING_TEXT`] marks a missing one.
-        codes: Vec<u32>,
-        /// The different words, sorted; by size where all of them are numbers.
-        values: Vec<String>,
-    },
-}
-
-impl Column {
-    /// A column of numbers; NaN marks a missing one.
-    pub fn numeric(name: impl Into<String>, values: Vec<f32>) -> Self {
-        Self { name: name.into(), values: ColumnValues::Numeric(values) }
-    }
-
-    /// A column of words; `None` marks a missing one.
-    pub fn text<S: AsRef<str>>(
-        name: impl Into<String>,
-        cells: impl IntoIterator<Item = Option<S>>,
-    ) -> Self {
-        let mut words = Words::default();
-        cells.into_iter().for_each(|cell| words.push(cell.as_ref().map(AsRef::as_ref)));
-        Self { name: name.into(), values: words.into_values() }
-    }
-
-    /// Number of cells, missing ones included.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        match &self.values {
-            ColumnValues::Numeric(values) => values.len(),
-            ColumnValues::Text { codes, .. } => codes.len(),
-        }
-    }
-
-    /// Whether the cell of `row` is missing.
-    ///
-    /// # Panics
-    /// If `row` isn't below [`rows`](Self::rows).
-    #[must_use]
-    pub fn is_missing(&self, row: usize) -> bool {
-        match &self.values {
-            ColumnValues::Numeric(values) => values[row].is_nan(),
-            ColumnValues::Text { codes, .. } => codes[row] == MISSING_TEXT,
-        }
-    }
-
-    /// Number of missing cells.
-    #[must_use]
-    pub fn missing(&self) -> usize {
-        (0..self.rows()).filter(|&row| self.is_missing(row)).count()
-    }
-
-    /// The cell of `row` as text, a number in its shortest form; `None` if it is missing.
-    ///
-    /// # Panics
-    /// If `row` isn't below [`rows`](Self::rows).
-    #[must_use]
-    pub fn word(&self, row: usize) -> Option<Cow<'_, str>> {
-        match &self.values {
-            ColumnValues::Numeric(values) => number_word(values[row]).map(Cow::Owned),
-            ColumnValues::Text { codes, values } => {
-                values.get(codes[row] as usize).map(|word| Cow::Borrowed(word.as_str()))
-            }
-        }
-    }
-
-    /// What is wrong with the values, if anything is.
-    fn problem(&self) -> Option<String> {
-        match &self.values {
-            ColumnValues::Numeric(values) => values
-                .iter()
-                .position(|value| value.is_infinite())
-                .map(|row| format!("row {row} is {}, but must be finite or NaN", values[row])),
-            ColumnValues::Text { codes, values } => codes
-                .iter()
-                .position(|&code| code != MISSING_TEXT && code as usize >= values.len())
-                .map(|row| format!("row {row} has no entry in the list of {}", values.len())),
-        }
-    }
-}
-
-/// A column with more different words than this is no category. What follows counts as the first, so
-/// that a column of identifiers doesn't cost a string a row.
-const MAX_WORDS: usize = 1 << 18;
-
-/// A number in its shortest form, `None` if it is NaN. Adding 0 makes −0 the same as 0.
-pub(super) fn number_word(number: f32) -> Option<String> {
-    (!number.is_nan()).then(|| (number + 0.0).to_string())
-}
-
-/// Collects the cells of a text column, keeping each different word once.
-#[derive(Default)]
-pub(super) struct Words {
-    codes: Vec<u32>,
-    first_seen: HashMap<String, u32>,
-}
-
-impl Words {
-    pub(super) fn push(&mut self, cell: Option<&str>) {
-        let code = match cell {
-            None => MISSING_TEXT,
-            Some(word) => match self.first_seen.get(word) {
-                Some(&code) => code,
-                None if self.first_seen.len() == MAX_WORDS => 0,
-                None => {
-                    let code = u32::try_from(self.first_seen.len()).unwrap_or(MISSING_TEXT);
-                    self.first_seen.insert(word.to_owned(), code);
-                    code
-                }
-            },
-        };
-        self.codes.push(code);
-    }
-
-    /// Renumbers the words in sorted order, so that a code doesn't depend on the order of rows.
-    pub(super) fn into_values(self) -> ColumnValues {
-        let mut sorted: Vec<(String, u32)> = self.first_seen.into_iter().collect();
-        let numbers: Option<Vec<f64>> = sorted.iter().map(|(word, _)| word.parse().ok()).collect();
-        sorted.sort();
-        if numbers.is_some_and(|numbers| numbers.iter().all(|number| number.is_finite())) {
-            let number = |word: &str| word.parse().unwrap_or(0.0);
-            sorted.sort_by(|(a, _), (b, _)| f64::total_cmp(&number(a), &number(b)));
-        }
-        let mut new_code = vec![0; sorted.len()];
-        for (new, &(_, old)) in (0..).zip(&sorted) {
-            new_code[old as usize] = new;
-        }
-        // A missing cell has no entry and keeps its code.
-        let renumber = |code: u32| new_code.get(code as usize).copied().unwrap_or(code);
-        ColumnValues::Text {
-            codes: self.codes.into_iter().map(renumber).collect(),
-            values: sorted.into_iter().map(|(word, _)| word).collect(),
-        }
-    }
-
-    pub(super) fn with_capacity(rows: usize) -> Self {
-        Self { codes: Vec::with_capacity(rows), first_seen: HashMap::new() }
-    }
-}
-
-/// Where each row stood in its source, as runs of consecutive numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Places {
-    /// What is numbered: `line` of a text, `row` of an array.
-    unit: &'static str,
-    rows: usize,
-    /// First row of each run, and its number.
-    runs: Vec<(usize, u64)>,
-    /// The file of each row; none where all are in one.
-    files: Vec<String>,
-}
-
-impl Places {
-    /// Lines of a text, to be added one by one.
-    pub(super) const fn lines() -> Self {
-        Self { unit: "line", rows: 0, runs: Vec::new(), files: Vec::new() }
-    }
-
-    /// Rows of an array, counted from 0 as array libraries do.
-    pub(super) fn of_array(rows: usize) -> Self {
-        Self { unit: "row", rows, runs: vec![(0, 0)], files: Vec::new() }
-    }
-
-    /// Files with a row each.
-    #[cfg(feature = "images")]
-    pub(super) fn of_files(files: Vec<String>) -> Self {
-        let rows = files.len();
-        Self { files, ..Self::of_array(rows) }
-    }
-
-    pub(super) fn push(&mut self, number: u64) {
-        let next = self.runs.last().map(|&(row, first)| first + (self.rows - row) as u64);
-        if next != Some(number) {
-            self.runs.push((self.rows, number));
-        }
-        self.rows += 1;
-    }
-
-    fn number(&self, row: usize) -> u64 {
-        assert!(row < self.rows, "row {row} of {}", self.rows);
-        let (first_row, first) =
-            self.runs[self.runs.partition_point(|&(start, _)| start <= row) - 1];
-        first + (row - first_row) as u64
-    }
-}
-
 impl Table {
     /// A table with named columns whose rows count as lines 1, 2, ….
     ///
@@ -243,7 +41,7 @@ impl Table {
     /// have the same name, a number is infinite, or a text code has no entry.
     pub fn new(source_name: impl Into<String>, columns: Vec<Column>) -> Result<Self> {
         let rows = columns.first().map_or(0, Column::rows);
-        let places = Places { unit: "line", rows, runs: vec![(0, 1)], files: Vec::new() };
+        let places = Places::of_lines(rows);
         Self::with_places(source_name.into(), columns, places, true)
     }
 
@@ -279,7 +77,7 @@ impl Table {
         has_header: bool,
     ) -> Result<Self> {
         let fail = |problem| Err(Error::Data { source_name: source_name.clone(), problem });
-        let rows = places.rows;
+        let rows = places.rows();
         if columns.is_empty() || rows == 0 {
             return fail("the table is empty; it needs at least one column and one row".into());
         }
@@ -355,7 +153,7 @@ impl Table {
     /// Number of rows, from 1 to 2³² − 1.
     #[must_use]
     pub const fn rows(&self) -> usize {
-        self.places.rows
+        self.places.rows()
     }
 
     /// How many of the last columns are targets unless others are named: 1 in text, which doesn't
@@ -389,7 +187,7 @@ impl Table {
     /// The file of each row, from the folder that was read on; empty where all are in one.
     #[must_use]
     pub fn files(&self) -> &[String] {
-        &self.places.files
+        self.places.files()
     }
 
     /// Where a row stood, as `line 3`, `row 1` or the name of its own file.
@@ -398,10 +196,7 @@ impl Table {
     /// If `row` isn't below [`rows`](Self::rows).
     #[must_use]
     pub fn place(&self, row: usize) -> String {
-        match self.places.files.get(row) {
-            Some(file) => file.clone(),
-            None => format!("{} {}", self.places.unit, self.places.number(row)),
-        }
+        self.places.name(row)
     }
 
     /// Whether the columns have names of their own, not just their numbers.
@@ -474,6 +269,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{ColumnValues, MISSING_TEXT};
 
     fn flowers() -> Table {
         let species = Column::text("species", [Some("setosa"), None, Some("iris"), Some("setosa")]);
@@ -496,26 +292,6 @@ mod tests {
         };
         assert_eq!(values, &["iris", "setosa"]);
         assert_eq!(codes, &[1, MISSING_TEXT, 0, 1]);
-    }
-
-    #[test]
-    fn words_that_are_numbers_are_sorted_by_size() {
-        let ColumnValues::Text { codes, values } =
-            Column::text("label", ["10", "9", "2"].map(Some)).values
-        else {
-            panic!("labels are text")
-        };
-        assert_eq!((codes, values), (vec![2, 1, 0], ["2", "9", "10"].map(String::from).to_vec()));
-    }
-
-    #[test]
-    fn rows_keep_the_place_they_stood_at() {
-        let mut lines = Places::lines();
-        let numbers = [2, 3, 4, 7, 8, 10];
-        numbers.iter().for_each(|&number| lines.push(number));
-        assert_eq!(lines.runs, [(0, 2), (3, 7), (5, 10)]);
-        assert!(numbers.iter().enumerate().all(|(row, &number)| lines.number(row) == number));
-        assert_eq!(Places::of_array(3).number(2), 2);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use parquet::data_type::DataType;
 use super::cell::{Cell, Kind};
 use super::{damaged, guarded};
 use crate::data::array::finite;
-use crate::data::table::{ColumnValues, Words};
+use crate::data::column::{ColumnValues, Words};
 use crate::{Error, Result};
 
 /// Cells that are decoded at once.

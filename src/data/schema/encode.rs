@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::{InputKind, Schema, Target};
+use crate::data::column::{Column, ColumnValues};
 use crate::data::dataset::{Dataset, Targets};
 use crate::data::statistics::narrow;
-use crate::data::table::{Column, ColumnValues, Table};
+use crate::data::table::Table;
 use crate::data::wording::{listed, shortened};
 use crate::{Error, Result};
 

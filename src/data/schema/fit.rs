@@ -5,8 +5,9 @@ mod input;
 use super::encode::{class_indices, require_values};
 use super::{ColumnKind, Schema, Target, ValueColumn};
 use crate::Result;
+use crate::data::column::{Column, ColumnValues, number_word};
 use crate::data::statistics::{Statistics, narrow};
-use crate::data::table::{Column, ColumnValues, Table, number_word};
+use crate::data::table::Table;
 use crate::data::wording::listed;
 
 /// More different values than this make a column an identifier or free text, not a category.

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::encode::class_indices;
 use super::{InputKind, Schema, Target, ValueColumn};
+use crate::data::column::ColumnValues;
 use crate::data::statistics::Statistics;
-use crate::data::table::{ColumnValues, Table};
+use crate::data::table::Table;
 use crate::data::wording::{listed, shortened};
 
 /// Up to this many input columns are all shown.

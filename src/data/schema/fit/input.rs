@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{MAX_CATEGORIES, Missing, SchemaOptions};
 use crate::Result;
+use crate::data::column::{Column, ColumnValues, number_word};
 use crate::data::schema::encode::{Known, place_number};
 use crate::data::schema::{ColumnKind, InputColumn, InputKind};
 use crate::data::statistics::{Statistics, narrow};
-use crate::data::table::{Column, ColumnValues, Table, number_word};
+use crate::data::table::Table;
 use crate::data::wording::listed;
 
 impl SchemaOptions {

@@ -1,0 +1,176 @@
+//! A column of a table.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Code of a missing cell in a text column.
+pub const MISSING_TEXT: u32 = u32::MAX;
+
+/// A column of a [`Table`](super::Table).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Name, unique in the table; the number counted from 1 where the file names no columns.
+    pub name: String,
+    /// One value per row.
+    pub values: ColumnValues,
+}
+
+/// The values of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnValues {
+    /// Finite numbers; NaN marks a missing one.
+    Numeric(Vec<f32>),
+    /// Words, each stored once.
+    Text {
+        /// Index into `values` per row; [`MISSING_TEXT`] marks a missing one.
+        codes: Vec<u32>,
+        /// The different words, sorted; by size where all of them are numbers.
+        values: Vec<String>,
+    },
+}
+
+impl Column {
+    /// A column of numbers; NaN marks a missing one.
+    pub fn numeric(name: impl Into<String>, values: Vec<f32>) -> Self {
+        Self { name: name.into(), values: ColumnValues::Numeric(values) }
+    }
+
+    /// A column of words; `None` marks a missing one.
+    pub fn text<S: AsRef<str>>(
+        name: impl Into<String>,
+        cells: impl IntoIterator<Item = Option<S>>,
+    ) -> Self {
+        let mut words = Words::default();
+        cells.into_iter().for_each(|cell| words.push(cell.as_ref().map(AsRef::as_ref)));
+        Self { name: name.into(), values: words.into_values() }
+    }
+
+    /// Number of cells, missing ones included.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match &self.values {
+            ColumnValues::Numeric(values) => values.len(),
+            ColumnValues::Text { codes, .. } => codes.len(),
+        }
+    }
+
+    /// Whether the cell of `row` is missing.
+    ///
+    /// # Panics
+    /// If `row` isn't below [`rows`](Self::rows).
+    #[must_use]
+    pub fn is_missing(&self, row: usize) -> bool {
+        match &self.values {
+            ColumnValues::Numeric(values) => values[row].is_nan(),
+            ColumnValues::Text { codes, .. } => codes[row] == MISSING_TEXT,
+        }
+    }
+
+    /// Number of missing cells.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        (0..self.rows()).filter(|&row| self.is_missing(row)).count()
+    }
+
+    /// The cell of `row` as text, a number in its shortest form; `None` if it is missing.
+    ///
+    /// # Panics
+    /// If `row` isn't below [`rows`](Self::rows).
+    #[must_use]
+    pub fn word(&self, row: usize) -> Option<Cow<'_, str>> {
+        match &self.values {
+            ColumnValues::Numeric(values) => number_word(values[row]).map(Cow::Owned),
+            ColumnValues::Text { codes, values } => {
+                values.get(codes[row] as usize).map(|word| Cow::Borrowed(word.as_str()))
+            }
+        }
+    }
+
+    /// What is wrong with the values, if anything is.
+    pub(super) fn problem(&self) -> Option<String> {
+        match &self.values {
+            ColumnValues::Numeric(values) => values
+                .iter()
+                .position(|value| value.is_infinite())
+                .map(|row| format!("row {row} is {}, but must be finite or NaN", values[row])),
+            ColumnValues::Text { codes, values } => codes
+                .iter()
+                .position(|&code| code != MISSING_TEXT && code as usize >= values.len())
+                .map(|row| format!("row {row} has no entry in the list of {}", values.len())),
+        }
+    }
+}
+
+/// A column with more different words than this is no category. What follows counts as the first, so
+/// that a column of identifiers doesn't cost a string a row.
+const MAX_WORDS: usize = 1 << 18;
+
+/// A number in its shortest form, `None` if it is NaN. Adding 0 makes −0 the same as 0.
+pub(super) fn number_word(number: f32) -> Option<String> {
+    (!number.is_nan()).then(|| (number + 0.0).to_string())
+}
+
+/// Collects the cells of a text column, keeping each different word once.
+#[derive(Default)]
+pub(super) struct Words {
+    codes: Vec<u32>,
+    first_seen: HashMap<String, u32>,
+}
+
+impl Words {
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        Self { codes: Vec::with_capacity(rows), first_seen: HashMap::new() }
+    }
+
+    pub(super) fn push(&mut self, cell: Option<&str>) {
+        let code = match cell {
+            None => MISSING_TEXT,
+            Some(word) => match self.first_seen.get(word) {
+                Some(&code) => code,
+                None if self.first_seen.len() == MAX_WORDS => 0,
+                None => {
+                    let code = u32::try_from(self.first_seen.len()).unwrap_or(MISSING_TEXT);
+                    self.first_seen.insert(word.to_owned(), code);
+                    code
+                }
+            },
+        };
+        self.codes.push(code);
+    }
+
+    /// Renumbers the words in sorted order, so that a code doesn't depend on the order of rows.
+    pub(super) fn into_values(self) -> ColumnValues {
+        let mut sorted: Vec<(String, u32)> = self.first_seen.into_iter().collect();
+        let numbers: Option<Vec<f64>> = sorted.iter().map(|(word, _)| word.parse().ok()).collect();
+        sorted.sort();
+        if numbers.is_some_and(|numbers| numbers.iter().all(|number| number.is_finite())) {
+            let number = |word: &str| word.parse().unwrap_or(0.0);
+            sorted.sort_by(|(a, _), (b, _)| f64::total_cmp(&number(a), &number(b)));
+        }
+        let mut new_code = vec![0; sorted.len()];
+        for (new, &(_, old)) in (0..).zip(&sorted) {
+            new_code[old as usize] = new;
+        }
+        // A missing cell has no entry and keeps its code.
+        let renumber = |code: u32| new_code.get(code as usize).copied().unwrap_or(code);
+        ColumnValues::Text {
+            codes: self.codes.into_iter().map(renumber).collect(),
+            values: sorted.into_iter().map(|(word, _)| word).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_are_numbers_are_sorted_by_size() {
+        let ColumnValues::Text { codes, values } =
+            Column::text("label", ["10", "9", "2"].map(Some)).values
+        else {
+            panic!("labels are text")
+        };
+        assert_eq!((codes, values), (vec![2, 1, 0], ["2", "9", "10"].map(String::from).to_vec()));
+    }
+}
