@@ -4,6 +4,8 @@ pub(crate) mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod kernel;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

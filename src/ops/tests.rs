@@ -73,7 +73,7 @@ fn batch_of(rows: usize) -> StepUniform {
 }
 
 /// A size as kernels take it.
-fn word(n: usize) -> u32 {
+pub(crate) fn word(n: usize) -> u32 {
     u32::try_from(n).unwrap()
 }
 

@@ -4,6 +4,7 @@ mod halves;
 
 use std::sync::{Mutex, OnceLock};
 
+use super::GpuEngine;
 use super::buffers::{SLOT_STRIDE, storage, whole};
 use super::device::{AdapterChoice, Gpu};
 use super::forms::Abilities;
@@ -13,6 +14,7 @@ use super::program::Dispatch;
 use super::readback::download;
 use crate::engine::kernel::{Grid, Halves, Kernel, Uniform};
 use crate::ops::step::StepUniform;
+use crate::plan::Plan;
 
 /// A NaN that no arithmetic makes: what an output holds before a kernel writes it.
 pub(crate) const POISON: u32 = 0x7FC0_DEAD;
@@ -53,6 +55,11 @@ impl Rig {
     }
 
     /// What its device can do.
+    /// An engine on the rig's device.
+    pub(crate) fn engine(&self, plan: Plan) -> GpuEngine {
+        GpuEngine::new(&self.gpu.device, &self.gpu.queue, plan).unwrap()
+    }
+
     pub(crate) fn abilities(&self) -> Abilities {
         Abilities::of(&self.gpu.device)
     }
