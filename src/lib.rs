@@ -85,6 +85,10 @@ mod simd;
 mod state_dict;
 #[cfg(test)]
 mod testing;
+// Not for users: fuzzing compares with it.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod tracked;
 mod trainer;
 mod whole_file;
 

@@ -88,8 +88,8 @@ mod sealed {
     pub trait Sealed: crate::simd::Lanes + crate::engine::cpu::Compiled {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
-    #[cfg(test)]
-    impl Sealed for crate::testing::tracked::Tracked {}
+    #[cfg(any(test, fuzzing))]
+    impl Sealed for crate::tracked::Tracked {}
 }
 
 macro_rules! impl_real {

@@ -1,8 +1,8 @@
 //! How tests compare numbers: within a derived bound, element by element, and NaN never passes.
 
-pub(crate) mod tracked;
-
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
+
+use crate::tracked::Tracked;
 
 /// Fails unless every `got` is within its own bound of `want`.
 #[track_caller]
@@ -31,6 +31,13 @@ pub(crate) fn assert_within_f64(got: &[f64], want: &[f64], bound: impl Fn(usize)
             bound(i)
         );
     }
+}
+
+/// Fails unless every number is within the bound that was tracked for it.
+#[track_caller]
+pub(crate) fn assert_tracked(got: &[f32], want: &[Tracked]) {
+    let values: Vec<f64> = want.iter().map(|x| x.value).collect();
+    assert_within(got, &values, |i| want[i].error);
 }
 
 /// So many cases of a property, the same in every run.

@@ -9,8 +9,8 @@ use proptest::test_runner::TestRunner;
 use crate::data::{Dataset, Targets};
 use crate::engine::gpu::rig::Rig;
 use crate::ops::tests::random;
-use crate::testing::tracked::{Tracked, unambiguous};
 use crate::testing::{assert_within, cases};
+use crate::tracked::{Tracked, unambiguous};
 use crate::{
     Activation, Clip, CpuEngine, Decay, Encoding, Engine, Loss, Mlp, Optimizer, Plan, Rule,
     Sampling, TrainOptions, Trainer,

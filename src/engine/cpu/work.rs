@@ -43,8 +43,8 @@ macro_rules! compiled {
     )*};
 }
 compiled!(f32, f64);
-#[cfg(test)]
-compiled!(crate::testing::tracked::Tracked);
+#[cfg(any(test, fuzzing))]
+compiled!(crate::tracked::Tracked);
 
 /// Multiply-adds of a step from which it is worth waking other threads.
 pub(super) const POOLED: u64 = 1 << 20;

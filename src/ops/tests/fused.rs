@@ -11,7 +11,8 @@ use crate::ops::step::StepUniform;
 use crate::plan::{Plan, StageOp};
 use crate::real::Real as _;
 use crate::sampler::{Order, Sampling};
-use crate::testing::tracked::{Tracked, assert_tracked, exact};
+use crate::testing::assert_tracked;
+use crate::tracked::{Tracked, exact};
 use crate::{Activation, CpuEngine, Loss, Mlp, Optimizer, TrainOptions};
 
 /// What the sums of a step hold that goes before.

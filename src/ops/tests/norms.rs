@@ -13,8 +13,9 @@ use crate::ops::norm::{
 use crate::ops::step::StepUniform;
 use crate::plan::{Norm, Stage, StageOp};
 use crate::real::Real;
-use crate::testing::tracked::{Tracked, assert_tracked};
+use crate::testing::assert_tracked;
 use crate::testing::{assert_within, assert_within_f64};
+use crate::tracked::Tracked;
 use crate::{Activation, BatchNorm, Layer, LayerNorm, Loss, Mlp, Optimizer, Plan, TrainOptions};
 
 const NONE: Epilogue = Epilogue { activation: Activation::Identity, dropout: None };

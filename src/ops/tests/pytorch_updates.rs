@@ -13,8 +13,8 @@ use crate::ops::step::StepUniform;
 use crate::optimizer::{Clip, Decay, GroupRates, Optimizer, Rule, Updates};
 use crate::options::TrainOptions;
 use crate::real::Real;
-use crate::testing::tracked::Tracked;
 use crate::testing::{assert_within, assert_within_f64};
+use crate::tracked::Tracked;
 
 /// What PyTorch makes of fixed gradients, see `make_optimizers.py`.
 #[derive(Deserialize)]

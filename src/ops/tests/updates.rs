@@ -11,8 +11,9 @@ use crate::ops::step::StepUniform;
 use crate::optimizer::{Clip, GroupRates, Optimizer, Rule, Update, Updates};
 use crate::options::TrainOptions;
 use crate::real::Real;
-use crate::testing::tracked::{Tracked, assert_tracked, exact};
+use crate::testing::assert_tracked;
 use crate::testing::{assert_within, assert_within_f64};
+use crate::tracked::{Tracked, exact};
 
 fn rules() -> Vec<Rule> {
     let rmsprop = |momentum, centred| Rule::Rmsprop { alpha: 0.99, eps: 1e-8, momentum, centred };

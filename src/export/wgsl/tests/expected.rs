@@ -7,7 +7,7 @@ use crate::ops::tests::encodings::value_error;
 use crate::ops::tests::{U, random};
 use crate::plan::{Norm, Plan, Stage, StageOp, Tensor, TensorKind};
 use crate::real::Real as _;
-use crate::testing::tracked::{Tracked, exact};
+use crate::tracked::{Tracked, exact};
 use crate::{Affine, ColumnScaling, CpuEngine, Engine as _, Squash, WgslOptions};
 
 /// Parameters unlike their initial ones, γ and running statistics too. A row of W is a 1 at a place of

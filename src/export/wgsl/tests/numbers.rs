@@ -4,7 +4,8 @@ use super::cases::{self, Case};
 use super::expected::{expected, parameters};
 use super::host::{Caller, Function, Host};
 use crate::plan::Plan;
-use crate::testing::tracked::{Tracked, assert_tracked};
+use crate::testing::assert_tracked;
+use crate::tracked::Tracked;
 use crate::{Engine as _, GpuEngine, ModelFile};
 
 fn run(case: &Case, caller: Caller, wgsl: &str, buffer: Option<&wgpu::Buffer>) -> Vec<f32> {
