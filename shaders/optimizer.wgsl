@@ -148,7 +148,9 @@ fn direction(i: u32, g: f32) -> vec2<f32> {
             if VARIANT {
                 let mean = step.beta2 * moment2[i] + step.one_minus_beta2 * g;
                 moment2[i] = mean;
-                v -= mean * mean;
+                // A variance that rounding makes negative is 0; NaN stays.
+                let variance = v - mean * mean;
+                v = select(variance, 0.0, variance < 0.0);
             }
             let denominator = sqrt(v) + step.eps;
             return vec2<f32>(rmsprop_momentum(i, g / denominator), denominator);

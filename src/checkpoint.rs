@@ -20,7 +20,7 @@ use crate::trainer::{Place, Trainer};
 use crate::whole_file::write_whole;
 
 /// Key of the one metadata entry, which holds the description.
-const METADATA_KEY: &str = "wgrad_checkpoint";
+pub(crate) const METADATA_KEY: &str = "wgrad_checkpoint";
 /// Version of that description.
 const VERSION: u32 = 1;
 
@@ -101,6 +101,8 @@ impl TrainerState {
             && done.is_some_and(|done| done <= in_epoch)
             && (begin.epoch..=begin.epoch + 1).contains(&at.epoch)
             && (begin.position, good.position) == (0, 0)
+            && self.recovery.moments_from <= at.step
+            && self.best.epoch().is_none_or(|best| best <= at.epoch)
     }
 }
 

@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint;
 use crate::data::Schema;
 use crate::error::{Error, Result};
 use crate::fold::fold;
@@ -61,9 +62,13 @@ impl ModelFile {
     /// where that is known.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `parameters` isn't an arena of the plan.
+    /// [`Error::Shape`] if `parameters` isn't an arena of the plan, or the schema's columns don't make the
+    /// net's inputs and outputs.
     pub fn new(plan: &Plan, parameters: Vec<f32>, schema: Option<Schema>) -> Result<Self> {
         crate::engine::check_arena(plan, &parameters)?;
+        if let Some(schema) = &schema {
+            check_columns(plan.mlp(), schema)?;
+        }
         let (mlp, options) = (plan.mlp().clone(), plan.options().clone());
         Ok(Self { description: Description { version: VERSION, mlp, options, schema }, parameters })
     }
@@ -167,7 +172,14 @@ impl ModelFile {
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
         let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
         let json = json.ok_or_else(|| {
-            failed("no `wgrad` entry in the metadata: another program wrote this file".into())
+            let is_checkpoint = metadata.metadata().as_ref().is_some_and(|m| m.contains_key(checkpoint::METADATA_KEY));
+            failed(if is_checkpoint {
+                "a checkpoint, from which a training goes on (train --resume, Checkpoint::load); the model is \
+                 the run's model.safetensors"
+                    .into()
+            } else {
+                "no `wgrad` entry in the metadata: another program wrote this file".into()
+            })
         })?;
         let version = serde_json::from_str::<Version>(json).map_err(|e| failed(e.to_string()))?;
         if !(1..=VERSION).contains(&version.version) {
@@ -182,16 +194,7 @@ impl ModelFile {
             .map_err(|e| failed(format!("its description: {e}")))?;
         if let Some(schema) = &description.schema {
             schema.check().map_err(|e| failed(format!("its columns: {e}")))?;
-            let net = (plan.mlp().in_features(), plan.mlp().out_features());
-            let columns = (schema.in_features(), schema.outputs());
-            // One logit tells two classes apart.
-            let fits = columns.0 == net.0 && (columns.1 == net.1 || (columns.1, net.1) == (2, 1));
-            if !fits {
-                return Err(failed(format!(
-                    "the net has {} inputs and {} outputs, but the columns make {} and {}",
-                    net.0, net.1, columns.0, columns.1
-                )));
-            }
+            check_columns(plan.mlp(), schema).map_err(|e| failed(e.to_string()))?;
         }
         let parameters = state_dict::parameters(&plan, &tensors, "").map_err(failed)?;
         Ok(Self { description, parameters })
@@ -202,6 +205,21 @@ impl ModelFile {
 #[derive(Deserialize)]
 struct Version {
     version: u32,
+}
+
+/// Fails unless the columns make what the net takes and gives.
+fn check_columns(mlp: &Mlp, schema: &Schema) -> Result<()> {
+    let (inputs, outputs) = (mlp.in_features(), mlp.out_features());
+    let columns = (schema.in_features(), schema.outputs());
+    // One logit tells two classes apart.
+    if columns.0 == inputs && (columns.1 == outputs || (columns.1, outputs) == (2, 1)) {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        what: "columns of the model's table".into(),
+        expected: format!("{inputs} inputs and {outputs} outputs of the net"),
+        got: format!("{} and {}", columns.0, columns.1),
+    })
 }
 
 #[cfg(test)]
@@ -229,6 +247,19 @@ mod tests {
         assert_eq!(loaded.options(), saved.options());
         assert_eq!(loaded.parameters, saved.parameters);
         assert_eq!(loaded.to_bytes(Path::new("m")).unwrap(), bytes, "not the same bytes again");
+    }
+
+    #[test]
+    fn columns_that_are_not_the_nets_are_refused_before_anything_is_written() {
+        use crate::data::{Schema, SchemaOptions, moons};
+        let table = moons(20, 0.1, 1).unwrap();
+        let schema = Schema::fit(&table, &table.all_rows(), &SchemaOptions::default()).unwrap();
+        let (plan, parameters) = file().plan().unwrap();
+        let error = ModelFile::new(&plan, parameters, Some(schema)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "columns of the model's table: expected 3 inputs and 2 outputs of the net, got 2 and 2"
+        );
     }
 
     #[test]

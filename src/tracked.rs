@@ -50,6 +50,14 @@ impl Tracked {
         Self { error: self.error + by, ..self }
     }
 
+    /// Notes whether a comparison could come out otherwise.
+    fn compared_with(&self, other: &Self) {
+        let errors = self.error + other.error;
+        if errors > 0.0 && (self.value - other.value).abs() <= errors {
+            AMBIGUOUS.set(true);
+        }
+    }
+
     fn size(self) -> f64 {
         self.value.abs() + self.error
     }
@@ -69,16 +77,14 @@ pub fn unambiguous<R>(work: impl FnOnce() -> R) -> Option<R> {
 
 impl PartialEq for Tracked {
     fn eq(&self, other: &Self) -> bool {
+        self.compared_with(other);
         self.value == other.value
     }
 }
 
 impl PartialOrd for Tracked {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        let errors = self.error + other.error;
-        if errors > 0.0 && (self.value - other.value).abs() <= errors {
-            AMBIGUOUS.set(true);
-        }
+        self.compared_with(other);
         self.value.partial_cmp(&other.value)
     }
 }

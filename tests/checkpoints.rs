@@ -193,13 +193,19 @@ fn a_broken_file_is_an_error() {
     for len in 0..bytes.len() {
         assert!(load(&bytes[..len]).is_err(), "{len} of {} bytes were taken", bytes.len());
     }
-    let replaced = |from: &str, to: &str| {
+    let changed = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
         let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
         let mut bytes = bytes.clone();
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-        load(&bytes).map(|checkpoint| checkpoint.steps()).unwrap_err().to_string()
+        load(&bytes)
     };
+    // Moments that begin behind the steps that were done.
+    let impossible = changed("\\\"moments_from\\\":0", "\\\"moments_from\\\":9").unwrap();
+    let error = trainer.resume(&impossible).unwrap_err().to_string();
+    assert!(error.contains("progress"), "{error}");
+    let replaced =
+        |from: &str, to: &str| changed(from, to).map(|_| "taken").unwrap_err().to_string();
     let error = replaced("moment1", "moment9");
     assert!(error.contains("moment1 is missing"), "{error}");
     let error = replaced("\\\"version\\\":1", "\\\"version\\\":7");

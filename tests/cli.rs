@@ -233,13 +233,16 @@ fn long_run(place: &Place) -> Child {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_the_model() {
-    // What a terminal sends, and what a service manager or a batch system does.
-    for signal in ["-INT", "-TERM"] {
+    // What a terminal sends, what a service manager does, and what `timeout` does: to the process and to
+    // its group.
+    for (signal, times) in [("-INT", 1), ("-TERM", 1), ("-TERM", 2)] {
         let place = Place::new();
         let child = long_run(&place);
-        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        for _ in 0..times {
+            Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        }
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{signal}");
+        assert_eq!(output.status.code(), Some(0), "{signal} {times} times");
         let object: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
         assert_eq!(object["interrupted"], true);
         let evaluated = place.json("eval runs/long --device cpu");

@@ -6,7 +6,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{compare_engines, gpu_engine, learnable};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Targets};
 use wgrad::{
     Activation, CpuEngine, Decay, Engine, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan, Rule,
     Sampling, Schedule, Score, TrainOptions, Trainer,
@@ -56,6 +56,28 @@ fn sixty_steps_agree_on_all_engines() {
             assert_eq!(exact.losses.len(), 60);
         }
     }
+}
+
+/// v − ḡ² of a constant gradient goes to 0, and by rounding below it.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_gradient_without_variance_keeps_rmsprop_finite() {
+    let rule = Rule::Rmsprop { alpha: 0.95, eps: 1e-8, momentum: 0.0, centred: true };
+    let options = TrainOptions {
+        batch_size: 1,
+        epochs: 400,
+        ..TrainOptions::new(Loss::Mae, Optimizer::new(rule, 1e-9))
+    };
+    // A third to each bias, as far below its target as they stay.
+    let targets = Targets::Values { values: vec![1e4; 3], width: 3 };
+    let data = Dataset::new(vec![0.0], 1, targets).unwrap();
+    let plan = || Plan::new(&Mlp::new(1).linear(3), &options).unwrap();
+    Trainer::new(CpuEngine::<f32>::new(plan()), &data, None).unwrap().train().unwrap();
+    let mut trainer = Trainer::new(gpu_engine(plan()), &data, None).unwrap();
+    while trainer.epochs() < options.epochs {
+        trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    }
+    assert!(trainer.parameters().unwrap().iter().all(|w| w.is_finite()));
 }
 
 /// More batches than the rings have slots: they wrap.
@@ -196,7 +218,7 @@ fn known_net<E: Engine>(make: impl Fn(Plan) -> E) {
     // More rows than one submission of predictions starts with.
     let inputs: Vec<f32> = (0..3000_u16).map(|i| f32::from(i) / 1500.0).collect();
     let values = inputs.iter().map(|x| 2.0 * x - 1.0).collect();
-    let targets = wgrad::data::Targets::Values { values, width: 1 };
+    let targets = Targets::Values { values, width: 1 };
     let data = Dataset::new(inputs.clone(), 1, targets).unwrap();
     let mut trainer = Trainer::new(make(Plan::new(&mlp, &options).unwrap()), &data, None).unwrap();
     let evaluation = trainer.evaluate(&data).unwrap();

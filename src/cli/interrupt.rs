@@ -1,12 +1,19 @@
-//! Ctrl-C, and on Unix SIGTERM and SIGHUP: once ends the training and keeps the model, twice ends
-//! the program.
+//! Ctrl-C, and on Unix SIGTERM and SIGHUP: once ends the training and keeps the model, once more later
+//! on ends the program.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// When the first signal came.
+static INTERRUPTED: OnceLock<Instant> = OnceLock::new();
 static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Signals this close to the first are the same wish: `timeout` and schedulers send one to the process
+/// and one to its group.
+const SAME: Duration = Duration::from_millis(500);
 
 /// What a shell reports for a program that SIGINT ended.
 const EXIT_CODE: i32 = 130;
@@ -17,7 +24,7 @@ pub(crate) fn watch() -> Result<(), Failure> {
         return Ok(());
     }
     let handler = || {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+        if INTERRUPTED.get_or_init(Instant::now).elapsed() > SAME {
             std::process::exit(EXIT_CODE);
         }
     };
@@ -26,5 +33,5 @@ pub(crate) fn watch() -> Result<(), Failure> {
 
 /// Whether Ctrl-C was pressed.
 pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+    INTERRUPTED.get().is_some()
 }

@@ -69,17 +69,16 @@ impl RunFolder {
     /// epochs that stay, as far as the lines tell.
     pub(crate) fn reopen(path: PathBuf, epochs: u64) -> Result<(Self, Vec<EpochReport>), Failure> {
         let file = path.join(METRICS);
-        let lines = keep_lines(&file, epochs)?;
-        let history = lines.iter().filter_map(report).collect();
+        let history = keep_epochs(&file, epochs)?;
         Ok((Self { metrics: lines_behind(&file)?, path }, history))
     }
 
     /// Drops the lines of epochs behind the first `epochs`, and returns what the others tell.
     pub(crate) fn go_back(&mut self, epochs: u64) -> Result<Vec<EpochReport>, Failure> {
         let file = self.file(METRICS);
-        let lines = keep_lines(&file, epochs)?;
+        let history = keep_epochs(&file, epochs)?;
         self.metrics = lines_behind(&file)?;
-        Ok(lines.iter().filter_map(report).collect())
+        Ok(history)
     }
 
     /// Keeps the checkpoint just written beside later ones, and of those kept so the `most` newest.
@@ -151,13 +150,29 @@ pub(crate) fn history(folder: &Path) -> Result<(&'static str, Vec<EpochReport>),
     let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
     let mut reader = csv::Reader::from_path(&path).map_err(|e| failed(&e))?;
     let head = reader.headers().map_err(|e| failed(&e))?;
-    let score = match head.get(5) {
-        Some("validation_accuracy") => "accuracy",
-        Some("validation_r2") => "R²",
-        _ => return Err(failed(&"these aren't the metrics of a run")),
-    };
+    let (name, score) =
+        score_of(head).ok_or_else(|| failed(&"these aren't the metrics of a run"))?;
     let lines = reader.records().map_while(Result::ok);
-    Ok((score, lines.map_while(|line| report(&line)).collect()))
+    Ok((name, lines.map_while(|line| report(&line, score)).collect()))
+}
+
+/// A score of this value.
+type OfNumber = fn(f64) -> Score;
+
+/// What the validation score is called, and what makes one of a number, by the head of `metrics.csv`.
+fn score_of(head: &csv::StringRecord) -> Option<(&'static str, OfNumber)> {
+    match head.get(5)? {
+        "validation_accuracy" => Some(("accuracy", Score::Accuracy)),
+        "validation_r2" => Some(("R²", Score::R2)),
+        _ => None,
+    }
+}
+
+/// Drops the lines of epochs behind the first `epochs`, and returns what the others tell.
+fn keep_epochs(metrics: &Path, epochs: u64) -> Result<Vec<EpochReport>, Failure> {
+    let (head, lines) = keep_lines(metrics, epochs)?;
+    let Some((_, score)) = score_of(&head) else { return Ok(Vec::new()) };
+    Ok(lines.iter().filter_map(|line| report(line, score)).collect())
 }
 
 /// Writes lines behind those of a CSV file.
@@ -172,9 +187,12 @@ fn steps_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
 }
 
-/// Drops the lines of a CSV file whose first number is above `last`, and returns the others but for the
-/// head. A line that was cut off when the run was killed goes too.
-pub(crate) fn keep_lines(path: &Path, last: u64) -> Result<Vec<csv::StringRecord>, Failure> {
+/// Drops the lines of a CSV file whose first number is above `last`, and returns its head and the others. A
+/// line that was cut off when the run was killed goes too.
+pub(crate) fn keep_lines(
+    path: &Path,
+    last: u64,
+) -> Result<(csv::StringRecord, Vec<csv::StringRecord>), Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
     let mut reader = csv::Reader::from_path(path).map_err(|e| failed(&e))?;
     let head = reader.headers().map_err(|e| failed(&e))?.clone();
@@ -189,7 +207,7 @@ pub(crate) fn keep_lines(path: &Path, last: u64) -> Result<Vec<csv::StringRecord
         text.write_record(line).map_err(|e| failed(&e))?;
     }
     write_whole(path, &text.into_inner().map_err(|e| failed(&e))?)?;
-    Ok(kept)
+    Ok((head, kept))
 }
 
 /// Writes a file in one piece: a run that is killed here keeps the old one, or has the new one.
@@ -202,21 +220,16 @@ pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
 }
 
 /// An epoch, from its line.
-fn report(line: &csv::StringRecord) -> Option<EpochReport> {
+fn report(line: &csv::StringRecord, score: OfNumber) -> Option<EpochReport> {
     let number = |at: usize| line.get(at).and_then(|text| text.parse::<f64>().ok());
     let train = Metrics { loss_sum: number(3)?, weight_sum: 1.0, ..Metrics::default() };
-    let score = number(5).unwrap_or(f64::NAN);
+    let score = score(number(5).unwrap_or(f64::NAN));
     Some(EpochReport {
         epoch: line.get(0)?.parse().ok()?,
         step: line.get(1)?.parse().ok()?,
         lr: number(2)?,
         train,
-        // Charts show its value alone.
-        validation: number(4).map(|loss| Evaluation {
-            loss,
-            score: Score::Accuracy(score),
-            rows: 0,
-        }),
+        validation: number(4).map(|loss| Evaluation { loss, score, rows: 0 }),
         seconds: number(6)?,
         interrupted: false,
         best_epoch: None,

@@ -22,7 +22,6 @@ pub(crate) struct RunRecord {
     pub config: Config,
     /// What the validation score is called.
     pub score: &'static str,
-    /// Their scores are right by value, not by kind.
     pub epochs: Vec<EpochReport>,
     /// Measured tensors in the order of the net.
     pub tensors: Vec<TensorRecord>,

@@ -38,12 +38,6 @@ impl<T> Thinned<T> {
     pub(crate) fn kept(&self) -> &[T] {
         &self.kept
     }
-
-    /// Drops the items from the first on that doesn't stay.
-    pub(crate) fn keep_while(&mut self, stays: impl Fn(&T) -> bool) {
-        self.kept.truncate(self.kept.partition_point(stays));
-        self.count = self.kept.len() as u64 * self.each;
-    }
 }
 
 #[cfg(test)]
@@ -61,8 +55,6 @@ mod tests {
         }
         assert!(series.kept().len() >= MOST);
         assert!((0..).step_by(256).zip(series.kept()).all(|(want, &got)| want == got));
-        series.keep_while(|&item| item < 1000);
-        assert_eq!(series.kept(), [0, 256, 512, 768]);
     }
 
     #[test]

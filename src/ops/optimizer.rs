@@ -366,6 +366,11 @@ fn group_pass<T: Real>(
         ),
         Rule::Rmsprop { momentum, centred, .. } => {
             let plain = |v: T| v.sqrt() + u.eps;
+            // What rounding makes negative is 0; NaN stays.
+            let variance = |v: T, mean: T| {
+                let variance = v - mean * mean;
+                if variance < T::ZERO { T::ZERO } else { variance }
+            };
             match (centred, momentum > 0.0) {
                 (false, false) => pass.run(
                     [moment1],
@@ -389,7 +394,7 @@ fn group_pass<T: Real>(
                     #[inline(always)]
                     |g, [v, mean]| {
                         let (v, mean) = (square2(v, g), mean2(mean, g));
-                        let denominator = plain(v - mean * mean);
+                        let denominator = plain(variance(v, mean));
                         ([g / denominator, denominator], [v, mean])
                     },
                 ),
@@ -398,7 +403,7 @@ fn group_pass<T: Real>(
                     #[inline(always)]
                     |g, [v, mean, m]| {
                         let (v, mean) = (square2(v, g), mean2(mean, g));
-                        let denominator = plain(v - mean * mean);
+                        let denominator = plain(variance(v, mean));
                         let m = u.beta1 * m + g / denominator;
                         ([m, denominator], [v, mean, m])
                     },

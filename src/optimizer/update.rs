@@ -125,8 +125,15 @@ impl Updates {
                 update.inv_root_correction2 = one_minus_power(beta2, t).sqrt().recip();
                 let mu = |t| nadam_momentum(beta1, momentum_decay, t);
                 let product = self.momentum_product(t, mu);
-                correction = mu(t + 1) / (1.0 - product * mu(t + 1));
-                update.mix = (1.0 - mu(t)) / (1.0 - product) / correction;
+                let of_moment = mu(t + 1) / (1.0 - product * mu(t + 1));
+                let of_gradient = (1.0 - mu(t)) / (1.0 - product);
+                // Where β₁ is as good as 0 the moment is the gradient.
+                if of_moment < f64::from(f32::EPSILON) * of_gradient {
+                    correction = of_gradient;
+                } else {
+                    correction = of_moment;
+                    update.mix = of_gradient / of_moment;
+                }
             }
             Rule::Lion { beta1, beta2 } => {
                 update.set_beta1(beta1);
@@ -218,6 +225,19 @@ mod tests {
         assert_eq!(again.inv_root_correction2, begun.inv_root_correction2);
         assert_eq!((begun.average, again.average), (0.0, 0.9));
         assert_eq!(updates.since(0, 501, 1.0), updates.at(501, 1.0));
+    }
+
+    #[test]
+    fn nadam_without_momentum_follows_the_gradient() {
+        for beta1 in [0.0, 1e-300, 1e-30] {
+            let rule = Rule::Nadam { beta1, beta2: 0.999, eps: 1e-8, momentum_decay: 4e-3 };
+            let rates = GroupRates { lr: 0.1, weight_decay: 0.0 };
+            let mut updates = Updates::new(Optimizer::new(rule, 0.1), vec![rates], 0.0, 0.0);
+            for t in [1, 2, 100] {
+                let update = updates.at(t, 1.0);
+                assert_eq!((update.mix, update.groups[0].step_size), (0.0, 0.1), "step {t}");
+            }
+        }
     }
 
     #[test]

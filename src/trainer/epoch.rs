@@ -208,8 +208,10 @@ impl<E: Engine> Trainer<E> {
         verdict == Verdict::Stop
     }
 
-    /// Goes back to the parameters of the best epoch, if early stopping is to do so.
-    fn restore_best(&mut self) -> bool {
+    /// Goes back to the parameters of the best epoch, if [`EarlyStopping`](crate::EarlyStopping) is to do
+    /// so, and says whether it did. The last epoch and one that was broken off do it by themselves; this is
+    /// for a training that ends between two epochs before its last.
+    pub fn restore_best(&mut self) -> bool {
         let options = self.engine.plan().options().early_stopping;
         let restores = options.is_some_and(|options| options.restore_best);
         let restored = restores && self.best.epoch().is_some();

@@ -91,6 +91,8 @@ impl Run<'_> {
                 if report.is_none() {
                     let report = trainer.end_epoch()?;
                     self.end_epoch(trainer, log, &mut display, report)?;
+                } else if trainer.restore_best() {
+                    log.history.restored();
                 }
                 display.finish();
                 return Ok(end);

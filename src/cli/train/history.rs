@@ -50,6 +50,13 @@ impl History {
         }
     }
 
+    /// The parameters are those of the best epoch again.
+    pub(super) fn restored(&mut self) {
+        if let Some(last) = &mut self.last {
+            last.restored = true;
+        }
+    }
+
     pub(super) fn add(&mut self, report: EpochReport) {
         self.shown.push(report);
         self.last = Some(report);

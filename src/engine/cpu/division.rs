@@ -43,7 +43,7 @@ impl Division {
         let width = |stage: &Stage| stage.out_features * (1 + usize::from(stage.keeps_apart()));
         let activations: usize = plan.stages().iter().map(width).sum();
         let row = plan.mlp().in_features() + activations + 2 * plan.widest_output();
-        let rows = (BLOCK_ELEMENTS / row).next_multiple_of(4 * TILE_ROWS);
+        let rows = (BLOCK_ELEMENTS / row).max(1).next_multiple_of(4 * TILE_ROWS);
         Self { lanes, rows: rows.min(MIN_LANE_ROWS) }
     }
 

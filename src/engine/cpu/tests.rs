@@ -151,6 +151,29 @@ fn lanes_come_to_the_gradients_of_the_whole_batch() {
     assert!(want.iter().any(|&g| g != 0.0));
 }
 
+/// A row of it doesn't fit what a lane takes at once.
+#[test]
+fn lanes_take_rows_of_any_width() {
+    let mlp = Mlp::new(784).encoding(Encoding::one_blob(32)).linear(1);
+    let options =
+        TrainOptions { batch_size: 512, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)) };
+    let plan = Plan::new(&mlp, &options).unwrap();
+    let mut engine = CpuEngine::<f32>::new(plan.clone());
+    assert!(engine.lanes.len() > 1);
+    let rows = data(&plan, 512);
+    let data = engine.upload(&rows).unwrap();
+    let step = Step {
+        number: 1,
+        order: Order::Sequential,
+        loss_scale: 1.0 / 512.0,
+        update: plan.updates().at(1, 1.0),
+        ..Step::evaluation(0, 512)
+    };
+    engine.train(&data, &[step]).unwrap();
+    assert!(engine.gradients().iter().any(|&g| g != 0.0));
+    assert_eq!(engine.predict(rows.inputs()).unwrap().len(), 512);
+}
+
 #[test]
 fn predictions_do_not_depend_on_the_rows_beside_them() {
     let plan = &plans()[2].1;

@@ -134,8 +134,14 @@ impl Variants {
     /// The variant of a product.
     pub(crate) fn of(&self, product: Product) -> Variant {
         let tuned = self.tuning.get(product);
-        // A tuning from elsewhere may ask for what this device lacks.
-        let tuned = tuned.filter(|variant| self.abilities.allow(variant.form));
+        // A tuning from elsewhere may ask for what this device lacks, or what no product can be.
+        let most = match product.orientation {
+            Orientation::BackwardWeight => product.depth.max(1),
+            _ => 1,
+        };
+        let tuned = tuned.filter(|variant| {
+            self.abilities.allow(variant.form) && (1..=most).contains(&variant.slices)
+        });
         tuned.unwrap_or_else(|| self.by_rule(product, None))
     }
 
@@ -205,6 +211,16 @@ mod tests {
         let mut variants = variants(Abilities { subgroups: false, ..SOFTWARE });
         variants.tuning.set(WEIGHT, Variant { form: Form::Broadcast, slices: 1 });
         assert_eq!(variants.of(WEIGHT).form, Form::Direct);
+    }
+
+    #[test]
+    fn slices_that_no_product_has_are_left_to_the_rule() {
+        let forward = Product { orientation: Orientation::Forward, ..WEIGHT };
+        for (product, slices) in [(WEIGHT, 0), (WEIGHT, WEIGHT.depth + 1), (forward, 2)] {
+            let mut variants = variants(GPU);
+            variants.tuning.set(product, Variant { form: Form::Tiled4, slices });
+            assert_eq!(variants.of(product), variants.by_rule(product, None), "{slices} slices");
+        }
     }
 
     #[test]
