@@ -72,6 +72,24 @@ fn killed_runs_end_with_the_bytes_of_whole_ones() {
     refused(&place, "runs/cut", "the run is complete");
 }
 
+#[test]
+fn pictures_of_a_run_that_went_on_show_all_of_it() {
+    let place = Place::new();
+    let run = "train sdf --device cpu --quiet --layers 8 --batch-size 256 --epochs 6 --insight-every 5 \
+               --checkpoint-every 20 --keep-checkpoints 9 --name";
+    place.done(&format!("{run} whole"));
+    place.done(&format!("{run} parts"));
+    place.done("train --resume runs/parts/checkpoints/step-20.safetensors --quiet");
+    for name in ["loss.svg", "insights.svg"] {
+        let read = |run: &str| {
+            let path = place.path(&format!("runs/{run}/{name}"));
+            std::fs::read_to_string(path).unwrap().replace(run, "run")
+        };
+        assert!(read("whole") == read("parts"), "{name} differs");
+    }
+    assert!(std::fs::read_to_string(place.path("runs/parts/loss.svg")).unwrap().contains("R²"));
+}
+
 /// What a run that can't go on says; its folder stays.
 #[track_caller]
 fn refused(place: &Place, run: &str, part: &str) {
