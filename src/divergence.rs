@@ -104,7 +104,7 @@ impl Fault {
     }
 
     /// The word for the last element that isn't finite, if any, of a step that was left out or not.
-    #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³⁰")]
+    #[expect(clippy::cast_possible_truncation, reason = "the plan keeps arenas below 2³¹ − 2²⁴")]
     pub(crate) fn word(element: Option<usize>, skipped: bool) -> u32 {
         match (element, skipped) {
             (Some(element), true) => element as u32 + 2,

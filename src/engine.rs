@@ -124,7 +124,8 @@ pub struct Metrics {
     pub rows: u64,
     /// Sum of the rows' losses.
     pub loss_sum: f64,
-    /// Sum of what the rows count: the number of rows but for class weights.
+    /// Sum of what the rows count: the number of rows but for weights of rows and
+    /// classes.
     pub weight_sum: f64,
     /// Right predictions; for regression the sum of squared errors over rows and outputs.
     pub score_sum: f64,

@@ -54,7 +54,8 @@ pub enum Rule {
     },
     /// v ← α v + (1−α)g²; w ← w − η g/(√v + ε) (Hinton 2012; `optim.RMSprop`).
     ///
-    /// Centred, the mean ḡ ← α ḡ + (1−α)g is taken off: √(v − ḡ²) in place of √v. With momentum μ > 0
+    /// Centred, the mean ḡ ← α ḡ + (1−α)g is taken off: √(v − ḡ²) in place of √v, of 0 where rounding
+    /// makes that negative (PyTorch's is NaN there). With momentum μ > 0
     /// the step goes through m ← μ m + g/(√v + ε), w ← w − η m.
     Rmsprop {
         /// α in 0.0..1.0; PyTorch: 0.99.

@@ -32,9 +32,9 @@ pub const TENSOR_ALIGN: usize = 64;
 const MIN_CAPACITY: usize = 256;
 /// Elements, 16 MiB, that buffers may have for the convenience of evaluation alone.
 const SMALL: usize = 1 << 22;
-/// Most elements of an arena. Indices are 32 bits, and a dispatch over them may overshoot by less
+/// Most elements of an arena. A fault names one in 31 bits, and a dispatch over them may overshoot by less
 /// than 2²⁴.
-const MAX_ELEMENTS: u64 = (1 << 32) - (1 << 24);
+const MAX_ELEMENTS: u64 = (1 << 31) - (1 << 24);
 
 pub(crate) use table::bytes;
 

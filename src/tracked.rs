@@ -33,6 +33,8 @@ pub struct Tracked {
 impl Tracked {
     /// A result with the errors of its operands and `ulps` half ULPs of its own.
     fn rounded(value: f64, inherited: f64, halves: f64) -> Self {
+        // 0·∞ or ∞/∞: nothing is known.
+        let inherited = if inherited.is_nan() { f64::INFINITY } else { inherited };
         // Below the smallest normal number the device may flush to 0.
         let own = halves * U * (value.abs() + inherited) + f64::from(f32::MIN_POSITIVE);
         Self { value, error: inherited + own, mass: 0.0 }
@@ -124,8 +126,8 @@ impl Div for Tracked {
         let value = self.value / other.value;
         // Infinite where the divisor may be 0.
         let least = (other.value.abs() - other.error).max(0.0);
-        let inherited = (self.error + value.abs() * other.error) / least;
-        Self::rounded(value, if inherited.is_nan() { 0.0 } else { inherited }, 5.0)
+        let errors = self.error + value.abs() * other.error;
+        Self::rounded(value, if errors == 0.0 { 0.0 } else { errors / least }, 5.0)
     }
 }
 
@@ -206,7 +208,7 @@ impl Real for Tracked {
         let value = self.value.max(0.0).sqrt();
         // |√a − √b| ≤ |a − b|/√a, and ≤ √|a − b|.
         let inherited = (self.error / value).min(self.error.sqrt());
-        Self::rounded(value, if inherited.is_nan() { 0.0 } else { inherited }, 9.0)
+        Self::rounded(value, inherited, 9.0)
     }
     /// WGSL's exp is within 3 + 2|x| ULP.
     fn exp(self) -> Self {
@@ -311,6 +313,17 @@ mod tests {
         for sum in [forward, backward, by_size] {
             assert!((f64::from(sum) - tracked.value).abs() <= tracked.error, "{sum} of {tracked}");
         }
+    }
+
+    /// 1/x where x may be 0, and what comes of it.
+    #[test]
+    fn what_is_not_known_stays_so() {
+        let nothing = Tracked::within(0.0, 1e-30);
+        let unknown = Tracked::ZERO * (Tracked::ONE / (nothing + Tracked::within(1e-40, 0.0)));
+        for x in [unknown, unknown.sqrt(), unknown / Tracked::ONE, Tracked::ONE / unknown] {
+            assert_eq!(x.error, f64::INFINITY, "{x}");
+        }
+        assert!((Tracked::ZERO / Tracked::ONE).error < 1e-30);
     }
 
     #[test]

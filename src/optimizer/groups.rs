@@ -22,7 +22,7 @@ pub(crate) const MAX_GROUPS: usize = 8;
 pub struct ParameterGroup {
     /// The parameters: all that any of these name.
     pub parameters: Vec<Parameters>,
-    /// Learning rate before the schedule scales it, positive; `None` for the optimizer's. 0 freezes
+    /// Learning rate before the schedule scales it, not negative; `None` for the optimizer's. 0 freezes
     /// them.
     #[serde(default)]
     pub lr: Option<f64>,
