@@ -164,6 +164,10 @@ impl Checkpoint {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| failed(e.to_string()))?;
         let json = serde_json::to_string(&self.description).map_err(|e| failed(e.to_string()))?;
+        // JSON has no infinity; what couldn't be read again isn't to replace what can.
+        serde_json::from_str::<Description>(&json).map_err(|e| {
+            failed(format!("not written, for some of its numbers aren't finite ({e})"))
+        })?;
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), json)]);
         safetensors::serialize(views, Some(metadata)).map_err(|e| failed(e.to_string()))
     }

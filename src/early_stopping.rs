@@ -89,11 +89,9 @@ impl Best {
             WatchedMetric::Loss => -loss,
             WatchedMetric::Score => score,
         };
-        // NaN is no improvement.
-        let improves = match self.best {
-            Some((_, best)) => value > best + options.min_delta,
-            None => !value.is_nan(),
-        };
+        // Neither NaN nor a score that overflowed is an improvement.
+        let improves =
+            value.is_finite() && self.best.is_none_or(|(_, best)| value > best + options.min_delta);
         match self.best {
             _ if improves => {
                 self.best = Some((epoch, value));

@@ -70,11 +70,15 @@ thread_local! {
     static AMBIGUOUS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `work` on this thread comes to, if none of its comparisons could come out otherwise in f32.
-pub fn unambiguous<R>(work: impl FnOnce() -> R) -> Option<R> {
-    AMBIGUOUS.set(false);
-    let result = work();
-    (!AMBIGUOUS.get()).then_some(result)
+/// What `work` comes to, if none of its comparisons could come out otherwise in f32. It runs on one thread,
+/// where all of them are seen.
+pub fn unambiguous<R: Send>(work: impl FnOnce() -> R + Send) -> Option<R> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    pool.install(|| {
+        AMBIGUOUS.set(false);
+        let result = work();
+        (!AMBIGUOUS.get()).then_some(result)
+    })
 }
 
 impl PartialEq for Tracked {

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use common::{compare_engines, gpu_engine, learnable};
 use wgrad::data::{Dataset, Targets};
 use wgrad::{
-    Activation, CpuEngine, Decay, Engine, Init, Layer, Linear, Loss, Mlp, Optimizer, Plan, Rule,
-    Sampling, Schedule, Score, TrainOptions, Trainer,
+    Activation, BatchNorm, CpuEngine, Decay, Engine, Init, Layer, Linear, Loss, Mlp, Optimizer,
+    Plan, Rule, Sampling, Schedule, Score, TrainOptions, Trainer,
 };
 
 fn nets() -> [(Mlp, Loss); 3] {
@@ -56,6 +56,25 @@ fn sixty_steps_agree_on_all_engines() {
             assert_eq!(exact.losses.len(), 60);
         }
     }
+}
+
+/// A norm without running statistics takes those of the rows beside each other, however many of them
+/// a submission holds.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn predictions_have_the_same_batches_on_both_engines() {
+    let norm = Layer::BatchNorm(BatchNorm::default().track_running_stats(false));
+    let mlp = Mlp::new(2).layer(norm).linear(1);
+    let options =
+        TrainOptions { batch_size: 4, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)) };
+    let plan = Plan::new(&mlp, &options).unwrap();
+    // More than go at once, with one row beyond.
+    let rows = 200 * plan.capacity() + 1;
+    let inputs: Vec<f32> = (0..2 * rows).map(|i| (i * i % 97) as f32 / 97.0).collect();
+    let cpu = CpuEngine::<f32>::new(plan.clone()).predict(&inputs).unwrap();
+    let gpu = gpu_engine(plan).predict(&inputs).unwrap();
+    // Numbers of about 1 through a dozen roundings; other batches would differ by a tenth.
+    assert!(cpu.iter().zip(&gpu).all(|(cpu, gpu)| (cpu - gpu).abs() < 1e-5));
 }
 
 /// v − ḡ² of a constant gradient goes to 0, and by rounding below it.

@@ -254,13 +254,22 @@ fn cast<T: Real>(numbers: &[f32]) -> Vec<T> {
     numbers.iter().map(|&x| T::from_f32(x)).collect()
 }
 
-/// Batches that cover `rows` rows in order, as few as the buffers allow and of about the same size:
-/// a norm without running statistics needs more than a row at the end.
-#[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
-pub(crate) fn evaluation_steps(plan: &Plan, rows: usize) -> impl Iterator<Item = Step> + use<> {
+/// Rows of the batches that cover `rows` rows, as few as the buffers allow and of about the same size: a
+/// norm without running statistics needs more than a row at the end.
+pub(crate) fn evaluation_size(plan: &Plan, rows: usize) -> usize {
     let batches = rows.div_ceil(plan.capacity()).max(1);
-    let size = rows.div_ceil(batches).max(1);
+    rows.div_ceil(batches).max(1)
+}
+
+/// Batches of `size` rows that cover `rows` rows in order.
+#[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
+pub(crate) fn steps_of(size: usize, rows: usize) -> impl Iterator<Item = Step> {
     (0..rows)
         .step_by(size)
         .map(move |first| Step::evaluation(first as u32, size.min(rows - first) as u32))
+}
+
+/// Batches of [`evaluation_size`] that cover `rows` rows in order.
+pub(crate) fn evaluation_steps(plan: &Plan, rows: usize) -> impl Iterator<Item = Step> + use<> {
+    steps_of(evaluation_size(plan, rows), rows)
 }

@@ -9,7 +9,7 @@ use super::scope::{in_scope, lost_or};
 use super::tuning::Tuning;
 use super::{GpuData, GpuEngine, compute_pass, copy, readback};
 use crate::data::Dataset;
-use crate::engine::cpu::evaluation_steps;
+use crate::engine::cpu::{evaluation_size, evaluation_steps, steps_of};
 use crate::engine::state::{Arena, EngineState, Numbers};
 use crate::engine::{Engine, Keep, Part, Report, Step, check_arena, rows_of};
 use crate::error::{Error, Result};
@@ -131,12 +131,14 @@ impl GpuEngine {
         // The plan has checked that one batch fits.
         let batches_that_fit = limit / bytes_of(self.plan.capacity() * self.plan.widest());
         let most = usize::try_from(batches_that_fit).unwrap_or(MAX_PARTS).max(1);
+        // The same batches however many of them a submission takes.
+        let size = evaluation_size(&self.plan, rows);
         let mut left = inputs;
         while !left.is_empty() {
             // As much as one submission should take.
-            let block = self.plan.capacity() * self.flights.parts_at_once().min(most).min(room);
+            let block = size * self.flights.parts_at_once().min(most).min(room);
             let (now, later) = left.split_at(left.len().min(block * in_features));
-            predictions.extend(self.predict_block(now, now.len() / in_features)?);
+            predictions.extend(self.predict_block(now, now.len() / in_features, size)?);
             left = later;
         }
         Ok(predictions)
@@ -148,8 +150,8 @@ impl GpuEngine {
         self.told(readback::download(&self.device, &self.queue, buffer))
     }
 
-    /// Predicts one submission's worth of rows.
-    fn predict_block(&mut self, inputs: &[f32], rows: usize) -> Result<Vec<f32>> {
+    /// Predicts one submission's worth of rows, in batches of `size`.
+    fn predict_block(&mut self, inputs: &[f32], rows: usize, size: usize) -> Result<Vec<f32>> {
         let start = Instant::now();
         let data = self.upload_arrays(inputs, &[], false, rows)?;
         let outputs = self.plan.mlp().out_features();
@@ -157,7 +159,7 @@ impl GpuEngine {
             storage(&self.device, "predictions", rows * outputs)
         })?;
         let capacity = self.plan.capacity();
-        let parts: Vec<(Step, Part)> = evaluation_steps(&self.plan, rows)
+        let parts: Vec<(Step, Part)> = steps_of(size, rows)
             .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
             .collect();
         let first_slot = self.write_steps(&data, &parts)?;
