@@ -131,5 +131,6 @@ mod tests {
         let coarse = EarlyStopping { min_delta: 0.5, ..options };
         assert_eq!(verdicts(&coarse, &[3.0, 2.0, 2.0, 1.9]).0[3], Stop);
         assert_eq!(verdicts(&options, &[f64::NAN, 1.0]).1, Some(2));
+        assert_eq!(verdicts(&by_score, &[f64::INFINITY, f64::NEG_INFINITY, 1.0]).1, Some(3));
     }
 }

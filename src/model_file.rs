@@ -170,16 +170,16 @@ impl ModelFile {
         let failed = |problem: String| Error::ModelFile { path: name.into(), problem };
         let tensors = state_dict::read(bytes).map_err(failed)?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
-        let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
-        let json = json.ok_or_else(|| {
-            let is_checkpoint = metadata.metadata().as_ref().is_some_and(|m| m.contains_key(checkpoint::METADATA_KEY));
-            failed(if is_checkpoint {
-                "a checkpoint, from which a training goes on (train --resume, Checkpoint::load); the model is \
-                 the run's model.safetensors"
-                    .into()
-            } else {
-                "no `wgrad` entry in the metadata: another program wrote this file".into()
-            })
+        let entry = |key| metadata.metadata().as_ref().and_then(|entries| entries.get(key));
+        let json = entry(METADATA_KEY).ok_or_else(|| {
+            let problem = match entry(checkpoint::METADATA_KEY) {
+                Some(_) => {
+                    "a checkpoint, from which a training goes on (train --resume, Checkpoint::load); the \
+                     model is the run's model.safetensors"
+                }
+                None => "no `wgrad` entry in the metadata: another program wrote this file",
+            };
+            failed(problem.into())
         })?;
         let version = serde_json::from_str::<Version>(json).map_err(|e| failed(e.to_string()))?;
         if !(1..=VERSION).contains(&version.version) {

@@ -11,7 +11,7 @@ use wgrad::data::Dataset;
 use wgrad::schedule::Plateau;
 use wgrad::{
     Activation, Checkpoint, Clip, CpuEngine, EarlyStopping, Engine, EpochReport, Error, Loss, Mlp,
-    Optimizer, Plan, Rule, Sampling, Schedule, TrainOptions, Trainer,
+    ModelFile, Optimizer, Plan, Rule, Sampling, Schedule, TrainOptions, Trainer,
 };
 
 fn mlp() -> Mlp {
@@ -190,6 +190,8 @@ fn a_broken_file_is_an_error() {
         Checkpoint::load(&path)
     };
     assert!(load(&bytes).is_ok());
+    let error = ModelFile::load(&path).unwrap_err().to_string();
+    assert!(error.contains("a checkpoint, from which a training goes on"), "{error}");
     for len in 0..bytes.len() {
         assert!(load(&bytes[..len]).is_err(), "{len} of {} bytes were taken", bytes.len());
     }

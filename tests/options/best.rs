@@ -103,3 +103,23 @@ fn averaged_weights_are_what_is_evaluated_on_the_cpu() {
 fn averaged_weights_are_what_is_evaluated_on_the_gpu() {
     averages(gpu_engine);
 }
+
+/// A training may end between two epochs before its last.
+#[test]
+fn the_best_comes_back_wherever_a_training_ends() {
+    let mut options = options(Loss::Mse, Optimizer::sgd(0.05));
+    // The first epoch is the best, as no later one is so much better.
+    options.early_stopping =
+        Some(EarlyStopping { min_delta: 1e9, patience: 9, ..EarlyStopping::default() });
+    let data = learnable(40, 3, 2, &Loss::Mse, 8);
+    let plan = Plan::new(&Mlp::new(3).linear(2), &options).unwrap();
+    let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan), &data, Some(&data)).unwrap();
+    assert!(!trainer.restore_best());
+    let mut epoch = || trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    assert!(!epoch().restored);
+    let first = trainer.parameters().unwrap();
+    assert!(!trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap().restored);
+    assert_ne!(trainer.parameters().unwrap(), first);
+    assert!(trainer.restore_best());
+    assert_eq!(trainer.parameters().unwrap(), first);
+}
