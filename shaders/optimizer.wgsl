@@ -48,8 +48,9 @@ override SKIPS: bool;
 
 struct Status {
     partial_sums: array<f32, PARTIAL_SUMS>,
-    // 0 where all went well. 1 if Σ g² isn't finite; i + 2 if g of element i isn't, of the last such i;
-    // and BROKEN + i + 2 if w of element i isn't either, or no longer.
+    // 0 where all went well. In a step that is left out 1 as Σ g² isn't finite, or i + 2 for the last
+    // element i whose g isn't; else BROKEN + 1 if clipping needs Σ g² and it isn't finite, or BROKEN + i + 2
+    // for the last i whose g or w isn't.
     faults: array<atomic<u32>>,
 }
 
@@ -72,7 +73,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     var factor = 1.0;
-    var skips = false;
+    var overflows = false;
     if CLIP == CLIP_NORM || SKIPS {
         let squares = sum_of_workgroup(lane, status.partial_sums[lane]);
         if CLIP == CLIP_NORM {
@@ -80,11 +81,17 @@ fn main(
             // select, not min: min may turn NaN into 1.
             factor = select(ratio, 1.0, ratio > 1.0);
         }
-        skips = SKIPS && !is_finite(squares);
+        overflows = !is_finite(squares);
     }
     let i = id.y * groups.x * WORKGROUP + id.x;
     if i < shape.len {
-        if skips { skip(i); } else { update(i, factor); }
+        if SKIPS && overflows {
+            skip(i);
+        } else {
+            update(i, factor);
+            // Nothing is left of g, in silence otherwise.
+            if overflows && i == 0u { raise(BROKEN + 1u); }
+        }
     }
 }
 

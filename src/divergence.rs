@@ -103,6 +103,10 @@ impl Fault {
         })
     }
 
+    /// The word of a step that was taken although the norm that clips its gradient isn't finite, which
+    /// leaves nothing of the gradient.
+    pub(crate) const OVERFLOW: u32 = BROKEN | 1;
+
     /// The word for the last element that isn't finite, if any, of a step that was left out or not.
     #[expect(clippy::cast_possible_truncation, reason = "the plan keeps arenas below 2³¹ − 2²⁴")]
     pub(crate) fn word(element: Option<usize>, skipped: bool) -> u32 {
@@ -237,5 +241,7 @@ mod tests {
         }
         assert_eq!(Fault::of_word(Fault::word(None, true), &plan), SKIPPED);
         assert_eq!(Fault::of_word(Fault::word(None, false), &plan), None);
+        let overflow = Fault { tensor: None, skipped: false, rescaled: false };
+        assert_eq!(Fault::of_word(Fault::OVERFLOW, &plan), Some(overflow));
     }
 }

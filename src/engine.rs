@@ -7,6 +7,8 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Dataset;
@@ -210,6 +212,7 @@ pub trait Engine: sealed::Sealed {
     /// Trains the steps, of one data set, in order. May return before they are done.
     ///
     /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if the data were uploaded to another engine.
     /// [`Error::Pending`](crate::Error::Pending) if a host app has recorded as much as there is room for:
     /// then nothing is done, here as in [`evaluate`](Self::evaluate) and [`predict`](Self::predict).
     /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
@@ -218,6 +221,7 @@ pub trait Engine: sealed::Sealed {
     /// Evaluates the loss on the first `rows` rows, in batches. May return before it is done.
     ///
     /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if the data were uploaded to another engine.
     /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Lost`](crate::Error::Lost) if it is gone.
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()>;
 
@@ -281,11 +285,30 @@ pub trait Engine: sealed::Sealed {
     fn keep(&mut self, which: Keep);
 
     /// Goes back to the parameters kept: the initial ones if none were. Submits. The optimizer's moments
-    /// become 0, as at the start of a training.
+    /// become 0, as at the start of a training; the scale of the loss in mixed precision, which follows the
+    /// gradients by itself, stays.
     ///
     /// # Panics
     /// For [`Keep::Best`] in a plan without early stopping.
     fn restore(&mut self, which: Keep);
+}
+
+/// What an engine and the data sets uploaded to it share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity(Arc<()>);
+
+impl Identity {
+    /// Refuses a data set of another engine.
+    pub(crate) fn check(&self, of_data: &Self) -> Result<()> {
+        if Arc::ptr_eq(&self.0, &of_data.0) {
+            return Ok(());
+        }
+        Err(crate::Error::Shape {
+            what: "data set".into(),
+            expected: "one that was uploaded to this engine".into(),
+            got: "one of another engine".into(),
+        })
+    }
 }
 
 mod sealed {

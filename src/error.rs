@@ -87,14 +87,14 @@ pub enum Error {
     #[error(
         "training diverged: the loss of step {step} (epoch {epoch}) is {loss}{} \
          (lower the learning rate, or scale the inputs)",
-        tensor.as_ref().map(|name| format!(", and {name} or its gradient isn't finite")).unwrap_or_default()
+        also_not_finite(*loss, tensor.as_deref())
     )]
     Diverged {
         /// Optimizer step, counted from 1, where the first number isn't finite.
         step: u64,
         /// Epoch of that step, counted from 1.
         epoch: u64,
-        /// Its loss; finite, perhaps, if a tensor is named.
+        /// Its loss; finite, perhaps, if a tensor is named or the sum of the gradient's squares overflowed.
         loss: f64,
         /// Name of a tensor whose gradient in that step or whose value after it isn't finite, if the
         /// optimizer saw one: see [`Fault`](crate::Fault).
@@ -158,5 +158,14 @@ impl Error {
     /// Attaches a path to an I/O error: `.map_err(Error::io(path))`.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.into(), source }
+    }
+}
+
+/// What went wrong in a step beside its loss, in words.
+fn also_not_finite(loss: f64, tensor: Option<&str>) -> String {
+    match tensor {
+        Some(name) => format!(", and {name} or its gradient isn't finite"),
+        None if loss.is_finite() => ", and the norm of its gradient overflows".into(),
+        None => String::new(),
     }
 }

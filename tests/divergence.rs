@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use common::{gpu_engine, learnable};
 use wgrad::data::{Dataset, Targets};
 use wgrad::{
-    Activation, Checkpoint, CpuEngine, Engine, EpochReport, Error, Loss, Mlp, OnDivergence,
+    Activation, Checkpoint, Clip, CpuEngine, Engine, EpochReport, Error, Loss, Mlp, OnDivergence,
     Optimizer, Plan, Sampling, TrainOptions, Trainer,
 };
 
@@ -139,6 +139,38 @@ fn divergence_in_the_last_step_is_seen_on_the_cpu() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn divergence_in_the_last_step_is_seen_on_the_gpu() {
     divergence_in_the_last_step(gpu_engine);
+}
+
+/// The squares of the one gradient overflow, so that clipping by norm would leave nothing of it; it and the
+/// loss are finite.
+fn a_norm_that_overflows<E: Engine>(make: impl Fn(Plan) -> E) {
+    let targets = Targets::Values { values: vec![0.0], width: 1 };
+    let data = Dataset::new(vec![1e20], 1, targets).unwrap();
+    let options = TrainOptions {
+        batch_size: 1,
+        clip: Some(Clip::Norm(1.0)),
+        ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1))
+    };
+    let mut engine = make(Plan::new(&Mlp::new(1).linear(1), &options).unwrap());
+    let mut parameters = engine.parameters().unwrap();
+    parameters[0] = 1e-10;
+    engine.set_parameters(&parameters).unwrap();
+    let mut trainer = Trainer::new(engine, &data, None).unwrap();
+    let error = trainer.train().unwrap_err();
+    assert!(error.to_string().contains("the norm of its gradient overflows"), "{error}");
+    assert!(matches!(error, Error::Diverged { step: 1, tensor: None, .. }), "{error}");
+    assert_eq!(trainer.parameters().unwrap(), parameters);
+}
+
+#[test]
+fn a_norm_that_overflows_is_seen_on_the_cpu() {
+    a_norm_that_overflows(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_norm_that_overflows_is_seen_on_the_gpu() {
+    a_norm_that_overflows(gpu_engine);
 }
 
 /// Rows in order, without what is in `without`; those in `broken` have a target whose gradient overflows.

@@ -319,6 +319,54 @@ fn breaking_off_keeps_what_was_done() {
     assert_eq!((report.step, report.epoch, seen), (19, 2, (4..=19).collect()));
 }
 
+/// The observer breaks off in the last step: the epoch is whole.
+fn breaking_off_behind_the_last_step<E: Engine>(make: impl Fn(Plan) -> E) {
+    let data = learnable(16, 4, 2, &Loss::Mse, 3);
+    let options =
+        TrainOptions { batch_size: 4, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.01)) };
+    let plan = Plan::new(&Mlp::new(4).linear(2), &options).unwrap();
+    let mut trainer = Trainer::new(make(plan), &data, Some(&data)).unwrap();
+    let report = trainer
+        .train_epoch(
+            |p| if p.step == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
+        )
+        .unwrap();
+    assert!(report.interrupted && report.validation.is_some(), "{report:?}");
+    assert_eq!((report.step, trainer.epochs()), (4, 1));
+}
+
+#[test]
+fn breaking_off_behind_the_last_step_validates_on_the_cpu() {
+    breaking_off_behind_the_last_step(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn breaking_off_behind_the_last_step_validates_on_the_gpu() {
+    breaking_off_behind_the_last_step(gpu_engine);
+}
+
+fn data_of_another_engine<E: Engine>(make: impl Fn(Plan) -> E) {
+    let options = TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1));
+    let engine = |inputs| make(Plan::new(&Mlp::new(inputs).linear(1), &options).unwrap());
+    let (mut one, mut other) = (engine(3), engine(4));
+    let data = one.upload(&learnable(8, 3, 1, &Loss::Mse, 1)).unwrap();
+    let error = other.evaluate(&data, 8).unwrap_err().to_string();
+    assert!(error.contains("one that was uploaded to this engine"), "{error}");
+    one.evaluate(&data, 8).unwrap();
+}
+
+#[test]
+fn data_of_another_engine_are_refused_on_the_cpu() {
+    data_of_another_engine(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn data_of_another_engine_are_refused_on_the_gpu() {
+    data_of_another_engine(gpu_engine);
+}
+
 #[test]
 fn data_that_do_not_fit_are_refused() {
     let options = TrainOptions::new(Loss::CROSS_ENTROPY, Optimizer::sgd(0.1));

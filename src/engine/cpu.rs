@@ -15,7 +15,7 @@ use self::passes::linear_weights;
 pub(crate) use self::work::Compiled;
 use self::work::POOLED;
 use super::state::{Arena, EngineState, Numbers};
-use super::{Engine, Keep, Metrics, Report, Step, check_arena, check_data};
+use super::{Engine, Identity, Keep, Metrics, Report, Step, check_arena, check_data};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ops::linear::LinearWeight;
@@ -58,6 +58,8 @@ pub struct CpuEngine<T> {
     /// That of a GPU's training whose state this engine was given: here nothing is scaled.
     scaling: Vec<T>,
     reports: Vec<Report>,
+    /// Shared with the data sets uploaded to this engine.
+    identity: Identity,
 }
 
 /// A data set in the CPU engine's number type.
@@ -68,6 +70,7 @@ pub struct CpuData<T> {
     /// What each row counts; empty if all count 1.
     weights: Vec<T>,
     rows: u32,
+    owner: Identity,
 }
 
 impl<T: Real> CpuEngine<T> {
@@ -98,6 +101,7 @@ impl<T: Real> CpuEngine<T> {
             squares: vec![0.0; update::squares_len(&plan)],
             scaling: Scaling::initial(true).numbers().map(T::from_f32).to_vec(),
             reports: Vec::new(),
+            identity: Identity::default(),
             division,
             plan,
         }
@@ -134,14 +138,25 @@ impl<T: Real> CpuEngine<T> {
     }
 
     /// Sums of the loss over all rows of a data set, now and in the engine's own precision.
+    ///
+    /// # Panics
+    /// If the data were uploaded to another engine.
     pub fn loss_of(&mut self, data: &CpuData<T>) -> Metrics {
-        T::loss(self, data, None)
+        self.loss_in(data, None)
     }
 
     /// [`loss_of`](Self::loss_of) one batch of all rows as training sees it: norms take the batch's
     /// statistics, and dropout draws the masks of step `number` (counted from 1).
+    ///
+    /// # Panics
+    /// If the data were uploaded to another engine.
     pub fn training_loss_of(&mut self, data: &CpuData<T>, number: u64) -> Metrics {
-        T::loss(self, data, Some(number))
+        self.loss_in(data, Some(number))
+    }
+
+    fn loss_in(&mut self, data: &CpuData<T>, training: Option<u64>) -> Metrics {
+        assert!(self.identity.check(&data.owner).is_ok(), "the data are another engine's");
+        T::loss(self, data, training)
     }
 }
 
@@ -165,6 +180,7 @@ impl<T: Real> Engine for CpuEngine<T> {
             targets: data.targets().to_f32().into_iter().map(T::from_f32).collect(),
             weights: cast(data.weights()),
             rows: data.rows() as u32,
+            owner: self.identity.clone(),
         })
     }
 
@@ -177,11 +193,13 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn train(&mut self, data: &Self::Data, steps: &[Step]) -> Result<()> {
+        self.identity.check(&data.owner)?;
         T::train(self, data, steps);
         Ok(())
     }
 
     fn evaluate(&mut self, data: &Self::Data, rows: u32) -> Result<()> {
+        self.identity.check(&data.owner)?;
         T::evaluate(self, data, rows);
         Ok(())
     }

@@ -174,8 +174,8 @@ impl<T: Real> Cut<T> {
         match clip {
             None => Self { factor: T::ONE, bound: T::INFINITY },
             Some(Clip::Norm(_)) => {
-                // min(1, c/(‖g‖ + 1e-6)).
-                let norm = T::from_f64(squares().sqrt());
+                // min(1, c/(‖g‖ + 1e-6)). The squares overflow where the kernel's do.
+                let norm = T::from_f64(squares()).sqrt();
                 let ratio = limit / (norm + T::from_f64(1e-6));
                 let factor = if ratio > T::ONE { T::ONE } else { ratio };
                 Self { factor, bound: T::INFINITY }

@@ -21,13 +21,16 @@ impl<E: Engine> Trainer<E> {
         while self.at.epoch < self.engine.plan().options().epochs && !report.stop {
             report = self.train_epoch(|_| ControlFlow::Continue(()))?;
         }
+        // It was called behind the last epoch.
+        report.restored = report.restored || self.restore_best();
         Ok(report)
     }
 
     /// Trains one epoch and evaluates on the validation rows.
     ///
     /// `observe` is called for every step as its report comes in, which is some time after the step
-    /// was given to the engine. If it breaks, no further steps are given; those given are completed.
+    /// was given to the engine. If it breaks, no further steps are given; those given are completed, and if
+    /// they were the epoch's last, it ends as any other.
     /// On a GPU the host waits for the device once, at the end.
     ///
     /// # Errors
@@ -127,9 +130,10 @@ impl<E: Engine> Trainer<E> {
         mut interrupted: bool,
         observe: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
+        let is_whole = self.at.epoch > self.begin.epoch;
         // Losses are taken before the step that they lead to, so the last step's parameters still
         // have to show theirs: on the validation rows, or else on a batch of the training rows.
-        let validation = self.validation.as_ref().filter(|_| !interrupted);
+        let validation = self.validation.as_ref().filter(|_| is_whole);
         let shown = validation.unwrap_or(&self.train);
         let batch = u32::try_from(self.engine.plan().options().batch_size).unwrap_or(u32::MAX);
         let rows = if validation.is_some() { shown.rows } else { shown.rows.min(batch) };
@@ -156,7 +160,7 @@ impl<E: Engine> Trainer<E> {
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
         let lr = self.lr(self.at.step.max(1) - 1);
         // Part of an epoch tells less than the epochs that it would be compared with.
-        let plateau = self.engine.plan().options().plateau.filter(|_| !interrupted);
+        let plateau = self.engine.plan().options().plateau.filter(|_| is_whole);
         if let Some(plateau) = plateau {
             self.plateau.observe(&plateau, watched(&plateau, &sum, validation));
         }

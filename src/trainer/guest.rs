@@ -72,7 +72,7 @@ impl Trainer<GpuEngine> {
     /// As [`new`](Self::new), but for what depends on the values; [`Error::Option`] for class weights, by
     /// whose sum over the batch the loss would have to be divided.
     pub fn on_device(engine: GpuEngine, data: GpuData) -> Result<Self> {
-        engine.check_owner(&data)?;
+        engine.identity.check(&data.owner)?;
         let options = engine.plan().options();
         match &options.loss {
             Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => {

@@ -34,11 +34,12 @@ pub struct EpochReport {
     pub lr: f64,
     /// Sums over the epoch's batches, each taken before the step that it made.
     pub train: Metrics,
-    /// On the validation rows, after the epoch; `None` without such rows or when interrupted.
+    /// On the validation rows, after the epoch; `None` without such rows or without the epoch's last step.
     pub validation: Option<Evaluation>,
     /// Wall-clock seconds of the epoch, validation included.
     pub seconds: f64,
-    /// Whether the observer broke off.
+    /// Whether the observer broke off, even if all the epoch's steps were done by then, or
+    /// [`end_epoch`](crate::Trainer::end_epoch) ended it.
     pub interrupted: bool,
     /// The best epoch so far by what early stopping watches, counted from 1; `None` without.
     pub best_epoch: Option<u64>,

@@ -122,4 +122,9 @@ fn the_best_comes_back_wherever_a_training_ends() {
     assert_ne!(trainer.parameters().unwrap(), first);
     assert!(trainer.restore_best());
     assert_eq!(trainer.parameters().unwrap(), first);
+    // Behind the last epoch too.
+    for _ in 0..2 {
+        assert!(trainer.train().unwrap().restored);
+        assert_eq!(trainer.parameters().unwrap(), first);
+    }
 }

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupt;
 use crate::cli::progress::Display;
 use crate::cli::run_folder::{BEST, CHECKPOINT};
-use crate::cli::talk::{count, significant};
+use crate::cli::talk::count;
 
 impl Run<'_> {
     pub(super) fn epochs<E: Engine>(
@@ -62,14 +62,10 @@ impl Run<'_> {
                     return Err(error.into());
                 }
             };
-            if let Some(Error::Diverged { step, loss, tensor, .. }) = trainer.take_rollback() {
+            if let Some(error) = trainer.take_rollback() {
                 let (epoch, factor) = (trainer.epochs(), trainer.rollback_factor());
-                let tensor = tensor.map(|name| format!(" ({name} or its gradient isn't finite)"));
                 display.line(&format!(
-                    "step {step}: the loss is {}{}; back to the end of epoch {epoch}, with {factor} times the \
-                     learning rates",
-                    significant(loss),
-                    tensor.unwrap_or_default(),
+                    "{error}; back to the end of epoch {epoch}, with {factor} times the learning rates"
                 ));
                 log.go_back(trainer.steps(), epoch)?;
             }

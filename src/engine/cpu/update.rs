@@ -48,8 +48,9 @@ impl<T: Real> CpuEngine<T> {
         }
         let squares = || self.squares.iter().sum::<f64>();
         let cut = Cut::new(options.clip, update.clip, squares);
-        // In the engine's precision, as on a GPU: what overflows there is skipped.
-        if options.on_divergence.skips() && !T::from_f64(squares()).is_finite() {
+        // In the engine's precision, as on a GPU.
+        let overflows = asks_norm && !T::from_f64(squares()).is_finite();
+        if options.on_divergence.skips() && overflows {
             let element = first.gradients.iter().rposition(|g| !g.is_finite());
             return Fault::of_word(Fault::word(element, true), &self.plan);
         }
@@ -62,7 +63,7 @@ impl<T: Real> CpuEngine<T> {
             averages: &mut self.averages,
             measured: if step.insight { &mut self.measured } else { &mut [] },
         };
-        let fault = AtomicU32::new(0);
+        let fault = AtomicU32::new(if overflows { Fault::OVERFLOW } else { 0 });
         let work = (0..trained, (RowsMut::new(&mut first.gradients, 1), arenas));
         in_blocks(work, BLOCK, &|(numbers, (gradients, arenas))| {
             if !asks_norm {

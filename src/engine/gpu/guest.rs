@@ -20,7 +20,7 @@ impl GpuEngine {
         data: &GpuData,
         steps: &[Step],
     ) -> Result<usize> {
-        self.check_owner(data)?;
+        self.identity.check(&data.owner)?;
         let landed = self.recordings.land();
         self.told(landed)?;
         let micro_batch = self.plan.options().rows_at_once();

@@ -42,7 +42,7 @@ impl GpuEngine {
     /// Submits at most [`MAX_PARTS`] parts of training steps or of an evaluation, of which the last
     /// alone may be measured.
     fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
-        self.check_owner(data)?;
+        self.identity.check(&data.owner)?;
         let first = self.write_steps(data, parts)?;
         let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
