@@ -43,6 +43,7 @@ mod input;
 mod load;
 mod npy;
 mod npz;
+mod numbers;
 #[cfg(feature = "parquet")]
 mod parquet_table;
 mod partition;

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use super::input::{CHUNK, read_error};
-use super::statistics::narrow;
+use super::numbers::Numbers;
 use crate::{Error, Result};
 
 /// More columns than this are no table, and their names alone would fill the memory.
@@ -131,7 +131,7 @@ impl Layout {
     ///
     /// # Panics
     /// If there aren't as many columns.
-    pub(super) fn read(&self, mut from: impl Read, columns: &mut [Vec<f32>]) -> Result<()> {
+    pub(super) fn read(&self, mut from: impl Read, columns: &mut [Numbers]) -> Result<()> {
         assert_eq!(columns.len(), self.columns, "columns of {}", self.name);
         io::copy(&mut (&mut from).take(self.offset), &mut io::sink())
             .map_err(|error| read_error(&self.name, error))?;
@@ -151,7 +151,7 @@ impl Layout {
     }
 
     /// The last index runs fastest: rows one after the other, taken in blocks that stay in a cache.
-    fn read_rows(&self, from: &mut impl Read, columns: &mut [Vec<f32>]) -> Result<()> {
+    fn read_rows(&self, from: &mut impl Read, columns: &mut [Numbers]) -> Result<()> {
         let row_bytes = self.columns * self.element.size;
         let at_once = (4 * CHUNK / row_bytes).clamp(1, self.rows);
         let mut block = vec![0; at_once * row_bytes];
@@ -169,7 +169,7 @@ impl Layout {
     }
 
     /// The first index runs fastest: columns one after the other, their own first index fastest.
-    fn read_columns(&self, from: &mut impl Read, columns: &mut [Vec<f32>]) -> Result<()> {
+    fn read_columns(&self, from: &mut impl Read, columns: &mut [Numbers]) -> Result<()> {
         let at_once = (4 * CHUNK / self.element.size).clamp(1, self.rows);
         let mut block = vec![0; at_once * self.element.size];
         for stored in 0..self.columns {
@@ -210,32 +210,21 @@ impl Layout {
         &self,
         numbers: impl Iterator<Item = &'a [u8]>,
         index: usize,
-        column: &mut Vec<f32>,
+        column: &mut Numbers,
     ) -> Result<()> {
         for bytes in numbers {
-            let rounded = finite((self.element.read)(bytes)).map_err(|problem| Error::Cell {
+            column.push((self.element.read)(bytes)).map_err(|problem| Error::Cell {
                 source_name: self.name.clone(),
                 place: format!("row {}", column.len() % self.rows),
                 column: format!("{index} (counted from 0)"),
                 problem,
             })?;
-            column.push(rounded);
         }
         Ok(())
     }
 
     pub(super) fn error(&self, problem: String) -> Error {
         Error::Data { source_name: self.name.clone(), problem }
-    }
-}
-
-/// A number as a cell holds it, NaN for a missing one; or what is wrong with it.
-pub(super) fn finite(number: f64) -> Result<f32, String> {
-    let rounded = narrow(number);
-    match (rounded.is_infinite(), number.is_finite()) {
-        (false, _) => Ok(rounded),
-        (true, true) => Err(format!("{number:e} is beyond the range of f32; use another unit")),
-        (true, false) => Err(format!("{number} is not a finite number; NaN marks a missing one")),
     }
 }
 
@@ -247,6 +236,7 @@ pub(super) fn sizes(shape: &[impl ToString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::statistics::narrow;
 
     fn header(element: Element, shape: &[u64], first_fastest: bool) -> Header {
         let (format, name, shape) = (Format::Npy, "a".into(), shape.to_vec());
@@ -255,9 +245,9 @@ mod tests {
 
     fn columns(header: Header, bytes: &[u8]) -> Result<Vec<Vec<f32>>> {
         let layout = header.layout(bytes.len() as u64)?;
-        let mut columns = vec![Vec::new(); layout.columns];
+        let mut columns = vec![Numbers::with_capacity(0); layout.columns];
         layout.read(bytes, &mut columns)?;
-        Ok(columns)
+        Ok(columns.into_iter().map(Numbers::into_values).collect())
     }
 
     #[test]
@@ -360,7 +350,7 @@ mod tests {
         let longer = message(columns(header(float, &[3], false), &bytes));
         assert!(longer.contains("more bytes follow the array of 3"), "{longer}");
         let layout = header(float, &[4, 1], false).layout(16).unwrap();
-        let cut = layout.read(&bytes[..10], &mut [vec![]]).unwrap_err().to_string();
+        let cut = layout.read(&bytes[..10], &mut [Numbers::with_capacity(0)]).unwrap_err().to_string();
         assert!(cut.contains("ends at row 0 of the 4"), "{cut}");
         let huge = Element::new('f', 8, true).unwrap();
         let huge = message(columns(header(huge, &[1], false), &1e39_f64.to_be_bytes()));

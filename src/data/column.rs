@@ -13,6 +13,9 @@ pub struct Column {
     pub name: String,
     /// One value per row.
     pub values: ColumnValues,
+    /// The smallest and the largest number as they were read, where f32 has made others equal that lie
+    /// between them.
+    pub(super) merged: Option<[f64; 2]>,
 }
 
 /// The values of a column.
@@ -30,9 +33,14 @@ pub enum ColumnValues {
 }
 
 impl Column {
+    /// A column of such values.
+    pub fn new(name: impl Into<String>, values: ColumnValues) -> Self {
+        Self { name: name.into(), values, merged: None }
+    }
+
     /// A column of numbers; NaN marks a missing one.
     pub fn numeric(name: impl Into<String>, values: Vec<f32>) -> Self {
-        Self { name: name.into(), values: ColumnValues::Numeric(values) }
+        Self::new(name, ColumnValues::Numeric(values))
     }
 
     /// A column of words; `None` marks a missing one.
@@ -42,7 +50,7 @@ impl Column {
     ) -> Self {
         let mut words = Words::default();
         cells.into_iter().for_each(|cell| words.push(cell.as_ref().map(AsRef::as_ref)));
-        Self { name: name.into(), values: words.into_values() }
+        Self::new(name, words.into_values())
     }
 
     /// Number of cells, missing ones included.

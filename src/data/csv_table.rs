@@ -12,13 +12,14 @@ use std::io::Read;
 
 use csv::StringRecord;
 
-use self::cell::{Cell, content, number};
+use self::cell::{Cell, add_number, content};
 use self::detect::{detect_delimiter, looks_like_header};
 use self::preamble::Preamble;
 use self::records::Records;
-use super::column::{Column, ColumnValues, Words};
+use super::column::{Column, Words};
 use super::input::{Input, Watch};
 use super::load::check_memory;
+use super::numbers::Numbers;
 use super::places::Places;
 use super::table::Table;
 use crate::{Error, Result};
@@ -205,14 +206,14 @@ impl Layout {
 
     fn read(self, input: &mut Input, delimiter: u8, watch: &mut Watch) -> Result<Table> {
         enum Building<'a> {
-            Numeric(Vec<f32>),
+            Numeric(Numbers),
             Text(Words),
             Classes(Words, &'a Preamble),
         }
         // The survey counted them, so no more is set aside than the text has rows.
         let rows = usize::try_from(self.rows).unwrap_or(0);
         let start = |&numeric: &bool| match numeric {
-            true => Building::Numeric(Vec::with_capacity(rows)),
+            true => Building::Numeric(Numbers::with_capacity(rows)),
             false => Building::Text(Words::with_capacity(rows)),
         };
         let source_name = input.name().to_owned();
@@ -235,7 +236,7 @@ impl Layout {
                     problem,
                 };
                 match column {
-                    Building::Numeric(values) => values.push(number(field).map_err(refused)?),
+                    Building::Numeric(numbers) => add_number(numbers, field).map_err(refused)?,
                     Building::Classes(words, preamble) => {
                         words.push(Some(preamble.class(field).map_err(refused)?));
                     }
@@ -247,12 +248,11 @@ impl Layout {
             }
             Ok(())
         })?;
-        let finish = |(column, name)| Column {
-            name,
-            values: match column {
-                Building::Numeric(values) => ColumnValues::Numeric(values),
-                Building::Text(words) | Building::Classes(words, _) => words.into_values(),
-            },
+        let finish = |(column, name): (_, String)| match column {
+            Building::Numeric(numbers) => numbers.into_column(name),
+            Building::Text(words) | Building::Classes(words, _) => {
+                Column::new(name, words.into_values())
+            }
         };
         let columns = columns.into_iter().zip(self.names).map(finish).collect();
         Table::with_places(source_name, columns, places, self.has_header)
@@ -270,6 +270,7 @@ fn fields(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ColumnValues;
     use crate::rng::{Purpose, Stream};
 
     pub(super) fn read_with(text: impl AsRef<[u8]>, options: &CsvOptions) -> Result<Table> {

@@ -97,9 +97,8 @@ pub(super) fn read(name: &str, file: File, memory: u64, watch: &mut Watch) -> Re
         first_row += group_rows;
     }
     watch(Reading { doing: "reading", bytes: len, total: Some(len) });
-    let named = |(at, _, building): (usize, Kind, Building)| Column {
-        name: schema.column(at).name().to_owned(),
-        values: building.finish(),
+    let named = |(at, _, building): (usize, Kind, Building)| {
+        building.finish(schema.column(at).name().to_owned())
     };
     let columns = columns.into_iter().map(named).collect();
     Table::with_places(name.to_owned(), columns, Places::of_array(first_row), true)

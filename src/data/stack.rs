@@ -4,6 +4,7 @@ use super::array::{Format, Layout, sizes};
 use super::column::Column;
 use super::input::{Input, Watch, Watched};
 use super::load::check_memory;
+use super::numbers::Numbers;
 use super::places::Places;
 use super::table::Table;
 use super::zip::{Archive, Entry};
@@ -13,7 +14,7 @@ use crate::Result;
 /// Arrays by number, each to be read twice: its header, then all of it.
 pub(super) trait Arrays {
     fn layout(&mut self, index: usize) -> Result<Layout>;
-    fn read(&mut self, index: usize, layout: &Layout, columns: &mut [Vec<f32>]) -> Result<()>;
+    fn read(&mut self, index: usize, layout: &Layout, columns: &mut [Numbers]) -> Result<()>;
 }
 
 /// Which array is what.
@@ -55,7 +56,8 @@ pub(super) fn table(
 
     // No more is set aside than what the headers, checked against the files, come to.
     let mut read = |index, layout: &Layout, below: Option<(usize, &Layout)>| -> Result<_> {
-        let mut columns: Vec<_> = (0..layout.columns).map(|_| Vec::with_capacity(rows)).collect();
+        let mut columns: Vec<_> =
+            (0..layout.columns).map(|_| Numbers::with_capacity(rows)).collect();
         arrays.read(index, layout, &mut columns)?;
         if let Some((index, layout)) = below {
             arrays.read(index, layout, &mut columns)?;
@@ -101,24 +103,24 @@ fn same_columns(train: &Layout, test: &Layout) -> Result<()> {
 }
 
 /// `pixel_0_0` (row, column) and so on for images, else `x0`, `x1`, ….
-fn input_columns(layout: &Layout, columns: Vec<Vec<f32>>) -> Vec<Column> {
+fn input_columns(layout: &Layout, columns: Vec<Numbers>) -> Vec<Column> {
     let name = |i: usize| match (layout.format, &layout.shape[..]) {
         (Format::Idx, &[_, _, width]) => format!("pixel_{}_{}", i / width, i % width),
         _ => format!("x{i}"),
     };
-    columns.into_iter().enumerate().map(|(i, values)| Column::numeric(name(i), values)).collect()
+    columns.into_iter().enumerate().map(|(i, numbers)| numbers.into_column(name(i))).collect()
 }
 
 /// `label`, as words, for those of images; else `y`, or `y0`, `y1`, ….
-fn target_columns(layout: &Layout, mut columns: Vec<Vec<f32>>) -> Vec<Column> {
+fn target_columns(layout: &Layout, mut columns: Vec<Numbers>) -> Vec<Column> {
     match (layout.format, columns.len()) {
         (Format::Idx, 1) => {
-            let labels = columns.remove(0);
+            let labels = columns.remove(0).into_values();
             vec![Column::text("label", labels.into_iter().map(|label| Some(label.to_string())))]
         }
-        (_, 1) => vec![Column::numeric("y", columns.remove(0))],
+        (_, 1) => vec![columns.remove(0).into_column("y")],
         _ => {
-            let column = |(i, values)| Column::numeric(format!("y{i}"), values);
+            let column = |(i, numbers): (_, Numbers)| numbers.into_column(format!("y{i}"));
             columns.into_iter().enumerate().map(column).collect()
         }
     }
@@ -141,7 +143,7 @@ impl Arrays for Files<'_, '_> {
         header?.layout(most)
     }
 
-    fn read(&mut self, index: usize, layout: &Layout, columns: &mut [Vec<f32>]) -> Result<()> {
+    fn read(&mut self, index: usize, layout: &Layout, columns: &mut [Numbers]) -> Result<()> {
         layout.read(self.inputs[index].open("reading", &mut *self.watch)?, columns)
     }
 }
@@ -166,7 +168,7 @@ impl Arrays for Entries<'_, '_> {
         npy::header(self.archive.read(&entry)?, &name)?.layout(entry.size)
     }
 
-    fn read(&mut self, index: usize, layout: &Layout, columns: &mut [Vec<f32>]) -> Result<()> {
+    fn read(&mut self, index: usize, layout: &Layout, columns: &mut [Numbers]) -> Result<()> {
         let (entry, _) = self.entry(index);
         let from = Watched::new(self.archive.read(&entry)?, entry.size, &mut *self.watch);
         layout.read(from, columns)

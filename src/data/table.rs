@@ -362,7 +362,7 @@ mod tests {
         );
         let values = ColumnValues::Text { codes: vec![1], values: vec!["x".into()] };
         assert_eq!(
-            message(vec![Column { name: "a".into(), values }]),
+            message(vec![Column::new("a", values)]),
             "t: column a: row 0 has no entry in the list of 1"
         );
     }

@@ -1,15 +1,17 @@
 //! What the cells of a table say.
 
+use crate::data::numbers::Numbers;
+use crate::data::statistics::narrow;
 use crate::data::wording::shortened;
 
 /// What a cell says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Cell<'a> {
     Missing,
-    Number(f32),
+    Number(f64),
     /// NaN, an infinity, or a number beyond the range of f32.
     NotFinite,
-    /// A number but for a comma where f32 has a point.
+    /// A number but for a comma where there should be a point.
     DecimalComma,
     Text(&'a str),
 }
@@ -21,8 +23,8 @@ impl<'a> Cell<'a> {
         if MISSING.iter().any(|word| field.eq_ignore_ascii_case(word)) {
             return Self::Missing;
         }
-        match field.parse::<f32>() {
-            Ok(number) if number.is_finite() => Self::Number(number),
+        match field.parse::<f64>() {
+            Ok(number) if narrow(number).is_finite() => Self::Number(number),
             Ok(_) => Self::NotFinite,
             Err(_) if has_decimal_comma(field) => Self::DecimalComma,
             Err(_) => Self::Text(field),
@@ -35,7 +37,7 @@ impl<'a> Cell<'a> {
 }
 
 fn has_decimal_comma(field: &str) -> bool {
-    field.contains(',') && field.replacen(',', ".", 1).parse::<f32>().is_ok()
+    field.contains(',') && field.replacen(',', ".", 1).parse::<f64>().is_ok()
 }
 
 /// A field without the spaces around it, nor the quotes that a space before them kept from counting.
@@ -44,11 +46,14 @@ pub(super) fn content(field: &str) -> &str {
     field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
 }
 
-/// The value of a cell in a numeric column, NaN for a missing one; or what is wrong with it.
-pub(super) fn number(field: &str) -> Result<f32, String> {
+/// Adds a cell to a numeric column; or says what is wrong with it.
+pub(super) fn add_number(numbers: &mut Numbers, field: &str) -> Result<(), String> {
     match Cell::parse(field) {
-        Cell::Missing => Ok(f32::NAN),
-        Cell::Number(number) => Ok(number),
+        Cell::Missing => {
+            numbers.push_missing();
+            Ok(())
+        }
+        Cell::Number(number) => numbers.push(number),
         Cell::Text(text) => Err(format!(
             "`{}` is not a number, but most of the column is; \
              correct it, or leave the cell empty if the value is missing",

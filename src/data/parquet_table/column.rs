@@ -5,8 +5,8 @@ use parquet::data_type::DataType;
 
 use super::cell::{Cell, Kind};
 use super::{damaged, guarded};
-use crate::data::array::finite;
-use crate::data::column::{ColumnValues, Words};
+use crate::data::column::{Column, Words};
+use crate::data::numbers::Numbers;
 use crate::{Error, Result};
 
 /// Cells that are decoded at once.
@@ -14,32 +14,36 @@ const BATCH: usize = 1 << 12;
 
 /// A column of the table while it is read.
 pub(super) enum Building {
-    Numeric(Vec<f32>),
+    Numeric(Numbers),
     Text(Words),
 }
 
 impl Building {
     /// Grows as it is read: a file may claim any number of rows.
     pub(super) fn new(kind: Kind) -> Self {
-        if kind.is_text() { Self::Text(Words::default()) } else { Self::Numeric(Vec::new()) }
+        if kind.is_text() {
+            Self::Text(Words::default())
+        } else {
+            Self::Numeric(Numbers::with_capacity(0))
+        }
     }
 
     fn push(&mut self, cell: Option<Cell>) -> Result<(), String> {
         match (self, cell) {
             (Self::Numeric(numbers), Some(Cell::Number(number))) => {
-                numbers.push(finite(number)?);
+                numbers.push(number)?;
             }
-            (Self::Numeric(numbers), _) => numbers.push(f32::NAN),
+            (Self::Numeric(numbers), _) => numbers.push_missing(),
             (Self::Text(words), Some(Cell::Text(word))) => words.push(Some(&word)),
             (Self::Text(words), _) => words.push(None),
         }
         Ok(())
     }
 
-    pub(super) fn finish(self) -> ColumnValues {
+    pub(super) fn finish(self, name: String) -> Column {
         match self {
-            Self::Numeric(numbers) => ColumnValues::Numeric(numbers),
-            Self::Text(words) => words.into_values(),
+            Self::Numeric(numbers) => numbers.into_column(name),
+            Self::Text(words) => Column::new(name, words.into_values()),
         }
     }
 }

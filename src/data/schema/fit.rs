@@ -137,6 +137,19 @@ impl SchemaOptions {
                 ignored.len()
             )));
         }
+        let of_all = targets
+            .iter()
+            .map(|index| (index, ""))
+            .chain(inputs.iter().map(|index| (index, ", or leave the column out with `--ignore`")));
+        for (&index, or_else) in of_all {
+            let Column { name, merged, .. } = &table.columns()[index];
+            if let Some([least, most]) = merged {
+                return Err(table.error(format!(
+                    "column `{name}` lies between {least} and {most}, so close together that f32, which \
+                     keeps 7 digits, makes different ones equal; subtract {least} from them{or_else}"
+                )));
+            }
+        }
         Ok((targets, inputs))
     }
 

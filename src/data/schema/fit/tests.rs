@@ -289,3 +289,16 @@ fn dates_are_refused_with_advice() {
         assert!(fit_all(&format!("x,when,y\n{rows}"), &SchemaOptions::default()).is_ok(), "{text}");
     }
 }
+
+#[test]
+fn numbers_that_f32_makes_equal_are_refused() {
+    let times = "time,y,z\n1700000000,1700000000.5,1\n1700000060,1700000001,2\n1700000030,1700000002,2\n";
+    let input = message(times, &SchemaOptions { ignore: vec!["y".into()], ..target("z") });
+    let wanted = "column `time` lies between 1700000000 and 1700000060, so close together that f32";
+    assert!(input.contains(wanted) && input.ends_with("with `--ignore`"), "{input}");
+    let of_target = message(times, &SchemaOptions { ignore: vec!["time".into()], ..target("y") });
+    assert!(of_target.ends_with("subtract 1700000000.5 from them"), "{of_target}");
+    // What isn't looked at does no harm.
+    let options = SchemaOptions { ignore: vec!["time".into(), "y".into()], ..target("z") };
+    assert!(message(times, &options).contains("no column is left"));
+}

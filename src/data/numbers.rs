@@ -1,0 +1,89 @@
+//! The numbers of a column while they are read.
+
+use super::column::{Column, ColumnValues};
+use super::statistics::narrow;
+
+/// Collects numbers as f32, and notes what that rounds away.
+#[derive(Clone, Debug)]
+pub(super) struct Numbers {
+    values: Vec<f32>,
+    /// The smallest and the largest before rounding.
+    range: [f64; 2],
+    /// The most that rounding moved one.
+    error: f64,
+}
+
+impl Numbers {
+    pub(super) fn with_capacity(rows: usize) -> Self {
+        let values = Vec::with_capacity(rows);
+        Self { values, range: [f64::INFINITY, f64::NEG_INFINITY], error: 0.0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Takes a number, NaN for a missing one; or says what is wrong with it.
+    #[inline]
+    pub(super) fn push(&mut self, number: f64) -> Result<(), String> {
+        let rounded = narrow(number);
+        if rounded.is_infinite() {
+            return Err(match number.is_finite() {
+                true => format!("{number:e} is beyond the range of f32; use another unit"),
+                false => format!("{number} is not a finite number; NaN marks a missing one"),
+            });
+        }
+        let [least, most] = self.range;
+        // NaN is neither smaller nor larger.
+        self.range = [least.min(number), most.max(number)];
+        self.error = self.error.max((number - f64::from(rounded)).abs());
+        self.values.push(rounded);
+        Ok(())
+    }
+
+    pub(super) fn push_missing(&mut self) {
+        self.values.push(f32::NAN);
+    }
+
+    pub(super) fn into_values(self) -> Vec<f32> {
+        self.values
+    }
+
+    pub(super) fn into_column(self, name: impl Into<String>) -> Column {
+        let merged = self.merged();
+        Column { merged, ..Column::new(name, ColumnValues::Numeric(self.values)) }
+    }
+
+    /// The smallest and the largest number, if rounding has moved one by more than 1/256 of what they are
+    /// apart: different ones have become equal.
+    fn merged(&self) -> Option<[f64; 2]> {
+        let [least, most] = self.range;
+        (self.error > (most - least) / 256.0 && most > least).then_some(self.range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(numbers: &[f64]) -> Option<[f64; 2]> {
+        let mut collected = Numbers::with_capacity(0);
+        numbers.iter().for_each(|&x| collected.push(x).unwrap());
+        collected.merged()
+    }
+
+    #[test]
+    fn numbers_that_f32_makes_equal_are_noticed() {
+        let seconds = 1_700_000_000.0;
+        assert_eq!(merged(&[seconds, seconds + 60.0]), Some([seconds, seconds + 60.0]));
+        // Over a day f32 still tells 675 times apart.
+        assert_eq!(merged(&[seconds, seconds + 86_400.0]), None);
+        // Days of a month as yyyymmdd are merged in pairs, those of a year hardly.
+        assert!(merged(&[20_230_101.0, 20_230_131.0]).is_some());
+        assert_eq!(merged(&[20_230_101.0, 20_231_231.0]), None);
+        // A constant stays one, and so do decimals.
+        assert_eq!(merged(&[0.1, 0.1]), None);
+        assert_eq!(merged(&[0.1, f64::NAN, 0.2]), None);
+        assert_eq!(merged(&[]), None);
+    }
+}
