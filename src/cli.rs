@@ -7,6 +7,7 @@ mod bench;
 mod chart;
 mod check;
 mod choices;
+mod command_line;
 mod compare;
 mod config;
 mod config_file;
@@ -21,6 +22,7 @@ mod init;
 mod insights;
 mod interrupt;
 mod lecture;
+mod lock;
 mod manual;
 mod options;
 mod page;
@@ -46,7 +48,7 @@ mod values;
 
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::Command;
 
 /// What is logged unless the environment says otherwise: wgpu tells about every driver that isn't
 /// there.
@@ -57,24 +59,25 @@ pub(crate) fn run() -> ExitCode {
     start_log();
     #[cfg(any(feature = "images", feature = "parquet"))]
     hush_decoders();
-    let outcome = Args::read(std::env::args_os().collect()).and_then(|command| match command {
-        Command::Init(args) => init::init(&args),
-        Command::Train(args) => train::train(&args),
-        Command::Eval(args) => eval::eval(&args),
-        Command::Predict(args) => predict::predict(&args),
-        Command::Export(args) => export::export(&args),
-        Command::Report(args) => report::report(&args),
-        Command::Compare(args) => compare::compare(&args),
-        Command::Sweep(args) => sweep::sweep(&args),
-        Command::FindLr(args) => find_lr::find(&args),
-        Command::Schedule(args) => schedule::show(&args),
-        Command::Lecture(args) => lecture::lecture(&args),
-        Command::Bench(args) => bench::bench(&args),
-        Command::Check(args) => check::check(&args),
-        Command::Adapters(args) => adapters::list(&args),
-        Command::Man(args) => manual::man(&args),
-        Command::Completions(args) => manual::completions(&args),
-    });
+    let outcome =
+        command_line::read(std::env::args_os().collect()).and_then(|command| match command {
+            Command::Init(args) => init::init(&args),
+            Command::Train(args) => train::train(&args),
+            Command::Eval(args) => eval::eval(&args),
+            Command::Predict(args) => predict::predict(&args),
+            Command::Export(args) => export::export(&args),
+            Command::Report(args) => report::report(&args),
+            Command::Compare(args) => compare::compare(&args),
+            Command::Sweep(args) => sweep::sweep(&args),
+            Command::FindLr(args) => find_lr::find(&args),
+            Command::Schedule(args) => schedule::show(&args),
+            Command::Lecture(args) => lecture::lecture(&args),
+            Command::Bench(args) => bench::bench(&args),
+            Command::Check(args) => check::check(&args),
+            Command::Adapters(args) => adapters::list(&args),
+            Command::Man(args) => manual::man(&args),
+            Command::Completions(args) => manual::completions(&args),
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -380,16 +380,16 @@ fn a_folder_holds_one_sweep() {
         }
     };
     // The value is another text.
-    refused("--device cpu", "runs/t holds a sweep whose trials differ");
+    refused("--device cpu", "runs/t holds a sweep with other trials than");
     place.write("t.toml", &file("[0.1, 0.01]", "# the same\n"));
     place.done("sweep t.toml --device cpu");
-    refused("--device gpu", "whose flags differ");
+    refused("--device gpu", "with other flags than");
     place.write("t.toml", &file("[0.1, 0.01]", "drop-last = true\n"));
-    refused("--device cpu", "whose flags differ");
+    refused("--device cpu", "with other flags than");
     place.write("t.toml", &file("[0.1, 0.01]", ""));
-    refused("--device cpu --metric score", "whose metric differ");
+    refused("--device cpu --metric score", "with another metric than");
     place.write("t.csv", "x,y\n1,2\n2,4\n3,6\n4,8\n5,10\n6,12\n7,14\n8,16\n9,18\n10,20\n11,23\n");
-    refused("--device cpu", "whose table differ");
+    refused("--device cpu", "with another table than");
     place.done("sweep t.toml --device cpu --name other");
 
     fs::create_dir_all(place.path("runs/mine/things")).unwrap();
@@ -408,7 +408,7 @@ fn one_process_at_a_time_is_at_work_in_a_folder() {
     let output = place.run("sweep h.toml");
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("runs/h: another wgrad sweep is at work there"), "{message}");
+    assert!(message.contains("runs/h: another wgrad is at work there"), "{message}");
     // Killed, it holds nothing.
     first.kill().unwrap();
     first.wait().unwrap();

@@ -5,12 +5,10 @@ mod find_lr;
 mod sweep;
 mod train;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use wgrad::Schedule;
@@ -21,10 +19,10 @@ pub(crate) use self::sweep::{SweepArgs, SweepTable};
 pub(crate) use self::train::TrainArgs;
 use super::choices::{DeviceChoice, ExportFormat, Header};
 use super::config::{csv_options, image_options};
-use super::config_file::{self, Expanded};
-use super::failure::Failure;
 use super::recipe;
-use super::values::{Delimiter, ImageSize, at_least_one, positive, schedule};
+use super::values::{
+    Delimiter, ImageSize, at_least_one, output_file, picture_file, positive, schedule,
+};
 
 const LECTURE_EXAMPLES: &str = "\
 Examples:
@@ -311,7 +309,7 @@ pub(crate) struct CompareArgs {
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<PathBuf>,
     /// Write a page (.html) or a picture (.svg) with their curves
-    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = output_file)]
     pub picture: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -325,7 +323,7 @@ pub(crate) struct PredictArgs {
     /// Table to predict for, as in train
     pub data: String,
     /// File to write to [default: standard output]
-    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = output_file)]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub table: TableArgs,
@@ -344,7 +342,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<ExportFormat>,
     /// File to write to [default: standard output]
-    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = output_file)]
     pub file: Option<PathBuf>,
     /// Name of the WGSL function
     #[arg(long, value_name = "NAME", default_value = "mlp_eval")]
@@ -373,7 +371,7 @@ pub(crate) struct ScheduleArgs {
     #[arg(long, value_name = "N", default_value = "40", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub steps_per_epoch: u64,
     /// Write the curve as an SVG
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = picture_file)]
     pub output: Option<PathBuf>,
     /// Print the table as one JSON object
     #[arg(long)]
@@ -442,45 +440,10 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub device: DeviceArgs,
     /// Draw the rooflines as an SVG
-    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = picture_file)]
     pub picture: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-impl Args {
-    /// Reads the command line, with the file that its `--config` names; ends the program where it asks
-    /// for help or can't be understood.
-    ///
-    /// Without a command it is training's: `wgrad` and `wgrad --epochs 5` train.
-    pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Command, Failure> {
-        let own = ["-h", "--help", "-V", "--version"];
-        let is_flag = |arg: &OsString| {
-            arg.to_string_lossy().starts_with('-') && !own.iter().any(|own| arg == own)
-        };
-        if typed.get(1).is_none_or(is_flag) {
-            typed.insert(1.min(typed.len()), "train".into());
-        }
-        let Expanded { words, file, fingerprint } = config_file::expand(typed)?;
-        match Self::try_parse_from(words) {
-            Ok(Self { command: Command::Train(train) }) => {
-                Ok(Command::Train(Box::new(TrainArgs { fingerprint, ..*train })))
-            }
-            Ok(args) => Ok(args.command),
-            Err(mut error) => {
-                if error.kind() == ErrorKind::InvalidSubcommand
-                    && error.get(ContextKind::SuggestedSubcommand).is_none()
-                {
-                    let tip = "to train on a table, put `train` before its name".into();
-                    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
-                }
-                if let Some(file) = file {
-                    config_file::blame(&mut error, &file);
-                }
-                error.exit()
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -491,14 +454,5 @@ mod tests {
     fn every_flag_and_default_is_sound() {
         use clap::CommandFactory as _;
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn without_a_command_it_trains() {
-        let read = |typed: &[&str]| Args::read(typed.iter().map(Into::into).collect()).unwrap();
-        assert!(matches!(read(&["wgrad"]), Command::Train(_)));
-        let Command::Train(args) = read(&["wgrad", "--epochs", "5"]) else { panic!("not train") };
-        assert_eq!(args.training.epochs, Some(5));
-        assert!(matches!(read(&["wgrad", "adapters"]), Command::Adapters(_)));
     }
 }

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wgrad::{EpochReport, Evaluation, Metrics, Score};
 
 use super::failure::Failure;
+use super::lock::Lock;
 use super::talk::shortest;
 
 /// The trained net.
@@ -42,6 +43,8 @@ pub(crate) const BEST: &str = "best.safetensors";
 pub(crate) struct RunFolder {
     path: PathBuf,
     metrics: csv::Writer<File>,
+    /// Of a new folder; whoever goes on with one has it already.
+    _lock: Option<Lock>,
 }
 
 impl RunFolder {
@@ -55,6 +58,7 @@ impl RunFolder {
         std::fs::create_dir_all(runs).map_err(Failure::folder(runs))?;
         // Fails if another run took the name in the meantime.
         std::fs::create_dir(&path).map_err(|e| failed(&e))?;
+        let lock = Some(Lock::take(&path, "stop it")?);
         let file = File::create_new(path.join(METRICS)).map_err(|e| failed(&e))?;
         let mut metrics = csv::Writer::from_writer(file);
         let validation_score = format!("validation_{score}");
@@ -62,7 +66,7 @@ impl RunFolder {
             ["epoch", "step", "lr", "train_loss", "validation_loss", &validation_score, "seconds"];
         metrics.write_record(head.iter().chain(more)).map_err(|e| failed(&e))?;
         metrics.flush().map_err(|e| failed(&e))?;
-        Ok(Self { path, metrics })
+        Ok(Self { path, metrics, _lock: lock })
     }
 
     /// The folder of a run that goes on after `epochs` epochs; later ones' lines are dropped. Returns the
@@ -70,7 +74,7 @@ impl RunFolder {
     pub(crate) fn reopen(path: PathBuf, epochs: u64) -> Result<(Self, Vec<EpochReport>), Failure> {
         let file = path.join(METRICS);
         let history = keep_epochs(&file, epochs)?;
-        Ok((Self { metrics: lines_behind(&file)?, path }, history))
+        Ok((Self { metrics: lines_behind(&file)?, path, _lock: None }, history))
     }
 
     /// Drops the lines of epochs behind the first `epochs`, and returns what the others tell.

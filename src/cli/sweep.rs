@@ -4,7 +4,6 @@
 //! that was killed goes on by looking at them.
 
 mod file;
-mod lock;
 mod picture;
 mod plan;
 mod ranking;

@@ -93,7 +93,7 @@ pub(super) fn run(
     device: &mut Device,
     manner: Manner,
 ) -> Result<(), Failure> {
-    let Beginning { mut config, folder, data, plan, checkpoint, initial } = beginning;
+    let Beginning { mut config, folder, data, plan, checkpoint, initial, lock: _lock } = beginning;
     let talk = manner.talk;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();

@@ -2,6 +2,7 @@
 //! and the value.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -51,6 +52,31 @@ pub(crate) fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Re
 pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
     let value = text.parse().ok().filter(|&n: &usize| n >= 2);
     value.ok_or_else(|| "give a whole number, at least 2".to_owned())
+}
+
+/// A file to write to. What keeps it from being made is told before the work that it is to hold.
+pub(crate) fn output_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        _ if path.is_dir() => Err("that is a folder; name a file".into()),
+        Some(folder) if !folder.is_dir() => {
+            Err("its folder isn't there (make it, or name another)".into())
+        }
+        _ => Ok(path),
+    }
+}
+
+/// A file for a picture.
+pub(crate) fn picture_file(text: &str) -> Result<PathBuf, String> {
+    let path = output_file(text)?;
+    // A pipe has any name.
+    let is_new = path.is_file() || !path.exists();
+    match path.extension() {
+        Some(ending) if ending.eq_ignore_ascii_case("svg") => Ok(path),
+        _ if is_new => Err("pictures are SVG, so end the name in .svg".into()),
+        _ => Ok(path),
+    }
 }
 
 pub(crate) fn seed(text: &str) -> Result<u64, String> {

@@ -350,7 +350,8 @@ mod tests {
         let longer = message(columns(header(float, &[3], false), &bytes));
         assert!(longer.contains("more bytes follow the array of 3"), "{longer}");
         let layout = header(float, &[4, 1], false).layout(16).unwrap();
-        let cut = layout.read(&bytes[..10], &mut [Numbers::with_capacity(0)]).unwrap_err().to_string();
+        let cut =
+            layout.read(&bytes[..10], &mut [Numbers::with_capacity(0)]).unwrap_err().to_string();
         assert!(cut.contains("ends at row 0 of the 4"), "{cut}");
         let huge = Element::new('f', 8, true).unwrap();
         let huge = message(columns(header(huge, &[1], false), &1e39_f64.to_be_bytes()));

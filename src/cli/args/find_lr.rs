@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, Args as ClapArgs};
 
 use super::TrainArgs;
-use crate::cli::values::{at_least_one, positive};
+use crate::cli::values::{at_least_one, picture_file, positive};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +59,7 @@ pub(crate) struct FindLrArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
     pub steps: Option<u64>,
     /// Write the curve as an SVG
-    #[arg(long = "output", short = 'o', value_name = "FILE")]
+    #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = picture_file)]
     pub picture: Option<PathBuf>,
     #[command(flatten)]
     pub train: TrainArgs,

@@ -7,13 +7,13 @@ use serde_json::{Value as Json, json};
 use wgrad::data::Table;
 
 use super::file::SweepFile;
-use super::lock::{LOCK, Lock};
 use super::rungs::{self, Rung};
 use super::space::{self, Axis};
 use super::trial::Trial;
 use crate::cli::args::{SweepArgs, SweepTable, TrainArgs};
 use crate::cli::choices::{StopOn, SweepMethod};
 use crate::cli::failure::Failure;
+use crate::cli::lock::{LOCK, Lock};
 use crate::cli::prepare::fingerprint;
 use crate::cli::run_folder::{PLAN, is_plain, write_whole};
 use crate::cli::table::Table as Text;
@@ -107,7 +107,7 @@ impl Sweep {
             )));
         }
         std::fs::create_dir_all(&self.folder).map_err(Failure::folder(&self.folder))?;
-        let lock = Lock::take(&self.folder)?;
+        let lock = Lock::take(&self.folder, "take another --name")?;
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -123,12 +123,20 @@ impl Sweep {
                 path.display()
             ))
         })?;
-        let parts = ["table", "method", "metric", "keys", "trials", "rungs", "flags"];
-        match parts.into_iter().find(|part| then[part] != plan[part]) {
+        let parts = [
+            ("table", "another table"),
+            ("method", "another method"),
+            ("metric", "another metric"),
+            ("keys", "other keys"),
+            ("trials", "other trials"),
+            ("rungs", "other rungs"),
+            ("flags", "other flags"),
+        ];
+        match parts.into_iter().find(|(part, _)| then[part] != plan[part]) {
             None => Ok(lock),
-            Some(part) => Err(Failure::input(format!(
-                "{folder} holds a sweep whose {part} differ from what {} and its table say now (take another \
-                 --name, or delete the folder)",
+            Some((_, part)) => Err(Failure::input(format!(
+                "{folder} holds a sweep with {part} than {} and its table say now (take another --name, or \
+                 delete the folder)",
                 self.file.display()
             ))),
         }

@@ -13,6 +13,7 @@ use crate::cli::choices::StopOn;
 use crate::cli::config::{Config, DataConfig, PAUSED};
 use crate::cli::device::Device;
 use crate::cli::failure::Failure;
+use crate::cli::lock::Lock;
 use crate::cli::options;
 use crate::cli::prepare::Prepared;
 use crate::cli::run_folder::{CHECKPOINT, CONFIG, write_whole};
@@ -87,7 +88,7 @@ impl Trial {
             let plan = config.plan(&data.schema, &config.train_options())?;
             let initial = config.initial(&plan)?;
             let folder = self.folder.clone();
-            Ok(Beginning { config, folder, data, plan, checkpoint: None, initial })
+            Ok(Beginning { config, folder, data, plan, checkpoint: None, initial, lock: None })
         };
         prepare().map_err(|failure: Failure| failure.because(&self.name))
     }
@@ -157,6 +158,7 @@ impl Trial {
         if checkpoint.is_some() {
             beginning.checkpoint = checkpoint;
             beginning.initial = None;
+            beginning.lock = Some(Lock::take(&self.folder, "stop it")?);
         } else if self.folder.exists() {
             std::fs::remove_dir_all(&self.folder)
                 .map_err(|error| Failure::run(format!("{}: {error}", self.folder.display())))?;

@@ -7,6 +7,7 @@ use wgrad::{Checkpoint, Plan};
 use crate::cli::args::TrainArgs;
 use crate::cli::config::Config;
 use crate::cli::failure::Failure;
+use crate::cli::lock::Lock;
 use crate::cli::prepare::Prepared;
 use crate::cli::run_folder::{self, CHECKPOINT, CONFIG, not_a_run};
 use crate::cli::talk::Talk;
@@ -20,11 +21,13 @@ pub(crate) struct Beginning {
     pub checkpoint: Option<Checkpoint>,
     /// Parameters of `--init-from`.
     pub initial: Option<Vec<f32>>,
+    /// On the folder of a run that goes on.
+    pub lock: Option<Lock>,
 }
 
 impl Beginning {
     pub(super) fn of(args: &TrainArgs, talk: Talk) -> Result<Self, Failure> {
-        let (config, folder, data, checkpoint) = match &args.resume {
+        let (config, folder, data, going_on) = match &args.resume {
             None => {
                 let mut config = Config::new(args)?;
                 let (runs, name) = (&args.run.runs, args.run.name.as_deref());
@@ -33,20 +36,21 @@ impl Beginning {
                 (config, folder, data, None)
             }
             Some(run) => {
-                let (mut config, folder, checkpoint) = unfinished(run)?;
+                let (mut config, folder, lock, checkpoint) = unfinished(run)?;
                 let data = Prepared::again(&mut config, talk)?;
-                (config, folder, data, Some(checkpoint))
+                (config, folder, data, Some((lock, checkpoint)))
             }
         };
         let plan = config.plan(&data.schema, &config.train_options())?;
-        let initial = if checkpoint.is_none() { config.initial(&plan)? } else { None };
-        Ok(Self { config, folder, data, plan, checkpoint, initial })
+        let initial = if going_on.is_none() { config.initial(&plan)? } else { None };
+        let (lock, checkpoint) = going_on.unzip();
+        Ok(Self { config, folder, data, plan, checkpoint, initial, lock })
     }
 }
 
 /// How a run was made, its folder, and how far it had come: by its folder, or by one of its kept
 /// checkpoints.
-fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
+fn unfinished(run: &Path) -> Result<(Config, PathBuf, Lock, Checkpoint), Failure> {
     let refuse =
         |problem: &str| Err(Failure::input(format!("--resume {}: {problem}", run.display())));
     let (folder, file) = if run.is_file() {
@@ -61,6 +65,7 @@ fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
     if !folder.join(CONFIG).exists() {
         return refuse(&not_a_run(&folder));
     }
+    let lock = Lock::take(&folder, "stop it")?;
     let mut config = Config::load(&folder.join(CONFIG))?;
     if !file.exists() {
         return refuse(match config.run.outcome.as_str() {
@@ -70,5 +75,5 @@ fn unfinished(run: &Path) -> Result<(Config, PathBuf, Checkpoint), Failure> {
     }
     let checkpoint = Checkpoint::load(&file).map_err(Failure::input)?;
     config.run.outcome = "unfinished".into();
-    Ok((config, folder, checkpoint))
+    Ok((config, folder, lock, checkpoint))
 }

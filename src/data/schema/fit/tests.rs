@@ -292,7 +292,8 @@ fn dates_are_refused_with_advice() {
 
 #[test]
 fn numbers_that_f32_makes_equal_are_refused() {
-    let times = "time,y,z\n1700000000,1700000000.5,1\n1700000060,1700000001,2\n1700000030,1700000002,2\n";
+    let times =
+        "time,y,z\n1700000000,1700000000.5,1\n1700000060,1700000001,2\n1700000030,1700000002,2\n";
     let input = message(times, &SchemaOptions { ignore: vec!["y".into()], ..target("z") });
     let wanted = "column `time` lies between 1700000000 and 1700000060, so close together that f32";
     assert!(input.contains(wanted) && input.ends_with("with `--ignore`"), "{input}");

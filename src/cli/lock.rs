@@ -1,28 +1,28 @@
-//! One process at a time in a sweep's folder: two would write the same trials.
+//! One process at a time in the folder of a run or a sweep: two would write the same files.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use crate::cli::failure::Failure;
+use super::failure::Failure;
 
 /// The file that is locked; it stays there.
-pub(super) const LOCK: &str = ".lock";
+pub(crate) const LOCK: &str = ".lock";
 
 /// Holds a folder while it lives. The system gives it back however the process ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Fails if another process holds the folder.
-    pub(super) fn take(folder: &Path) -> Result<Self, Failure> {
+    /// Fails if another process holds the folder; `or_else` is what to do beside waiting for it.
+    pub(crate) fn take(folder: &Path, or_else: &str) -> Result<Self, Failure> {
         let path = folder.join(LOCK);
         match locked(&path) {
             Ok(Some(file)) => Ok(Self { _file: file }),
             Ok(None) => Err(Failure::input(format!(
-                "{}: another wgrad sweep is at work there (wait for it, or take another --name)",
+                "{}: another wgrad is at work there (wait for it, or {or_else})",
                 folder.display()
             ))),
             Err(error) => Err(Failure::run(format!("{}: {error}", path.display()))),
@@ -45,7 +45,7 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
     let file = options().open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Ok(None),
-        // Some network file systems know no locks; a sweep of one process needs none.
+        // Some network file systems know no locks; one process alone needs none.
         Ok(()) | Err(_) => Ok(Some(file)),
     }
 }
@@ -70,10 +70,11 @@ mod tests {
     #[test]
     fn a_folder_is_held_until_it_is_given_back() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Lock::take(folder.path()).unwrap();
-        let refused = Lock::take(folder.path()).unwrap_err();
+        let take = || Lock::take(folder.path(), "stop it");
+        let first = take().unwrap();
+        let refused = take().unwrap_err();
         assert!(matches!(&refused, Failure::Input(problem) if problem.contains("at work there")));
         drop(first);
-        drop(Lock::take(folder.path()).unwrap());
+        drop(take().unwrap());
     }
 }
