@@ -101,7 +101,9 @@ impl TrainerState {
             && done.is_some_and(|done| done <= in_epoch)
             && (begin.epoch..=begin.epoch + 1).contains(&at.epoch)
             && (begin.position, good.position) == (0, 0)
-            && self.recovery.moments_from <= at.step
+            && self.sum.rows < most
+            && self.recovery.is_possible(at.step)
+            && self.plateau.is_possible(at.epoch)
             && self.best.epoch().is_none_or(|best| best <= at.epoch)
     }
 }

@@ -167,6 +167,12 @@ impl Recovery {
         fault.is_some_and(|fault| !fault.skipped) || self.in_a_row > most
     }
 
+    /// Whether so many steps can have come to it.
+    pub(crate) fn is_possible(&self, steps: u64) -> bool {
+        let counts = [self.in_a_row.into(), self.skipped, self.rescaled, self.moments_from];
+        counts.iter().all(|&count| count <= steps)
+    }
+
     /// Forgets the steps that a training has gone back over.
     pub(crate) fn begin_again(&mut self) {
         (self.in_a_row, self.skipped, self.rescaled) = (0, 0, 0);

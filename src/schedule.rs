@@ -193,6 +193,30 @@ impl Schedule {
         }
     }
 
+    /// Pieces of a sequence that no step of a run falls into: those before them take it all, or they are
+    /// rounded to no step.
+    ///
+    /// ```
+    /// use wgrad::Schedule;
+    /// use wgrad::schedule::Run;
+    /// let schedule: Schedule = "warmup:5e+cosine".parse()?;
+    /// assert!(schedule.unreached(&Run::new(10, 40)).is_empty());
+    /// assert_eq!(schedule.unreached(&Run::new(5, 40))[0].schedule, Schedule::Cosine { floor: 0.0 });
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unreached(&self, run: &Run) -> Vec<&Piece> {
+        let Self::Sequence(pieces) = self else { return Vec::new() };
+        let mut first = 0_u64;
+        let has_no_step = |(piece, steps): (_, u64)| {
+            let last = first.saturating_add(steps).min(run.steps);
+            let is_reached = last > first;
+            first = last;
+            (!is_reached).then_some(piece)
+        };
+        pieces.iter().zip(lengths(pieces, run)).filter_map(has_no_step).collect()
+    }
+
     /// Checks every range.
     ///
     /// # Errors
@@ -287,15 +311,19 @@ fn fall(step: u64, period: u64, multiplier: u64) -> (u64, u64) {
     (done, length)
 }
 
-fn in_sequence(pieces: &[Piece], step: u64, run: &Run) -> f64 {
+/// Steps of each piece of a sequence.
+fn lengths(pieces: &[Piece], run: &Run) -> impl Iterator<Item = u64> {
     let given = |piece: &Piece| match piece.length {
         Span::Rest => 0,
         length => length.steps(run),
     };
     let rest = pieces.iter().map(given).fold(run.steps, u64::saturating_sub);
+    pieces.iter().map(move |piece| if piece.length == Span::Rest { rest } else { given(piece) })
+}
+
+fn in_sequence(pieces: &[Piece], step: u64, run: &Run) -> f64 {
     let mut local = step;
-    for (i, piece) in pieces.iter().enumerate() {
-        let steps = if piece.length == Span::Rest { rest } else { given(piece) };
+    for (i, (piece, steps)) in pieces.iter().zip(lengths(pieces, run)).enumerate() {
         if local < steps || i + 1 == pieces.len() {
             return piece.schedule.factor(local, &Run { steps, ..*run });
         }

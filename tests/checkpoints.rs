@@ -202,10 +202,13 @@ fn a_broken_file_is_an_error() {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         load(&bytes)
     };
-    // Moments that begin behind the steps that were done.
-    let impossible = changed("\\\"moments_from\\\":0", "\\\"moments_from\\\":9").unwrap();
-    let error = trainer.resume(&impossible).unwrap_err().to_string();
-    assert!(error.contains("progress"), "{error}");
+    // Moments that begin behind the steps that were done; more epochs without improvement than epochs.
+    for counter in ["moments_from", "in_a_row", "skipped", "bad_epochs"] {
+        let of = |count| format!("\\\"{counter}\\\":{count}");
+        let impossible = changed(&of(0), &of(9)).unwrap();
+        let error = trainer.resume(&impossible).unwrap_err().to_string();
+        assert!(error.contains("progress"), "{counter}: {error}");
+    }
     let replaced =
         |from: &str, to: &str| changed(from, to).map(|_| "taken").unwrap_err().to_string();
     let error = replaced("moment1", "moment9");

@@ -124,6 +124,25 @@ fn what_cannot_go_on_says_why() {
     refused(&place, "runs/t", "no checkpoint to go on from");
 }
 
+#[test]
+fn a_run_that_is_training_is_left_alone() {
+    let place = Place::new();
+    let table = "x,y\n1,2\n2,4\n3,6\n4,8\n5,10\n6,12\n7,14\n8,16\n9,18\n10,20\n";
+    place.write("t.csv", table);
+    let long = "train t.csv --name t --device cpu --epochs 1000000 --checkpoint-every 50 --quiet";
+    let mut first = spawn(&place, long);
+    let checkpoint = place.path("runs/t/checkpoint.safetensors");
+    while !checkpoint.exists() {
+        assert!(first.try_wait().unwrap().is_none(), "it ended without a checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    refused(&place, "runs/t", "runs/t: another wgrad is at work there (wait for it, or stop it)");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // Killed, it holds nothing.
+    assert!(kill(&mut spawn(&place, "train --resume runs/t --quiet"), &checkpoint, 0));
+}
+
 /// Twenty destroyed devices, each followed by another that goes on from the newest snapshot.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]

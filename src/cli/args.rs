@@ -344,9 +344,9 @@ pub(crate) struct ExportArgs {
     /// File to write to [default: standard output]
     #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = output_file)]
     pub file: Option<PathBuf>,
-    /// Name of the WGSL function
-    #[arg(long, value_name = "NAME", default_value = "mlp_eval")]
-    pub function: String,
+    /// Name of the WGSL function [default: mlp_eval]
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
     /// Tell nothing but errors
     #[arg(long, short)]
     pub quiet: bool,

@@ -2,6 +2,7 @@
 //! tell. Written as `config.toml`, whose keys are the flags' names.
 
 mod complete;
+mod doubts;
 mod meaning;
 mod text;
 
@@ -32,6 +33,8 @@ pub(crate) const FACTS: [(&str, &str); 6] = [
     ("run", "device-name"),
     ("run", "outcome"),
 ];
+/// The outcome of a run that hasn't ended.
+pub(crate) const UNFINISHED: &str = "unfinished";
 /// The outcome of a run that `wgrad sweep` left where others promised more.
 pub(crate) const PAUSED: &str = "paused";
 /// The key for what `--target` says of a file.
@@ -310,7 +313,7 @@ impl Config {
                 tensorboard: args.run.tensorboard,
                 engine: String::new(),
                 device_name: String::new(),
-                outcome: "unfinished".into(),
+                outcome: UNFINISHED.into(),
             },
         })
     }

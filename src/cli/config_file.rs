@@ -122,7 +122,7 @@ pub(crate) fn read(
     File::open(path).and_then(|file| file.take(MOST + 1).read_to_string(&mut text)).map_err(
         |error| {
             let wanted = match commands {
-                [_] => "--config takes a TOML file; wgrad init writes one",
+                [_] => "--config takes a TOML file, as wgrad init writes it, or a run's folder",
                 _ => "a sweep takes a TOML file; wgrad sweep --help shows one",
             };
             refuse(format!(": {error} ({wanted})"))

@@ -17,11 +17,14 @@ use super::trained::model_path;
 pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.quiet };
     let format = args.format.map_or_else(|| of_extension(args.file.as_deref()), Ok)?;
+    if args.function.is_some() && format != ExportFormat::Wgsl {
+        return Err(Failure::input("--function names the function of WGSL, and this isn't WGSL"));
+    }
     let path = model_path(&args.model)?;
     let file = ModelFile::load(&path).map_err(Failure::input)?;
     let content = match format {
         ExportFormat::Onnx => file.to_onnx().map_err(Failure::input)?,
-        ExportFormat::Wgsl => wgsl(&file, &args.function)?.into_bytes(),
+        ExportFormat::Wgsl => wgsl(&file, args.function.as_deref())?.into_bytes(),
         ExportFormat::Json => file.to_json().map_err(Failure::input)?.into_bytes(),
     };
     let Some(output) = &args.file else {
@@ -50,8 +53,11 @@ fn of_extension(output: Option<&Path>) -> Result<ExportFormat, Failure> {
 }
 
 /// A function of a table's raw numbers that returns probabilities, or the targets in their own units.
-fn wgsl(file: &ModelFile, function: &str) -> Result<String, Failure> {
-    let mut options = WgslOptions::default().function(function);
+fn wgsl(file: &ModelFile, function: Option<&str>) -> Result<String, Failure> {
+    let mut options = WgslOptions::default();
+    if let Some(name) = function {
+        options = options.function(name);
+    }
     if let Some(schema) = file.schema() {
         options = options.scaling(ColumnScaling::of(schema).map_err(Failure::input)?);
         if let Target::Classes { .. } = schema.target {

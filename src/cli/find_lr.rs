@@ -162,7 +162,7 @@ fn advice(curve: &Curve, finding: Finding) -> String {
     let (first, last) = (rate(curve.lrs.first()), rate(curve.lrs.last()));
     match finding {
         Finding::Flat => format!(
-            "no learning rate from {first} to {last} lowers the loss: look at the targets, the net, or \
+            "no learning rate from {first} to {last} lowers the loss: try a higher --to, or look at the targets, the net, or \
              its initial weights\n"
         ),
         Finding::Rises => format!(

@@ -8,6 +8,7 @@ use super::args::InitArgs;
 use super::config::Config;
 use super::failure::Failure;
 use super::options::{self, Kind, Setting};
+use super::talk::Talk;
 use super::talk::wrapped;
 
 const HEAD: &str = "\
@@ -31,7 +32,10 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
         }
         _ => Failure::input(format!("{path}: {error}")),
     })?;
-    file.write_all(text.as_bytes()).map_err(Failure::write(path))
+    file.write_all(text.as_bytes()).map_err(Failure::write(&path))?;
+    let told = format_args!("{path} written; to train as it says: wgrad train --config {path}");
+    Talk { quiet: false }.line(told);
+    Ok(())
 }
 
 /// The file.

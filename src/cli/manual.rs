@@ -6,6 +6,7 @@ use clap::CommandFactory as _;
 
 use super::args::{Args, CompletionsArgs, ManArgs};
 use super::failure::Failure;
+use super::talk::Talk;
 
 pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
     let Some(folder) = &args.folder else {
@@ -18,7 +19,9 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
         return Ok(());
     };
     std::fs::create_dir_all(folder).map_err(Failure::folder(folder))?;
-    clap_mangen::generate_to(Args::command(), folder).map_err(Failure::write(folder.display()))
+    clap_mangen::generate_to(Args::command(), folder).map_err(Failure::write(folder.display()))?;
+    Talk { quiet: false }.line(format_args!("the pages are in {}", folder.display()));
+    Ok(())
 }
 
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {

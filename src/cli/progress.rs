@@ -8,7 +8,7 @@ use wgrad::data::Reading;
 use wgrad::{EpochReport, Evaluation, Progress, Score};
 
 use super::results::percent;
-use super::talk::{Talk, significant};
+use super::talk::{Talk, r2, significant};
 
 /// Runs of more epochs than this don't get a line for each.
 const MOST_LINES: u64 = 25;
@@ -191,6 +191,6 @@ fn whole(x: f64) -> u64 {
 fn shown(score: Score) -> String {
     match score {
         Score::Accuracy(accuracy) => percent(accuracy),
-        Score::R2(r2) => format!("{r2:.4}"),
+        Score::R2(value) => r2(value),
     }
 }

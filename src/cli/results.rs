@@ -7,7 +7,7 @@ use wgrad::data::{Dataset, Schema, Target, Targets};
 use wgrad::{Engine, Evaluation, Loss, Score};
 
 use super::failure::Failure;
-use super::talk::significant;
+use super::talk::{r2, rows_of, significant};
 
 /// Up to this many classes the confusion matrix is shown.
 const SHOWN_CLASSES: usize = 20;
@@ -104,8 +104,9 @@ impl Results {
                     percent(accuracy)
                 )
             }
-            Score::R2(r2) => {
-                writeln!(text, "{:15}{r2:.4}  (on {} rows)", "test R²", indicatif::HumanCount(rows))
+            Score::R2(value) => {
+                let why = if value.is_nan() { ", whose targets are all the same" } else { "" };
+                writeln!(text, "{:15}{}  (on {}{why})", "test R²", r2(value), rows_of(rows))
             }
         };
         match &self.detail {

@@ -2,7 +2,9 @@
 
 use std::io::Write as _;
 
+use indicatif::HumanCount;
 use serde_json::json;
+use wgrad::Schedule;
 use wgrad::schedule::Run;
 
 use super::args::ScheduleArgs;
@@ -10,7 +12,7 @@ use super::chart;
 use super::failure::Failure;
 use super::plot::plot;
 use super::recipe;
-use super::talk::{count, significant};
+use super::talk::{Talk, count, significant};
 
 /// Steps at which the curve is looked at; all of them in shorter runs.
 const SAMPLES: u64 = 100_000;
@@ -31,12 +33,28 @@ pub(crate) fn show(args: &ScheduleArgs) -> Result<(), Failure> {
             step + 1
         )));
     }
+    if let Some(doubt) = unreached(&args.schedule, &run) {
+        Talk { quiet: false }.line(format_args!("warning: {doubt}"));
+    }
     if let Some(path) = &args.output {
         let title = format!("{} · lr {}", args.schedule, args.lr);
         std::fs::write(path, curve.svg(&title)?).map_err(Failure::write(path.display()))?;
     }
     let text = if args.json { curve.json(args) } else { curve.text(args) };
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+}
+
+/// What is said of pieces of a schedule that a run is too short for.
+pub(super) fn unreached(schedule: &Schedule, run: &Run) -> Option<String> {
+    let pieces = schedule.unreached(run).into_iter();
+    let pieces: Vec<String> = pieces.map(|piece| format!("`{}`", piece.schedule)).collect();
+    let steps = HumanCount(run.steps);
+    (!pieces.is_empty()).then(|| {
+        format!(
+            "the run's {steps} steps leave none for {} of the schedule {schedule}",
+            pieces.join(" and ")
+        )
+    })
 }
 
 /// The learning rates of a run.

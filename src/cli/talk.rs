@@ -47,6 +47,15 @@ pub(crate) fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+pub(crate) fn rows_of(rows: u64) -> String {
+    count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
+}
+
+/// A coefficient of determination: there is none where the targets don't vary.
+pub(crate) fn r2(r2: f64) -> String {
+    if r2.is_nan() { "undefined".into() } else { format!("{r2:.4}") }
+}
+
 /// Seconds as people say them: `3.20 s`, `2 min 5 s`, `1 h 2 min`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded on purpose")]
 pub(crate) fn duration(seconds: f64) -> String {

@@ -51,6 +51,10 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(format_args!("memory  {}\n", data.memory));
     talk.line(&data.columns);
     talk.line(&beginning.plan);
+    let validates = data.validation.is_some();
+    for doubt in beginning.config.doubts(&data.schema, data.train.rows(), validates) {
+        talk.line(format_args!("warning: {doubt}"));
+    }
 
     let manner = Manner {
         talk,

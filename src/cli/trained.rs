@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wgrad::data::Schema;
 use wgrad::{Engine, ModelFile, Plan, TrainOptions};
 
-use super::config::{Config, PAUSED};
+use super::config::{Config, PAUSED, UNFINISHED};
 use super::failure::Failure;
 use super::run_folder::{CONFIG, MODEL, PLAN, not_a_run};
 use super::talk::Talk;
@@ -43,7 +43,9 @@ impl Trained {
         if let Ok(config) = Config::load(&path.with_file_name(CONFIG)) {
             let outcome = config.run.outcome;
             if !matches!(&outcome[..], "complete" | "interrupted" | "out of time" | PAUSED) {
-                talk.line(format_args!("warning: this model's {outcome}"));
+                // Else it says what its training did.
+                let is = if outcome == UNFINISHED { " run is" } else { "" };
+                talk.line(format_args!("warning: this model's{is} {outcome}"));
             }
         }
         let Some(schema) = file.schema().cloned() else {

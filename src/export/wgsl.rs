@@ -259,7 +259,7 @@ fn check_constants(plan: &Plan, arena: &[f32]) -> Result<()> {
             needed: format!("{count} constants"),
             limit_name: "what shader compilers take in seconds",
             limit: format!("{MAX_CONSTANTS} constants"),
-            remedy: ": let the shader read them from a buffer, with Plan::to_wgsl".into(),
+            remedy: ": let the shader read them from a buffer (the library's Plan::to_wgsl), or export ONNX".into(),
         });
     }
     for tensor in plan.tensors() {
@@ -292,7 +292,7 @@ fn check_variables(plan: &Plan) -> Result<()> {
         needed: format!("variables of {} bytes", 4 * needed),
         limit_name: "variables of a WGSL function",
         limit: format!("{} bytes", 4 * MAX_VARIABLES),
-        remedy: ": make inputs and layers narrower, or evaluate with GpuEngine::predict".into(),
+        remedy: ": make inputs and layers narrower, or export ONNX".into(),
     })
 }
 

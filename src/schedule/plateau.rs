@@ -138,6 +138,11 @@ impl PlateauState {
         self.best
     }
 
+    /// Whether so many epochs can have come to it.
+    pub(crate) fn is_possible(&self, epochs: u64) -> bool {
+        self.bad_epochs <= epochs
+    }
+
     /// Takes the metric of an epoch and returns the factor for the epochs to come. A metric that
     /// isn't finite is no improvement.
     pub fn observe(&mut self, plateau: &Plateau, metric: f64) -> f64 {

@@ -13,7 +13,7 @@ use crate::cli::page::cells::confusion as confusion_matrix;
 use crate::cli::page::curves::curves_with;
 use crate::cli::page::{Page, Picture, Tile};
 use crate::cli::results::{Results, percent};
-use crate::cli::talk::{count, significant};
+use crate::cli::talk::{rows_of, significant};
 
 /// More classes than this aren't shown one by one.
 const MOST_SHOWN: usize = 50;
@@ -96,10 +96,6 @@ pub(super) fn tiles(
         ),
         Tile::new(format!("{part} loss"), significant(loss), results.loss_name.clone()),
     ]
-}
-
-pub(super) fn rows_of(rows: u64) -> String {
-    count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
 }
 
 /// The section.

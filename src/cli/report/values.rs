@@ -1,6 +1,5 @@
 //! The part of a report on numbers: what was predicted against what is true.
 
-use indicatif::HumanCount;
 use wgrad::data::Schema;
 
 use super::number;
@@ -9,7 +8,7 @@ use crate::cli::figure::{Axis, Line, Panel};
 use crate::cli::page::curves::curves_with;
 use crate::cli::page::{Page, Tile};
 use crate::cli::results::{Results, ValueErrors};
-use crate::cli::talk::significant;
+use crate::cli::talk::{r2, rows_of, significant};
 
 /// Targets that get pictures of their own.
 const MOST_TARGETS: usize = 4;
@@ -25,8 +24,8 @@ pub(super) fn tiles(part: &str, results: &Results, errors: &[ValueErrors]) -> Ve
     let evaluation = &results.evaluation;
     let mut tiles = vec![Tile::new(
         format!("{part} R²"),
-        format!("{:.4}", evaluation.score.value()),
-        format!("on {} rows; baseline 0, always the mean", HumanCount(evaluation.rows)),
+        r2(evaluation.score.value()),
+        format!("on {}; baseline 0, always the mean", rows_of(evaluation.rows)),
     )];
     for column in errors.iter().take(MOST_TARGETS) {
         let of = if errors.len() == 1 { String::new() } else { format!(" of {}", column.name) };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use wgrad::{Checkpoint, Plan};
 
 use crate::cli::args::TrainArgs;
-use crate::cli::config::Config;
+use crate::cli::config::{Config, UNFINISHED};
 use crate::cli::failure::Failure;
 use crate::cli::lock::Lock;
 use crate::cli::prepare::Prepared;
@@ -74,6 +74,6 @@ fn unfinished(run: &Path) -> Result<(Config, PathBuf, Lock, Checkpoint), Failure
         });
     }
     let checkpoint = Checkpoint::load(&file).map_err(Failure::input)?;
-    config.run.outcome = "unfinished".into();
+    config.run.outcome = UNFINISHED.into();
     Ok((config, folder, lock, checkpoint))
 }

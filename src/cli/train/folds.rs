@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupt;
 use crate::cli::prepare::Prepared;
 use crate::cli::results::{percent, score_entry};
-use crate::cli::talk::{Talk, count, significant};
+use crate::cli::talk::{Talk, count, r2, significant};
 
 pub(crate) fn cross_validate(args: &TrainArgs, folds: usize, talk: Talk) -> Result<(), Failure> {
     let begun = Config::new(args)?;
@@ -112,7 +112,7 @@ fn values(scores: &[Evaluation]) -> (f64, f64) {
 fn told(score: Score) -> String {
     match score {
         Score::Accuracy(share) => percent(share),
-        Score::R2(r2) => format!("{r2:.4}"),
+        Score::R2(value) => r2(value),
     }
 }
 

@@ -85,7 +85,15 @@ impl Schema {
             }
         }
         let absent = self.inputs.iter().find(|input| named(&input.name).is_none());
-        Err(table.no_column(absent.map_or("", |input| &input.name)))
+        let name = absent.map_or("", |input| &input.name);
+        // What a table without names calls its columns.
+        if table.has_header() && self.inputs.iter().all(|input| input.name.parse::<u32>().is_ok()) {
+            return Err(table.error(format!(
+                "no column `{name}`: the model was trained on columns without names; leave the names out \
+                 here too, or call the columns by their numbers"
+            )));
+        }
+        Err(table.no_column(name))
     }
 
     fn encode_columns(&self, table: &Table, columns: &[&Column], rows: &[u32]) -> Result<Vec<f32>> {

@@ -1,0 +1,48 @@
+//! What is allowed, and hardly meant.
+
+use std::path::Path;
+
+use wgrad::ModelFile;
+use wgrad::data::Schema;
+use wgrad::schedule::Run;
+
+use super::Config;
+use crate::cli::schedule::unreached;
+use crate::cli::trained::model_path;
+
+impl Config {
+    /// A sentence on each, of a training on so many rows.
+    pub(crate) fn doubts(
+        &self,
+        schema: &Schema,
+        train_rows: usize,
+        validates: bool,
+    ) -> Vec<String> {
+        let rows = u32::try_from(train_rows).unwrap_or(u32::MAX);
+        let run = Run::new(self.training.epochs, self.train_options().steps_per_epoch(rows));
+        let mut doubts = Vec::from_iter(unreached(&self.training.schedule, &run));
+        if self.training.plateau.is_some() && !validates {
+            doubts.push(
+                "--plateau watches the loss of the training rows, as there are none to validate on \
+                 (see --validation)"
+                    .into(),
+            );
+        }
+        doubts.extend(self.net.init_from.as_ref().and_then(|file| other_columns(file, schema)));
+        doubts
+    }
+}
+
+/// What is said of initial weights that were learnt on other columns, if their file tells.
+fn other_columns(file: &str, schema: &Schema) -> Option<String> {
+    let model = ModelFile::load(&model_path(Path::new(file)).ok()?).ok()?;
+    let names = |schema: &Schema| -> Vec<String> {
+        schema.inputs.iter().map(|input| input.name.clone()).collect()
+    };
+    let (then, now) = (names(model.schema()?), names(schema));
+    let (then, now) = then.iter().zip(&now).find(|(then, now)| then != now)?;
+    Some(format!(
+        "--init-from {file}: its net read the column `{then}` where this table has `{now}`, so its weights \
+         mean something else here"
+    ))
+}
