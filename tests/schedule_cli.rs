@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-use common::place::{Place, text};
+use common::place::Place;
 
 /// Step, epoch and learning rate of the table's rows.
 fn table(told: &str) -> Vec<[String; 3]> {

@@ -344,7 +344,7 @@ pub(crate) struct ExportArgs {
     /// File to write to [default: standard output]
     #[arg(long = "output", short = 'o', value_name = "FILE", value_parser = output_file)]
     pub file: Option<PathBuf>,
-    /// Name of the WGSL function [default: mlp_eval]
+    /// Name of the WGSL function [default: `mlp_eval`]
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
     /// Tell nothing but errors
