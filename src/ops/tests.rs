@@ -15,6 +15,7 @@ mod isa;
 mod losses;
 mod norms;
 mod products;
+mod pytorch_norms;
 mod pytorch_updates;
 mod records;
 mod samples;
