@@ -193,8 +193,8 @@ impl Schedule {
         }
     }
 
-    /// Pieces of a sequence that no step of a run falls into: those before them take it all, or they are
-    /// rounded to no step.
+    /// Pieces of a sequence that have no step in a run: those before them take it all, or they are rounded
+    /// to none. (If it is the last, the rest of the run has the learning rate of its end.)
     ///
     /// ```
     /// use wgrad::Schedule;

@@ -171,7 +171,7 @@ const VALUES: &[Use] = &[
     (
         "train sdf --loss bce_with_logits",
         2,
-        &["--loss bce_with_logits", "`distance` is a number that is scaled", "--scaling none"],
+        &["--loss bce_with_logits is for two classes, but `distance` is a number", "take mse"],
     ),
     ("train sdf --label-smoothing 0.1", 2, &["--label-smoothing", "cross_entropy, not mse"]),
     ("train sdf --weights q", 2, &["no column `q`"]),

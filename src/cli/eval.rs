@@ -21,7 +21,10 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
         Some(source) => {
             let source_for = args.table.source_for(&trained.schema, source, args.target.clone());
             let table = prepare::load(source_for, talk)?;
-            let data = trained.schema.encode(&table, &prepare::rows_to_score(&table))?;
+            let weights = trained.config().ok().and_then(|config| config.data.weights);
+            let weights = weights.filter(|name| table.find(name).is_ok());
+            let rows = prepare::rows_to_score(&table);
+            let data = prepare::encoded(&trained.schema, &table, &rows, weights.as_deref())?;
             let which = if table.test_rows() > 0 { "the test rows," } else { "all" };
             (format!("{which} {} of {source}", count(data.rows(), "row")), data)
         }

@@ -207,7 +207,7 @@ pub(crate) fn rows_to_report(
 }
 
 /// Rows of a table as the net reads them, with their weights from the column of that name.
-fn encoded(
+pub(crate) fn encoded(
     schema: &Schema,
     table: &Table,
     rows: &[u32],

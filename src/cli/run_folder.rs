@@ -214,13 +214,29 @@ pub(crate) fn keep_lines(
     Ok((head, kept))
 }
 
-/// Writes a file in one piece: a run that is killed here keeps the old one, or has the new one.
+/// What files are called that aren't whole yet.
+pub(crate) const PARTIAL: &str = ".partial";
+
+/// Writes a file in one piece: a run that is killed here keeps the old one, or has the new one. What is no
+/// file (a device, a pipe, a link) is written to as it is.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let partial = path.with_extension("partial");
-    let written = File::create(&partial)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&partial, path));
+    let is_file = path.symlink_metadata().map_or(true, |found| found.is_file());
+    let written = if is_file { replace(path, content) } else { std::fs::write(path, content) };
     written.map_err(|e| Failure::run(format!("{}: {e}", path.display())))
+}
+
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut partial = tempfile::Builder::new();
+    partial.prefix(".").suffix(PARTIAL);
+    // As any new file: for all to read, less what the umask takes; not for the owner alone.
+    #[cfg(unix)]
+    partial.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = partial.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// An epoch, from its line.

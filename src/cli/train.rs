@@ -290,6 +290,13 @@ impl Run<'_> {
         trainer: &mut Trainer<E>,
         standing: &mut Standing,
     ) -> Result<Log, Failure> {
+        if let Some(checkpoint) = &standing.checkpoint {
+            // While the log stays where a lost device leaves it.
+            trainer.resume(checkpoint).map_err(|error| match error {
+                Error::Shape { .. } => Failure::input(error),
+                error => error.into(),
+            })?;
+        }
         let log = match (&standing.checkpoint, standing.log.take()) {
             (None, None) => self.new_log(trainer)?,
             (None, Some(mut log)) => {
@@ -297,10 +304,6 @@ impl Run<'_> {
                 log
             }
             (Some(checkpoint), log) => {
-                trainer.resume(checkpoint).map_err(|error| match error {
-                    Error::Shape { .. } => Failure::input(error),
-                    error => error.into(),
-                })?;
                 let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
                 match log {
                     Some(mut log) => {

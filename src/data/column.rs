@@ -16,6 +16,8 @@ pub struct Column {
     /// The smallest and the largest number as they were read, where f32 has made others equal that lie
     /// between them.
     pub(super) merged: Option<[f64; 2]>,
+    /// Whether f32 has moved whole numbers, so that they are no names of classes or categories.
+    pub(super) moved_whole: bool,
 }
 
 /// The values of a column.
@@ -35,7 +37,7 @@ pub enum ColumnValues {
 impl Column {
     /// A column of such values.
     pub fn new(name: impl Into<String>, values: ColumnValues) -> Self {
-        Self { name: name.into(), values, merged: None }
+        Self { name: name.into(), values, merged: None, moved_whole: false }
     }
 
     /// A column of numbers; NaN marks a missing one.
@@ -111,7 +113,7 @@ impl Column {
 
 /// A column with more different words than this is no category. What follows counts as the first, so
 /// that a column of identifiers doesn't cost a string a row.
-const MAX_WORDS: usize = 1 << 18;
+pub(super) const MAX_WORDS: usize = 1 << 18;
 
 /// A number in its shortest form, `None` if it is NaN. Adding 0 makes −0 the same as 0.
 pub(super) fn number_word(number: f32) -> Option<String> {

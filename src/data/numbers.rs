@@ -1,6 +1,6 @@
 //! The numbers of a column while they are read.
 
-use super::column::{Column, ColumnValues};
+use super::column::{Column, ColumnValues, number_word};
 use super::statistics::narrow;
 
 /// Collects numbers as f32, and notes what that rounds away.
@@ -11,12 +11,14 @@ pub(super) struct Numbers {
     range: [f64; 2],
     /// The most that rounding moved one.
     error: f64,
+    /// Whether it moved a whole number, one beyond 2²⁴.
+    moved_whole: bool,
 }
 
 impl Numbers {
     pub(super) fn with_capacity(rows: usize) -> Self {
         let values = Vec::with_capacity(rows);
-        Self { values, range: [f64::INFINITY, f64::NEG_INFINITY], error: 0.0 }
+        Self { values, range: [f64::INFINITY, f64::NEG_INFINITY], error: 0.0, moved_whole: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -36,7 +38,9 @@ impl Numbers {
         let [least, most] = self.range;
         // NaN is neither smaller nor larger.
         self.range = [least.min(number), most.max(number)];
-        self.error = self.error.max((number - f64::from(rounded)).abs());
+        let error = (number - f64::from(rounded)).abs();
+        self.error = self.error.max(error);
+        self.moved_whole |= error > 0.0 && number.fract() == 0.0;
         self.values.push(rounded);
         Ok(())
     }
@@ -45,13 +49,21 @@ impl Numbers {
         self.values.push(f32::NAN);
     }
 
+    #[cfg(test)]
     pub(super) fn into_values(self) -> Vec<f32> {
         self.values
     }
 
     pub(super) fn into_column(self, name: impl Into<String>) -> Column {
-        let merged = self.merged();
-        Column { merged, ..Column::new(name, ColumnValues::Numeric(self.values)) }
+        let (merged, moved_whole) = (self.merged(), self.moved_whole);
+        Column { merged, moved_whole, ..Column::new(name, ColumnValues::Numeric(self.values)) }
+    }
+
+    /// A column of the numbers as words.
+    pub(super) fn into_text(self, name: impl Into<String>) -> Column {
+        let moved_whole = self.moved_whole;
+        let words = self.values.into_iter().map(number_word);
+        Column { moved_whole, ..Column::text(name, words) }
     }
 
     /// The smallest and the largest number, if rounding has moved one by more than 1/256 of what they are

@@ -115,8 +115,7 @@ fn input_columns(layout: &Layout, columns: Vec<Numbers>) -> Vec<Column> {
 fn target_columns(layout: &Layout, mut columns: Vec<Numbers>) -> Vec<Column> {
     match (layout.format, columns.len()) {
         (Format::Idx, 1) => {
-            let labels = columns.remove(0).into_values();
-            vec![Column::text("label", labels.into_iter().map(|label| Some(label.to_string())))]
+            vec![columns.remove(0).into_text("label")]
         }
         (_, 1) => vec![columns.remove(0).into_column("y")],
         _ => {

@@ -141,15 +141,12 @@ fn check_loss(loss: LossChoice, schema: &Schema) -> Result<(), Failure> {
              (or --task classification, if each number is a class)",
             columns[0].name
         ),
-        (Target::Values { columns }, LossChoice::BceWithLogits)
-            if columns.iter().any(|column| (column.offset, column.scale) != (0.0, 1.0)) =>
-        {
-            format!(
-                "is for targets from 0 to 1 as they are, but `{}` is a number that is scaled; take mse, \
-                 mae or huber, or --scaling none",
-                columns[0].name
-            )
-        }
+        // The net's answers would be logits, in another unit than the targets.
+        (Target::Values { columns }, LossChoice::BceWithLogits) => format!(
+            "is for two classes, but `{}` is a number; take mse, mae or huber (or --task classification, \
+             if it has two values)",
+            columns[0].name
+        ),
         (Target::Values { .. }, _) => return Ok(()),
     };
     Err(Failure::input(format!("--loss {loss} {problem}")))

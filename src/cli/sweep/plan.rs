@@ -15,7 +15,7 @@ use crate::cli::choices::{StopOn, SweepMethod};
 use crate::cli::failure::Failure;
 use crate::cli::lock::{LOCK, Lock};
 use crate::cli::prepare::fingerprint;
-use crate::cli::run_folder::{PLAN, is_plain, write_whole};
+use crate::cli::run_folder::{PARTIAL, PLAN, is_plain, write_whole};
 use crate::cli::table::Table as Text;
 use crate::cli::talk::count;
 
@@ -145,10 +145,10 @@ impl Sweep {
     /// Whether something else is where the folder is to be.
     fn is_foreign(&self) -> bool {
         // Killed while it was made, a sweep's holds nothing but these.
-        let begun = [self.folder.join(LOCK), self.folder.join(PLAN).with_extension("partial")];
+        let is_begun = |name: &str| name == LOCK || name.ends_with(PARTIAL);
         let entries = std::fs::read_dir(&self.folder);
-        let others = entries.is_ok_and(|mut entries| {
-            entries.any(|entry| entry.is_ok_and(|entry| !begun.contains(&entry.path())))
+        let others = entries.is_ok_and(|entries| {
+            entries.flatten().any(|entry| !entry.file_name().to_str().is_some_and(is_begun))
         });
         self.folder.is_file() || others && !self.folder.join(PLAN).exists()
     }

@@ -43,7 +43,9 @@ pub(super) fn halving(
 /// Epochs of the whole sweep, where no trial ends before.
 pub(super) fn epochs(rungs: &[Rung]) -> u64 {
     let before = std::iter::once(0).chain(rungs.iter().map(|rung| rung.epochs));
-    rungs.iter().zip(before).map(|(rung, before)| rung.trials as u64 * (rung.epochs - before)).sum()
+    let of =
+        |(rung, before): (&Rung, u64)| (rung.trials as u64).saturating_mul(rung.epochs - before);
+    rungs.iter().zip(before).map(of).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ impl Run<'_> {
                     return Err(error.into());
                 }
             };
-            if let Some(error) = trainer.take_rollback() {
+            let rollback = trainer.take_rollback();
+            let is_under_way = report.is_none() && rollback.is_none();
+            if let Some(error) = rollback {
                 let (epoch, factor) = (trainer.epochs(), trainer.rollback_factor());
                 display.line(&format!(
                     "{error}; back to the end of epoch {epoch}, with {factor} times the learning rates"
@@ -84,7 +86,7 @@ impl Run<'_> {
             };
             if let Some(end) = end.filter(|_| trainer.epochs() < epochs) {
                 self.keep(trainer, log, standing)?;
-                if report.is_none() {
+                if is_under_way {
                     let report = trainer.end_epoch()?;
                     self.end_epoch(trainer, log, &mut display, report)?;
                 } else if trainer.restore_best() {

@@ -1,18 +1,16 @@
 //! `--tune`: which variants of the kernels a run takes, from measurements that are remembered.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::NamedTempFile;
 use wgrad::{Gpu, GpuEngine, GpuOptions, Plan, Precision, Tuning, is_software};
 
 use crate::cli::choices::TuneChoice;
 use crate::cli::device::{Device, driver};
 use crate::cli::failure::Failure;
 use crate::cli::progress::bar;
-use crate::cli::run_folder::{CONFIG, TUNING};
+use crate::cli::run_folder::{CONFIG, TUNING, write_whole};
 use crate::cli::talk::Talk;
 
 /// What a search may take on a GPU, and on a software adapter, whose compiler is slow.
@@ -115,14 +113,9 @@ fn read(file: &Path) -> Tunings {
 /// Writes tunings in one piece, whoever else does at the same time.
 fn write(file: &Path, tunings: &Tunings) -> Result<(), Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", file.display()));
-    let folder = file.parent().unwrap_or(file);
     let text = serde_json::to_string_pretty(tunings).map_err(|e| failed(&e))?;
-    let written = std::fs::create_dir_all(folder).and_then(|()| {
-        let mut partial = NamedTempFile::new_in(folder)?;
-        partial.write_all(text.as_bytes())?;
-        Ok(partial.persist(file)?)
-    });
-    written.map(drop).map_err(|e| failed(&e))
+    std::fs::create_dir_all(file.parent().unwrap_or(file)).map_err(|e| failed(&e))?;
+    write_whole(file, text.as_bytes())
 }
 
 /// Where programs keep what can be made again, on this system; `WGRAD_CACHE` overrides.

@@ -69,20 +69,23 @@ impl Schema {
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
         let named = |name: &str| by_name.get(name).copied();
         let inputs: Option<Vec<_>> = self.inputs.iter().map(|input| named(&input.name)).collect();
-        if let Some(inputs) = inputs {
-            return Ok((inputs, self.target.column_names().into_iter().map(named).collect()));
-        }
-        if !table.has_header() {
-            if table.columns().len() == self.inputs.len() {
-                return Ok((table.columns().iter().collect(), None));
+        let in_order = if table.has_header() { None } else { self.columns_in_order(table) };
+        match (inputs, in_order) {
+            // Without names they are numbered, perhaps among others than in the table that was learnt from.
+            (Some(inputs), Some((in_order, _)))
+                if inputs.iter().zip(&in_order).any(|(a, b)| a.name != b.name) =>
+            {
+                return Err(table.error(format!(
+                    "its {} columns have no names, so they could be those that the model reads, or the first \
+                     ones of the table that it learnt from; give all columns of that table, or a header",
+                    table.columns().len()
+                )));
             }
-            let positions = &self.target_positions;
-            if table.columns().len() == self.inputs.len() + positions.len() {
-                let is_input = |(i, _): &(usize, _)| !positions.contains(i);
-                let inputs = table.columns().iter().enumerate().filter(is_input);
-                let targets = positions.iter().map(|&i| table.columns().get(i)).collect();
-                return Ok((inputs.map(|(_, column)| column).collect(), targets));
+            (Some(inputs), _) => {
+                return Ok((inputs, self.target.column_names().into_iter().map(named).collect()));
             }
+            (None, Some(in_order)) => return Ok(in_order),
+            (None, None) => {}
         }
         let absent = self.inputs.iter().find(|input| named(&input.name).is_none());
         let name = absent.map_or("", |input| &input.name);
@@ -94,6 +97,24 @@ impl Schema {
             )));
         }
         Err(table.no_column(name))
+    }
+
+    /// The table's columns if they are just those that were used, in their order.
+    fn columns_in_order<'a>(
+        &self,
+        table: &'a Table,
+    ) -> Option<(Vec<&'a Column>, Option<Vec<&'a Column>>)> {
+        let columns = table.columns();
+        if columns.len() == self.inputs.len() {
+            return Some((columns.iter().collect(), None));
+        }
+        let positions = &self.target_positions;
+        if columns.len() != self.inputs.len() + positions.len() {
+            return None;
+        }
+        let inputs = columns.iter().enumerate().filter(|(i, _)| !positions.contains(i));
+        let targets = positions.iter().map(|&i| columns.get(i)).collect();
+        Some((inputs.map(|(_, column)| column).collect(), targets))
     }
 
     fn encode_columns(&self, table: &Table, columns: &[&Column], rows: &[u32]) -> Result<Vec<f32>> {
@@ -213,9 +234,20 @@ impl<'a> Known<'a> {
         Self { index, values, fill }
     }
 
+    /// The one value that is the number of a cell in other digits: `007`, of a column with words, is 7 in a
+    /// column without.
+    fn written_otherwise(&self, column: &Column, row: usize) -> Option<usize> {
+        let ColumnValues::Numeric(numbers) = &column.values else { return None };
+        let is_same = |value: &String| value.parse() == Ok(numbers[row]);
+        let mut same = (0..self.values.len()).filter(|&i| is_same(&self.values[i]));
+        same.next().filter(|_| same.next().is_none())
+    }
+
     pub(super) fn index(&self, table: &Table, column: &Column, row: usize) -> Result<usize> {
         let word = column.word(row);
-        let found = word.as_ref().and_then(|word| self.index.get(word.as_ref()).copied());
+        let found = word.as_ref().and_then(|word| {
+            self.index.get(word.as_ref()).copied().or_else(|| self.written_otherwise(column, row))
+        });
         found.or(self.fill).ok_or_else(|| match word {
             None => missing(table, column, row),
             Some(word) => table.cell_error(
@@ -381,6 +413,30 @@ pub(super) mod tests {
         );
         assert_eq!(schema.encode_inputs(&table("5,6\n")).unwrap(), [5.0, 6.0]);
         assert_eq!(encode_all(&schema, "2,5,6\n").unwrap().inputs(), [5.0, 6.0]);
+    }
+
+    #[test]
+    fn columns_without_names_that_can_be_read_in_two_ways_are_refused() {
+        let options = SchemaOptions { ignore: vec!["1".into()], ..unscaled() };
+        let schema = fit("0,1,5,6\n1,2,7,8\n2,3,9,1\n", &options);
+        assert_eq!(encode_all(&schema, "9,3,5,6\n").unwrap().inputs(), [3.0, 5.0]);
+        assert_eq!(schema.encode_inputs(&table("3,5\n")).unwrap(), [3.0, 5.0]);
+        // The ignored column and the inputs, or the inputs and the target?
+        let refused = message(&schema, "9,3,5\n");
+        assert!(refused.contains("its 3 columns have no names, so they could be"), "{refused}");
+    }
+
+    #[test]
+    fn words_that_are_numbers_are_known_in_any_digits() {
+        let schema = fit("k,y\n007,1\na,2\nb,3\n1.50,4\n", &unscaled());
+        assert_eq!(
+            schema.encode_inputs(&table("k,y\n1.5,1\n7,1\n")).unwrap()[..4],
+            [0.0, 1.0, 0.0, 0.0]
+        );
+        assert!(message(&schema, "k,y\n8,1\n").contains("`8` is none of the values"));
+        // Two of them are the same number.
+        let schema = fit("k,y\n7.0,1\n007,2\na,3\nb,4\n", &unscaled());
+        assert!(message(&schema, "k,y\n7,1\n").contains("`7` is none of the values"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod input;
 use super::encode::{class_indices, require_values};
 use super::{ColumnKind, Schema, Target, ValueColumn};
 use crate::Result;
-use crate::data::column::{Column, ColumnValues, number_word};
+use crate::data::column::{Column, ColumnValues, MAX_WORDS, number_word};
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::Table;
 use crate::data::wording::listed;
@@ -49,7 +49,7 @@ pub enum TargetKind {
 }
 
 /// What is done to numbers before a net sees them, always as (x − offset) · scale. A column that is
-/// constant over the training rows becomes 0, but for pixels.
+/// constant over the training rows becomes 0, but for pixels and without scaling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scaling {
@@ -144,9 +144,13 @@ impl SchemaOptions {
         for (&index, or_else) in of_all {
             let Column { name, merged, .. } = &table.columns()[index];
             if let Some([least, most]) = merged {
+                let remedy = match least.abs().max(most.abs()) < f32::MIN_POSITIVE.into() {
+                    true => "use another unit".into(),
+                    false => format!("subtract {least} from them"),
+                };
                 return Err(table.error(format!(
                     "column `{name}` lies between {least} and {most}, so close together that f32, which \
-                     keeps 7 digits, makes different ones equal; subtract {least} from them{or_else}"
+                     keeps 7 digits, makes different ones equal; {remedy}{or_else}"
                 )));
             }
         }
@@ -206,6 +210,7 @@ impl SchemaOptions {
                 distinct.into_iter().filter_map(number_word).collect()
             }
         };
+        require_names(table, column)?;
         if let [only] = &names[..] {
             return Err(table.error(format!(
                 "target column `{}` has only one class (`{only}`), so there is nothing to learn; \
@@ -213,12 +218,14 @@ impl SchemaOptions {
                 column.name
             )));
         }
-        if names.len() > MAX_CATEGORIES && names.len() > table.rows() / 2 {
+        let is_full = names.len() >= MAX_WORDS;
+        if is_full || names.len() > MAX_CATEGORIES && names.len() > table.rows() / 2 {
             return Err(table.error(format!(
-                "target column `{}` has {} different values in {} rows ({}), so hardly a class \
+                "target column `{}` has {}{} different values in {} rows ({}), so hardly a class \
                  comes twice; choose another target with `--target`",
                 column.name,
                 names.len(),
+                if is_full { " or more" } else { "" },
                 table.rows(),
                 listed(&names)
             )));
@@ -238,6 +245,19 @@ impl SchemaOptions {
         // The range of a constant column, or of subnormal numbers, has no reciprocal in f32.
         (offset, if scale.is_finite() { scale } else { 1.0 })
     }
+}
+
+/// Refuses numbers as names that aren't those of the table.
+fn require_names(table: &Table, column: &Column) -> Result<()> {
+    if !column.moved_whole {
+        return Ok(());
+    }
+    Err(table.error(format!(
+        "column `{}` has whole numbers beyond {}, which f32 doesn't keep, so they are no names of classes or \
+         categories; write them as words, with a letter in front",
+        column.name,
+        1 << f32::MANTISSA_DIGITS
+    )))
 }
 
 impl Schema {

@@ -12,19 +12,20 @@ pub enum ColumnKind {
     /// One of some categories, whether the cells are text or numbers (a postcode, say).
     Category,
     /// A place in this order, counted from 0 and then scaled as a number; at least two values, each
-    /// once. Other cells are errors, and missing ones are filled in with the most frequent value.
+    /// once. Other cells are errors; the most frequent value fills in missing ones, and in later tables
+    /// unknown ones, where they are [filled in](crate::data::Missing::Fill).
     Ordinal(Vec<String>),
 }
 
 impl SchemaOptions {
     /// The kind of each column of the table, `None` for those that are what their cells say. Of kinds
-    /// for the same column the last one counts.
+    /// for the same name the last one counts.
     pub(super) fn kinds_of(
         &self,
         table: &Table,
         inputs: &[usize],
     ) -> Result<Vec<Option<&ColumnKind>>> {
-        let mut kinds = vec![None; table.columns().len()];
+        let mut kinds: Vec<Option<(&String, &ColumnKind)>> = vec![None; table.columns().len()];
         for (name, kind) in &self.columns {
             let index = table.find(name)?;
             let refuse = |problem: &str| {
@@ -45,9 +46,12 @@ impl SchemaOptions {
                     return refuse(&format!("has `{}` twice in its order", order[twice]));
                 }
             }
-            kinds[index] = Some(kind);
+            let other = kinds[index].replace((name, kind)).filter(|(other, _)| *other != name);
+            if let Some((other, _)) = other {
+                return refuse(&format!("is given two kinds, as `{other}` and as `{name}`"));
+            }
         }
-        Ok(kinds)
+        Ok(kinds.into_iter().map(|kind| kind.map(|(_, kind)| kind)).collect())
     }
 }
 
@@ -97,7 +101,7 @@ mod tests {
     #[test]
     fn places_are_scaled_and_filled_as_numbers_are() {
         let table = table("g,y\na,1.5\nc,2.5\nc,3.5\n,4.5\n");
-        let kinds = [("1", Number), ("g", ordinal(&["a", "b", "c"]))];
+        let kinds = [("g", Number), ("g", ordinal(&["a", "b", "c"]))];
         let options = SchemaOptions { missing: Missing::Fill, ..options(&kinds) };
         let schema = Schema::fit(&table, &[0, 1, 2], &options).unwrap();
         let InputKind::Ordinal { fill, offset, scale, .. } = &schema.inputs[0].kind else {
@@ -126,6 +130,8 @@ mod tests {
             let message = message(GRADES, &options(&kinds));
             assert!(message.starts_with(expected), "{message}");
         }
+        let twice = message(GRADES, &options(&[("1", Category), ("zip", Number)]));
+        assert!(twice.contains("`zip` is given two kinds, as `1` and as `zip`"), "{twice}");
         let many: String = (0..70).map(|i| format!("{i},{i}.5\n")).collect();
         let message = message(&format!("a,y\n{many}"), &options(&[("a", Category)]));
         assert!(message.contains("70 different values"), "{message}");

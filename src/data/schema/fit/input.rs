@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAX_CATEGORIES, Missing, SchemaOptions};
+use super::{MAX_CATEGORIES, Missing, SchemaOptions, require_names};
 use crate::Result;
 use crate::data::column::{Column, ColumnValues, number_word};
 use crate::data::schema::encode::{Known, place_number};
@@ -31,6 +31,7 @@ impl SchemaOptions {
         let numbers_as_words;
         let column = match (kind, &column.values) {
             (Some(ColumnKind::Category), ColumnValues::Numeric(numbers)) => {
+                require_names(table, column)?;
                 let words = numbers.iter().map(|&number| number_word(number));
                 numbers_as_words = Column::text(&column.name, words);
                 &numbers_as_words

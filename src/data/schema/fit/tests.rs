@@ -303,3 +303,15 @@ fn numbers_that_f32_makes_equal_are_refused() {
     let options = SchemaOptions { ignore: vec!["time".into(), "y".into()], ..target("z") };
     assert!(message(times, &options).contains("no column is left"));
 }
+
+#[test]
+fn numbers_that_f32_moves_are_no_names() {
+    let of = |y: &str| format!("x,y\n1,{y}1\n2,{y}2\n3,900000000\n");
+    let classes = SchemaOptions { kind: TargetKind::Classes, ..target("y") };
+    let refused = message(&of("10000000"), &classes);
+    assert!(refused.contains("`y` has whole numbers beyond 16777216"), "{refused}");
+    fit_all(&of("1000000"), &classes).unwrap();
+    let as_input =
+        SchemaOptions { columns: vec![("y".into(), ColumnKind::Category)], ..target("x") };
+    assert!(message(&of("10000000"), &as_input).contains("no names of classes or categories"));
+}
