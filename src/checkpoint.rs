@@ -185,7 +185,9 @@ impl Checkpoint {
     fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
         let failed = |problem: String| Error::ModelFile { path: path.into(), problem };
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
-            failed(format!("not a whole safetensors file ({e}); it may have been cut short"))
+            failed(format!(
+                "not a whole safetensors file ({e}); it is of another format, or was cut short"
+            ))
         })?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
         let json = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));

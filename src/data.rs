@@ -68,7 +68,7 @@ pub use load::{BUILT_IN, Source, is_target_file, load};
 pub use partition::{Partition, PartitionOptions};
 pub use schema::{
     ColumnKind, InputColumn, InputKind, Missing, Scaling, Schema, SchemaOptions, Target,
-    TargetKind, ValueColumn,
+    TargetKind, UnknownCells, ValueColumn,
 };
 pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
 pub use table::Table;

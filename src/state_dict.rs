@@ -37,8 +37,15 @@ impl Plan {
 
 /// The tensors of a file.
 pub(crate) fn read(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
-    SafeTensors::deserialize(bytes)
-        .map_err(|e| format!("not a whole safetensors file ({e}); it may have been cut short"))
+    SafeTensors::deserialize(bytes).map_err(|e| {
+        let remedy = match bytes {
+            [b'P', b'K', ..] => {
+                "PyTorch's torch.save writes such; take safetensors.torch.save_file"
+            }
+            _ => "it is of another format, or was cut short",
+        };
+        format!("not a whole safetensors file ({e}); {remedy}")
+    })
 }
 
 /// The parameter arena of a plan from tensors whose names have a prefix.

@@ -327,7 +327,7 @@ impl Config {
     /// Reads a `config.toml`.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
         let problem = |error: &dyn std::fmt::Display| {
-            Failure::input(format!("{}: {error} (name a table to use another)", path.display()))
+            Failure::input(format!("{}: {}", path.display(), error.to_string().trim_end()))
         };
         let text = std::fs::read_to_string(path).map_err(|e| problem(&e))?;
         toml::from_str(&text).map_err(|e| problem(&e))

@@ -23,6 +23,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
             let table = prepare::load(source_for, talk)?;
             let weights = trained.config().ok().and_then(|config| config.data.weights);
             let weights = weights.filter(|name| table.find(name).is_ok());
+            trained.warn_of_unknown(&table, talk)?;
             let rows = prepare::rows_to_score(&table);
             let data = prepare::encoded(&trained.schema, &table, &rows, weights.as_deref())?;
             let which = if table.test_rows() > 0 { "the test rows," } else { "all" };

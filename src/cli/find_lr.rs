@@ -83,7 +83,7 @@ fn check(args: &FindLrArgs) -> Result<(), Failure> {
     }
     if let Some(steps) = args.steps.filter(|&steps| steps < LEAST_STEPS) {
         return Err(Failure::input(format!(
-            "--steps {steps} show no curve; give at least {LEAST_STEPS}"
+            "--steps {steps}: so few show no curve; give at least {LEAST_STEPS}"
         )));
     }
     let flag = match &args.train {

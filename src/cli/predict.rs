@@ -23,6 +23,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let trained = Trained::load(&args.model, talk)?;
     let table = prepare::load(args.table.source_for(&trained.schema, &args.data, None), talk)?;
     let inputs = trained.schema.encode_inputs(&table)?;
+    trained.warn_of_unknown(&table, talk)?;
     if !table.has_header() {
         talk.line("no column names: taking the columns in the model's order");
         let read = trained.schema.inputs.len() + trained.schema.target_positions.len();

@@ -37,6 +37,13 @@ pub(crate) fn report(args: &ReportArgs) -> Result<(), Failure> {
     let device = Device::open(&args.device.device, talk)?;
     let scored = score_again(&device, &record, &trained, talk);
     if let Some(problem) = scored.as_ref().err().and_then(Failure::message) {
+        let page = args.run.join(REPORT);
+        if page.exists() {
+            return Err(Failure::run(format!(
+                "{problem}; {} stays as it is (delete it for one without scores)",
+                page.display()
+            )));
+        }
         talk.line(format_args!("warning: {problem}"));
     }
     let path = write(&args.run, &trained.schema, &scored)?;

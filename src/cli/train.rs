@@ -52,7 +52,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(&data.columns);
     talk.line(&beginning.plan);
     let validates = data.validation.is_some();
-    for doubt in beginning.config.doubts(&data.schema, data.train.rows(), validates) {
+    for doubt in beginning.config.doubts(&data.schema, &data.train, validates) {
         talk.line(format_args!("warning: {doubt}"));
     }
 

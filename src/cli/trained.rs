@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use wgrad::data::Schema;
+use wgrad::data::{Schema, Table, UnknownCells};
 use wgrad::{Engine, ModelFile, Plan, TrainOptions};
 
 use super::config::{Config, PAUSED, UNFINISHED};
 use super::failure::Failure;
-use super::run_folder::{CONFIG, MODEL, PLAN, not_a_run};
-use super::talk::Talk;
+use super::run_folder::{CHECKPOINT, CONFIG, MODEL, PLAN, not_a_run};
+use super::talk::{Talk, count};
 
 /// The model file of this path: that of a run's folder, or itself.
 pub(crate) fn model_path(path: &Path) -> Result<PathBuf, Failure> {
@@ -18,6 +18,14 @@ pub(crate) fn model_path(path: &Path) -> Result<PathBuf, Failure> {
     }
     if path.join(PLAN).exists() {
         return Err(Failure::input(format!("{}: {}", path.display(), not_a_run(path))));
+    }
+    if path.join(CONFIG).exists() {
+        let go_on = match path.join(CHECKPOINT).exists() {
+            true => format!(" (to go on: wgrad train --resume {})", path.display()),
+            false => String::new(),
+        };
+        let path = path.display();
+        return Err(Failure::input(format!("{path}: the run has left no model yet{go_on}")));
     }
     Err(Failure::input(format!(
         "{}: no such model (give a run's folder, or a .safetensors file that wgrad wrote)",
@@ -62,6 +70,18 @@ impl Trained {
         Ok(Self { path, schema, plan, parameters })
     }
 
+    /// Tells of cells that are taken for another value than they hold.
+    pub(crate) fn warn_of_unknown(&self, table: &Table, talk: Talk) -> Result<(), Failure> {
+        for UnknownCells { column, cells, taken_for } in self.schema.unknown_cells(table)? {
+            talk.line(format_args!(
+                "warning: column `{column}`: {} hold values that the model doesn't know, and are taken for \
+                 `{taken_for}`",
+                count(cells, "cell")
+            ));
+        }
+        Ok(())
+    }
+
     /// How its run was made.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let path = self.path.with_file_name(CONFIG);
@@ -72,7 +92,10 @@ impl Trained {
                 self.path.display()
             )));
         }
-        Config::load(&path)
+        Config::load(&path).map_err(|failure| {
+            let problem = failure.message().unwrap_or_default();
+            Failure::input(format!("{problem} (name a table to score on another)"))
+        })
     }
 
     /// Gives the parameters to an engine that was made for the plan.

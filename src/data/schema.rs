@@ -3,6 +3,7 @@
 mod encode;
 mod fit;
 mod kind;
+mod known;
 mod summary;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use self::fit::MIN_PIXELS;
 pub use self::fit::{Missing, Scaling, SchemaOptions, TargetKind};
 pub use self::kind::ColumnKind;
+pub use self::known::UnknownCells;
 use super::statistics::narrow;
 use crate::{Error, Result};
 

@@ -54,16 +54,20 @@ impl fmt::Display for Plan {
         }
         writeln!(
             f,
-            "{} parameters, {} FLOPs a step of {} rows\n{} of parameters, gradients and optimizer \
-             state, {} of activations for {} rows",
+            "{} parameters, {} FLOPs a step of {}\n{} of parameters, gradients and optimizer \
+             state, {} of activations for {}",
             thousands(self.parameters() as u64),
             thousands(self.flops_per_step()),
-            self.options.batch_size,
+            rows(self.options.batch_size),
             bytes(self.state_bytes()),
             bytes(self.activation_bytes()),
-            self.capacity,
+            rows(self.capacity),
         )
     }
+}
+
+fn rows(n: usize) -> String {
+    if n == 1 { "1 row".into() } else { format!("{n} rows") }
 }
 
 /// Bytes with a binary unit, as `1.5 MiB`.

@@ -96,7 +96,7 @@ impl<'a> Arguments<'a> {
         let names = || forms.iter().map(|form| form.0);
         let tip = match nearest(&typed, names()) {
             Some(name) => format!("did you mean {name}?"),
-            None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+            None => format!("known are {}", names().collect::<Vec<_>>().join(", ")),
         };
         let problem = format!("no {} is called {}; {tip}", self.source.what, quoted(self.name));
         Err(self.source.error(self.name, problem))

@@ -153,7 +153,7 @@ pub(crate) struct TrainingArgs {
     pub loss: Option<LossChoice>,
     #[arg(long, value_name = "SHARE", value_parser = probability, allow_negative_numbers = true,
           help = format!("How much of the target cross-entropy spreads over all classes, 0 to 1 \
-                          [default: {}]", recipe::LABEL_SMOOTHING))]
+                          [default: {}, or 0 with --class-weights]", recipe::LABEL_SMOOTHING))]
     pub label_smoothing: Option<f32>,
     /// How a gradient becomes a step
     #[arg(long, value_name = "NAME", default_value_t = recipe::OPTIMIZER)]

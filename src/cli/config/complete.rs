@@ -8,6 +8,7 @@ use crate::cli::args::TrainArgs;
 use crate::cli::choices::{Header, LossChoice, Task};
 use crate::cli::failure::Failure;
 use crate::cli::recipe;
+use crate::cli::talk::count;
 use crate::cli::values::ClassWeights;
 
 impl Config {
@@ -61,7 +62,10 @@ impl Config {
         let training = &mut self.training;
         training.loss = Some(loss);
         if loss == LossChoice::CrossEntropy {
-            training.label_smoothing.get_or_insert(recipe::LABEL_SMOOTHING);
+            // Smoothed, every row would count towards a rare class with that class's large weight.
+            let weighted = training.class_weights.is_some();
+            let smoothing = if weighted { 0.0 } else { recipe::LABEL_SMOOTHING };
+            training.label_smoothing.get_or_insert(smoothing);
         } else if training.label_smoothing.is_some_and(|share| share > 0.0) {
             return Err(Failure::input(format!(
                 "--label-smoothing is for --loss cross_entropy, not {loss}"
@@ -105,9 +109,12 @@ impl Config {
             }
             ClassWeights::List(list) if list.len() != *classes => {
                 return Err(Failure::input(format!(
-                    "--class-weights has {} numbers, but there are {classes} classes",
-                    list.len()
+                    "--class-weights has {}, but there are {classes} classes",
+                    count(list.len(), "number")
                 )));
+            }
+            ClassWeights::List(list) if list.iter().all(|&weight| weight == 0.0) => {
+                return Err(Failure::input("--class-weights: all are 0, so no class counts"));
             }
             ClassWeights::List(_) => {}
         }

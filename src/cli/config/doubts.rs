@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wgrad::ModelFile;
-use wgrad::data::Schema;
+use wgrad::data::{Dataset, Schema, Target, Targets};
 use wgrad::schedule::Run;
 
 use super::Config;
@@ -11,14 +11,9 @@ use crate::cli::schedule::unreached;
 use crate::cli::trained::model_path;
 
 impl Config {
-    /// A sentence on each, of a training on so many rows.
-    pub(crate) fn doubts(
-        &self,
-        schema: &Schema,
-        train_rows: usize,
-        validates: bool,
-    ) -> Vec<String> {
-        let rows = u32::try_from(train_rows).unwrap_or(u32::MAX);
+    /// A sentence on each, of a training on these rows.
+    pub(crate) fn doubts(&self, schema: &Schema, train: &Dataset, validates: bool) -> Vec<String> {
+        let rows = u32::try_from(train.rows()).unwrap_or(u32::MAX);
         let run = Run::new(self.training.epochs, self.train_options().steps_per_epoch(rows));
         let mut doubts = Vec::from_iter(unreached(&self.training.schedule, &run));
         if self.training.plateau.is_some() && !validates {
@@ -28,8 +23,28 @@ impl Config {
                     .into(),
             );
         }
+        doubts.extend(untaught(schema, train));
         doubts.extend(self.net.init_from.as_ref().and_then(|file| other_columns(file, schema)));
         doubts
+    }
+}
+
+/// What is said of classes that no row teaches.
+fn untaught(schema: &Schema, train: &Dataset) -> Option<String> {
+    let (Target::Classes { names, .. }, Targets::Classes { labels, .. }) =
+        (&schema.target, train.targets())
+    else {
+        return None;
+    };
+    let mut is_taught = vec![false; names.len()];
+    labels.iter().for_each(|&label| is_taught[label as usize] = true);
+    let absent = names.iter().zip(is_taught).filter(|(_, taught)| !taught);
+    let absent: Vec<String> = absent.map(|(name, _)| format!("`{name}`")).collect();
+    let shown = absent[..absent.len().min(3)].join(", ");
+    match absent.len() {
+        0 => None,
+        1 => Some(format!("no training row is of the class {shown}, so it can't be learnt")),
+        n => Some(format!("no training row is of {n} classes ({shown}…), so they can't be learnt")),
     }
 }
 

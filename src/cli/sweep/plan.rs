@@ -62,7 +62,8 @@ impl Sweep {
             fixed.retain(|word| !word.starts_with("--device="));
             fixed.push(format!("--device={device}"));
         }
-        let trials = table.trials.unwrap_or(TRIALS);
+        let most = space::combinations(&axes).unwrap_or(TRIALS);
+        let trials = table.trials.unwrap_or(TRIALS.min(most));
         let values = match method {
             SweepMethod::Grid => space::grid(&axes)?,
             _ => space::draw(&axes, trials, table.seed.unwrap_or(0))?,

@@ -127,7 +127,7 @@ impl Axis {
 }
 
 /// Combinations that there are; `None` for those with a range of numbers.
-fn combinations(axes: &[Axis]) -> Option<usize> {
+pub(super) fn combinations(axes: &[Axis]) -> Option<usize> {
     axes.iter().try_fold(1_usize, |product, axis| Some(product.saturating_mul(axis.count()?)))
 }
 

@@ -43,7 +43,10 @@ impl Summary<'_> {
             _ if self.interrupted => "not at all (interrupted)".into(),
             Some(last) if last.stop => {
                 let best = last.best_epoch.unwrap_or(last.epoch);
-                format!("{} of {asked}, stopped early; the best was epoch {best}", last.epoch)
+                format!(
+                    "{} of {asked} epochs, stopped early; the best was epoch {best}",
+                    last.epoch
+                )
             }
             Some(EpochReport { restored: true, best_epoch: Some(best), .. }) => {
                 format!("{}; the best was epoch {best}", count_epochs(asked))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::known::Known;
 use super::{InputKind, Schema, Target};
 use crate::data::column::{Column, ColumnValues};
 use crate::data::dataset::{Dataset, Targets};
@@ -63,7 +64,10 @@ impl Schema {
     }
 
     /// The table's columns for the inputs and, where they are there, for the targets.
-    fn columns<'a>(&self, table: &'a Table) -> Result<(Vec<&'a Column>, Option<Vec<&'a Column>>)> {
+    pub(super) fn columns<'a>(
+        &self,
+        table: &'a Table,
+    ) -> Result<(Vec<&'a Column>, Option<Vec<&'a Column>>)> {
         // Arrays may have very many columns.
         let by_name: HashMap<&str, &Column> =
             table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
@@ -220,49 +224,6 @@ impl Scaled {
     }
 }
 
-/// The values that a categorical column or target may have.
-pub(super) struct Known<'a> {
-    index: HashMap<&'a str, usize>,
-    values: &'a [String],
-    fill: Option<usize>,
-}
-
-impl<'a> Known<'a> {
-    pub(super) fn new(values: &'a [String], fill: Option<&str>) -> Self {
-        let index: HashMap<_, _> = values.iter().map(String::as_str).zip(0..).collect();
-        let fill = fill.and_then(|fill| index.get(fill).copied());
-        Self { index, values, fill }
-    }
-
-    /// The one value that is the number of a cell in other digits: `007`, of a column with words, is 7 in a
-    /// column without.
-    fn written_otherwise(&self, column: &Column, row: usize) -> Option<usize> {
-        let ColumnValues::Numeric(numbers) = &column.values else { return None };
-        let is_same = |value: &String| value.parse() == Ok(numbers[row]);
-        let mut same = (0..self.values.len()).filter(|&i| is_same(&self.values[i]));
-        same.next().filter(|_| same.next().is_none())
-    }
-
-    pub(super) fn index(&self, table: &Table, column: &Column, row: usize) -> Result<usize> {
-        let word = column.word(row);
-        let found = word.as_ref().and_then(|word| {
-            self.index.get(word.as_ref()).copied().or_else(|| self.written_otherwise(column, row))
-        });
-        found.or(self.fill).ok_or_else(|| match word {
-            None => missing(table, column, row),
-            Some(word) => table.cell_error(
-                row,
-                &column.name,
-                format!(
-                    "`{}` is none of the values the model knows: {}",
-                    shortened(&word),
-                    listed(self.values)
-                ),
-            ),
-        })
-    }
-}
-
 /// A place in an order, as a number.
 #[expect(clippy::cast_precision_loss, reason = "orders are short")]
 pub(super) fn place_number(place: usize) -> f32 {
@@ -300,7 +261,7 @@ pub(super) fn require_values(
     ))
 }
 
-fn missing(table: &Table, column: &Column, row: usize) -> Error {
+pub(super) fn missing(table: &Table, column: &Column, row: usize) -> Error {
     table.cell_error(
         row,
         &column.name,

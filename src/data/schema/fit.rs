@@ -130,8 +130,8 @@ impl SchemaOptions {
             .collect();
         if inputs.is_empty() {
             return Err(table.error(format!(
-                "no column is left to learn from; of {} columns {} are targets and {} ignored \
-                 (is the delimiter right?)",
+                "no column is left to learn from: {} in all, {} to predict, {} ignored (is the \
+                 delimiter right?)",
                 table.columns().len(),
                 targets.len(),
                 ignored.len()

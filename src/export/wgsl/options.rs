@@ -163,8 +163,8 @@ impl ColumnScaling {
                 Err(Error::Shape {
                     what: format!("column {} in front of a WGSL function", column.name),
                     expected:
-                        "a column of numbers (export without the schema's scaling, and give the \
-                           function inputs as Schema::encode_inputs makes them)"
+                        "a column of numbers (ONNX takes words too; in the library, a function without \
+                           scaling takes what Schema::encode_inputs makes)"
                             .into(),
                     got: format!("one of {} categories", values.len()),
                 })

@@ -52,8 +52,7 @@ fn targets_and_ignored_columns_are_left_out_of_the_inputs() {
     assert!(message(ABC, &target("d")).contains("its columns are a, b, c"));
     assert_eq!(
         message(ABC, &ignore(&["a", "b"])),
-        "t.csv: no column is left to learn from; of 3 columns 1 are targets and 2 ignored \
-         (is the delimiter right?)"
+        "t.csv: no column is left to learn from: 3 in all, 1 to predict, 2 ignored (is the delimiter right?)"
     );
     assert!(message("a\n1\n2\n", &SchemaOptions::default()).contains("is the delimiter right?"));
 }

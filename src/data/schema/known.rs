@@ -1,0 +1,104 @@
+//! The values that a category or an order has, and cells that hold others.
+
+use std::collections::HashMap;
+
+use super::encode::missing;
+use super::{InputKind, Schema};
+use crate::Result;
+use crate::data::column::{Column, ColumnValues};
+use crate::data::table::Table;
+use crate::data::wording::{listed, shortened};
+
+/// The values that a categorical column or target may have.
+pub(super) struct Known<'a> {
+    index: HashMap<&'a str, usize>,
+    values: &'a [String],
+    fill: Option<usize>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(values: &'a [String], fill: Option<&str>) -> Self {
+        let index: HashMap<_, _> = values.iter().map(String::as_str).zip(0..).collect();
+        let fill = fill.and_then(|fill| index.get(fill).copied());
+        Self { index, values, fill }
+    }
+
+    /// The one value that is the number of a cell in other digits: `007`, of a column with words, is 7 in a
+    /// column without.
+    fn written_otherwise(&self, column: &Column, row: usize) -> Option<usize> {
+        let ColumnValues::Numeric(numbers) = &column.values else { return None };
+        let is_same = |value: &String| value.parse() == Ok(numbers[row]);
+        let mut same = (0..self.values.len()).filter(|&i| is_same(&self.values[i]));
+        same.next().filter(|_| same.next().is_none())
+    }
+
+    /// The place of a cell's value.
+    pub(super) fn find(&self, column: &Column, row: usize) -> Option<usize> {
+        let found = self.index.get(column.word(row)?.as_ref()).copied();
+        found.or_else(|| self.written_otherwise(column, row))
+    }
+
+    pub(super) fn index(&self, table: &Table, column: &Column, row: usize) -> Result<usize> {
+        self.find(column, row).or(self.fill).ok_or_else(|| match column.word(row) {
+            None => missing(table, column, row),
+            Some(word) => table.cell_error(
+                row,
+                &column.name,
+                format!(
+                    "`{}` is none of the values the model knows: {}",
+                    shortened(&word),
+                    listed(self.values)
+                ),
+            ),
+        })
+    }
+}
+
+/// Cells of a column whose values the schema doesn't know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownCells {
+    /// The column.
+    pub column: String,
+    /// How many there are.
+    pub cells: usize,
+    /// The value that they are taken for: the most frequent one where the schema was fitted.
+    pub taken_for: String,
+}
+
+impl Schema {
+    /// Cells of a table that aren't missing, hold none of the values that a category or an order had where
+    /// the schema was fitted, and are taken for another ([`Missing::Fill`](crate::data::Missing::Fill)).
+    ///
+    /// ```
+    /// use wgrad::data::{CsvOptions, Missing, Schema, SchemaOptions, read_csv};
+    /// let read = |text: &str| read_csv(text.as_bytes(), "t", &CsvOptions::default());
+    /// let options = SchemaOptions { missing: Missing::Fill, ..SchemaOptions::default() };
+    /// let schema = Schema::fit(&read("k,y\na,1.5\nb,2.5\na,3.5\n")?, &[0, 1, 2], &options)?;
+    /// let unknown = schema.unknown_cells(&read("k,y\nb,1.5\nc,2.5\n,3.5\n")?)?;
+    /// assert_eq!((unknown[0].cells, unknown[0].taken_for.as_str()), (1, "a"));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a column isn't there.
+    pub fn unknown_cells(&self, table: &Table) -> Result<Vec<UnknownCells>> {
+        let (columns, _) = self.columns(table)?;
+        let mut unknown = Vec::new();
+        for (input, column) in self.inputs.iter().zip(columns) {
+            let (InputKind::Categorical { fill: Some(fill), values }
+            | InputKind::Ordinal { fill: Some(fill), values, .. }) = &input.kind
+            else {
+                continue;
+            };
+            let known = Known::new(values, None);
+            let is_unknown =
+                |&row: &usize| !column.is_missing(row) && known.find(column, row).is_none();
+            let cells = (0..table.rows()).filter(is_unknown).count();
+            if cells > 0 {
+                let (column, taken_for) = (input.name.clone(), fill.clone());
+                unknown.push(UnknownCells { column, cells, taken_for });
+            }
+        }
+        Ok(unknown)
+    }
+}
