@@ -74,7 +74,7 @@ impl Trained {
     pub(crate) fn warn_of_unknown(&self, table: &Table, talk: Talk) -> Result<(), Failure> {
         for UnknownCells { column, cells, taken_for } in self.schema.unknown_cells(table)? {
             talk.line(format_args!(
-                "warning: column `{column}`: {} hold values that the model doesn't know, and are taken for \
+                "warning: column `{column}`: {} with other values than the model knows, taken for \
                  `{taken_for}`",
                 count(cells, "cell")
             ));
