@@ -162,8 +162,8 @@ fn advice(curve: &Curve, finding: Finding) -> String {
     let (first, last) = (rate(curve.lrs.first()), rate(curve.lrs.last()));
     match finding {
         Finding::Flat => format!(
-            "no learning rate from {first} to {last} lowers the loss: try a higher --to, or look at the targets, the net, or \
-             its initial weights\n"
+            "no learning rate from {first} to {last} lowers the loss: try a higher --to, or look at the \
+             targets, the net, or its initial weights\n"
         ),
         Finding::Rises => format!(
             "the loss only rises, from {first} on, so there is no rate to suggest: lower --from\n"

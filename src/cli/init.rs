@@ -8,8 +8,7 @@ use super::args::InitArgs;
 use super::config::Config;
 use super::failure::Failure;
 use super::options::{self, Kind, Setting};
-use super::talk::Talk;
-use super::talk::wrapped;
+use super::talk::{Talk, wrapped};
 
 const HEAD: &str = "\
 # What `wgrad train --config FILE` does. Keys are the flags of `wgrad train`; flags that are typed win,

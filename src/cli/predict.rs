@@ -1,5 +1,6 @@
 //! `wgrad predict`: applies a trained net to a table and writes CSV or JSON.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
@@ -25,7 +26,10 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let inputs = trained.schema.encode_inputs(&table)?;
     trained.warn_of_unknown(&table, talk)?;
     if !table.has_header() {
-        talk.line("no column names: taking the columns in the model's order");
+        let names: HashSet<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+        let by_number = trained.schema.inputs.iter().all(|i| names.contains(i.name.as_str()));
+        let how = if by_number { "by their numbers" } else { "in the model's order" };
+        talk.line(format_args!("no column names: taking the columns {how}"));
         let read = trained.schema.inputs.len() + trained.schema.target_positions.len();
         if table.columns().len() > read {
             talk.line(format_args!(

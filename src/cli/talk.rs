@@ -47,6 +47,7 @@ pub(crate) fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
+/// [`count`] of rows.
 pub(crate) fn rows_of(rows: u64) -> String {
     count(usize::try_from(rows).unwrap_or(usize::MAX), "row")
 }
