@@ -231,6 +231,12 @@ fn without_its_table_a_run_still_has_a_report() {
     assert!(text(&output.stderr).contains("warning: ") && text(&output.stderr).contains("t.csv"));
     let page = fs::read_to_string(place.path("runs/t/report.html")).unwrap();
     assert!(page.contains("Not scored: ") && page.contains("<title>Loss</title>"), "{page}");
+    // A page that is there may hold what can't be had again.
+    let output = place.run("report runs/t --device cpu");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("report.html stays as it is"), "{output:?}");
+    let config = fs::read_to_string(place.path("runs/t/config.toml")).unwrap();
+    assert!(config.contains("no-report = true"), "a run that goes on leaves it out too");
 
     let output = place.run("report runs/t --device abacus");
     assert_eq!(output.status.code(), Some(2));

@@ -188,6 +188,8 @@ pub(crate) struct RunConfig {
     pub keep_best: bool,
     #[serde(default)]
     pub tensorboard: bool,
+    #[serde(default)]
+    pub no_report: bool,
     /// `cpu` or `gpu`, as it turned out.
     pub engine: String,
     /// What that is, for people.
@@ -311,6 +313,7 @@ impl Config {
                 keep_checkpoints: args.run.keep_checkpoints,
                 keep_best: args.run.keep_best,
                 tensorboard: args.run.tensorboard,
+                no_report: args.run.no_report,
                 engine: String::new(),
                 device_name: String::new(),
                 outcome: UNFINISHED.into(),

@@ -59,6 +59,11 @@ impl Results {
             }
             _ => loss.name().to_owned(),
         };
+        // Scores and errors count each row once.
+        let loss_name = match data.weights() {
+            [] => loss_name,
+            _ => format!("{loss_name}, rows by their weights"),
+        };
         let detail = match (&schema.target, data.targets()) {
             (Target::Classes { names, .. }, Targets::Classes { labels, .. }) => {
                 let width = outputs.len() / data.rows();

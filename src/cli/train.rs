@@ -59,7 +59,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     let manner = Manner {
         talk,
         told: if args.output.json { Told::Json } else { Told::Text },
-        reports: !args.run.no_report,
+        reports: !(args.run.no_report || beginning.config.run.no_report),
         from: args.config.as_deref(),
         until: None,
         on_epoch: &|_| {},
