@@ -154,7 +154,8 @@ Examples:
 /// Trains multi-layer perceptrons with WGSL compute shaders on the GPU, or on the CPU. Without a
 /// command it trains on the built-in handwritten digits.
 #[derive(Debug, Parser)]
-#[command(name = "wgrad", version, styles = STYLES, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "wgrad", version, styles = STYLES, max_term_width = 100, after_help = EXAMPLES,
+          override_usage = "wgrad [COMMAND]")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub command: Command,
