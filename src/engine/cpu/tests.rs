@@ -105,7 +105,7 @@ fn padding_stays_0() {
 /// Gradients of some rows, each counted as one of `of`.
 fn gradients(
     engine: &mut CpuEngine<f64>,
-    data: &CpuData<f64>,
+    data: &Dataset,
     first: u32,
     rows: u32,
     of: u32,
@@ -118,7 +118,8 @@ fn gradients(
         update: engine.plan().updates().at(1, 0.0),
         ..Step::evaluation(first, rows)
     };
-    engine.train(data, &[step]).unwrap();
+    let data = engine.upload(data).unwrap();
+    engine.train(&data, &[step]).unwrap();
     engine.gradients().to_vec()
 }
 
@@ -134,7 +135,7 @@ fn lanes_come_to_the_gradients_of_the_whole_batch() {
     let plan = Plan::new(&mlp, &options).unwrap();
     let mut lanes = CpuEngine::<f64>::new(plan.clone());
     assert_eq!(lanes.lanes.len(), 3);
-    let data = lanes.upload(&data(&plan, rows as usize)).unwrap();
+    let data = data(&plan, rows as usize);
     let mut whole = CpuEngine::<f64>::new(plan.clone());
     whole.division = Division { lanes: 1, rows: plan.capacity() };
     whole.lanes = vec![Lane::new(&plan, whole.division)];
