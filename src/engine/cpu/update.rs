@@ -46,10 +46,10 @@ impl<T: Real> CpuEngine<T> {
                 sums.elements.iter_mut().zip(gradients).for_each(|(sum, g)| *sum = squares(g));
             });
         }
-        let squares = || self.squares.iter().sum::<f64>();
-        let cut = Cut::new(options.clip, update.clip, squares);
+        let squares: f64 = self.squares.iter().sum();
+        let cut = Cut::new(options.clip, update.clip, || squares);
         // In the engine's precision, as on a GPU.
-        let overflows = asks_norm && !T::from_f64(squares()).is_finite();
+        let overflows = !T::from_f64(squares).is_finite();
         if options.on_divergence.skips() && overflows {
             let element = first.gradients.iter().rposition(|g| !g.is_finite());
             return Fault::of_word(Fault::word(element, true), &self.plan);
