@@ -105,7 +105,7 @@ fn what_cannot_go_on_says_why() {
     let place = Place::new();
     place.refused_with("train --resume runs/none", &["no run's folder"]);
     place.refused_with("train --resume", &["--resume <RUN>"]);
-    for flags in ["digits", "--lr 1", "--device cpu", "--checkpoint-every 5", "--name x"] {
+    for flags in ["--lr 1", "--device cpu", "--checkpoint-every 5", "--name x"] {
         place.refused_with(&format!("train --resume runs/none {flags}"), &["cannot be used with"]);
     }
     place.refused_with("train --checkpoint-every 0", &["at least 1"]);
@@ -117,11 +117,41 @@ fn what_cannot_go_on_says_why() {
     assert!(kill(&mut spawn(&place, long), &checkpoint, 0));
     place.write("t.csv", &table.replace("10,20", "10,21"));
     refused(&place, "runs/t", "has changed since the run was made, so the run can't go on");
+    refused(&place, "runs/t t.csv", "has changed since the run was made, so the run can't go on");
+    std::fs::remove_file(place.path("t.csv")).unwrap();
+    refused(&place, "runs/t", "if the table is elsewhere now, name it behind --resume RUN");
+    refused(&place, "runs/t none.csv", "none.csv");
     let bytes = std::fs::read(&checkpoint).unwrap();
     std::fs::write(&checkpoint, &bytes[..bytes.len() / 2]).unwrap();
     refused(&place, "runs/t", "cut short");
     std::fs::remove_file(&checkpoint).unwrap();
     refused(&place, "runs/t", "no checkpoint to go on from");
+}
+
+#[test]
+fn a_run_goes_on_with_its_table_from_elsewhere() {
+    let place = Place::new();
+    let rows: String = (0..40).map(|i| format!("{},{}\n", (i * 7) % 40, i % 3)).collect();
+    let table = format!("x,y\n{rows}");
+    place.write("t.csv", &table);
+    let from = |args: &str, file: &str| {
+        let stdin = std::fs::File::open(place.path(file)).unwrap();
+        let output = place.command(args).stdin(stdin).output().unwrap();
+        let told = text(&output.stderr);
+        (output.status.code(), told)
+    };
+    let (code, told) =
+        from("train - --name t --device cpu --epochs 10000000 --time-budget 1s", "t.csv");
+    assert_eq!(code, Some(0), "{told}");
+    refused(&place, "runs/t", "the run read standard input, so the run can't go on");
+    let (code, told) = from("train --resume runs/t -", "t.csv");
+    assert!(code == Some(0) && told.contains("going on after step"), "{told}");
+    std::fs::rename(place.path("t.csv"), place.path("moved.csv")).unwrap();
+    let (code, told) = from("train moved.csv --resume runs/t", "moved.csv");
+    assert!(code == Some(0) && told.contains("going on after step"), "{told}");
+    let config = std::fs::read_to_string(place.path("runs/t/config.toml")).unwrap();
+    assert!(config.contains("moved.csv"), "{config}");
+    refused(&place, "runs/t digits", "has changed since the run was made");
 }
 
 #[test]

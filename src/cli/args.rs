@@ -105,6 +105,8 @@ Examples:
   wgrad export runs/x-20261122-214455 --format json | jq .net
 
 ONNX takes raw rows and answers with labels and probabilities, or with the targets in their own units.
+It can't refuse a word that the net doesn't know, or one with spaces around it: that counts as none of
+the known ones.
 WGSL is a function of raw numbers, for nets of up to 8192 parameters. PyTorch takes a run's
 model.safetensors as it is.";
 

@@ -23,6 +23,8 @@ pub(crate) struct Prepared {
     pub memory: String,
     /// What the columns are and what becomes of them.
     pub columns: String,
+    /// A column that is hardly meant to be learnt from.
+    pub doubt: Option<String>,
     pub schema: Schema,
     pub train: Dataset,
     pub validation: Option<Dataset>,
@@ -90,9 +92,20 @@ impl Prepared {
         Self::of(table, parts, schema, config)
     }
 
-    /// The data of a run that was made before, to go on with it.
-    pub(crate) fn again(config: &mut Config, talk: Talk) -> Result<Self, Failure> {
-        let table = same_table(config, "the run can't go on", talk)?;
+    /// The data of a run that was made before, to go on with it; from another place where they have moved.
+    pub(crate) fn again(
+        config: &mut Config,
+        moved: Option<&str>,
+        talk: Talk,
+    ) -> Result<Self, Failure> {
+        let therefore = "the run can't go on (if the table is elsewhere now, name it behind --resume RUN)";
+        let table = match moved {
+            Some(source) => {
+                config.data.move_to(source);
+                same_table(config, "the run can't go on with it", talk)?
+            }
+            None => own_table(config, therefore, talk)?,
+        };
         let parts = partition(&table, config)?;
         let schema = Schema::fit(&table, &parts.train, &config.data.schema_options())?;
         Self::of(&table, &parts, schema, config)
@@ -132,8 +145,28 @@ impl Prepared {
             BinaryBytes(data_bytes + table_bytes.max(data_bytes)),
         );
         let columns = schema.summary(table);
-        Ok(Self { rows, description, memory, columns, schema, train, validation, test })
+        let doubt = numbering(&schema, table);
+        Ok(Self { rows, description, memory, columns, doubt, schema, train, validation, test })
     }
+}
+
+/// What is said of an input that numbers the rows, which tells nothing of rows to come.
+fn numbering(schema: &Schema, table: &Table) -> Option<String> {
+    /// Fewer rows may count by chance.
+    const ROWS: usize = 20;
+    let counts = |name: &str| {
+        let ColumnValues::Numeric(values) = &table.columns()[table.find(name).ok()?].values else {
+            return None;
+        };
+        let next = |pair: &[f32]| pair[1] == pair[0] + 1.0;
+        Some(values.len() >= ROWS && values.windows(2).all(next))
+    };
+    let input = schema.inputs.iter().find(|input| counts(&input.name) == Some(true))?;
+    let name = &input.name;
+    Some(format!(
+        "the column `{name}` counts the rows; if it is no more than their number, leave it out (--ignore \
+         {name})"
+    ))
 }
 
 /// Bytes of so many numbers in each row.
@@ -159,12 +192,17 @@ pub(crate) fn rows_to_score(table: &Table) -> Vec<u32> {
     }
 }
 
-/// The table that a run was made with, if it is still there; else what that means.
+/// The table that a run was made with, from where it was; or what it means that it isn't there.
+fn own_table(config: &Config, therefore: &str, talk: Talk) -> Result<Table, Failure> {
+    match config.data.source.as_str() {
+        "-" => Err(Failure::input(format!("the run read standard input, so {therefore}"))),
+        _ => same_table(config, therefore, talk),
+    }
+}
+
+/// The table of a run's data, if it is the one that the run was made with.
 fn same_table(config: &Config, therefore: &str, talk: Talk) -> Result<Table, Failure> {
     let source = &config.data.source;
-    if source == "-" {
-        return Err(Failure::input(format!("the run read standard input, so {therefore}")));
-    }
     let table = load(config.data.table(), talk).map_err(|failure| {
         let error = failure.message().unwrap_or_default();
         Failure::input(format!("{error} (the run's own table), so {therefore}"))
@@ -179,7 +217,7 @@ fn same_table(config: &Config, therefore: &str, talk: Talk) -> Result<Table, Fai
 
 /// The test rows of a finished run, from the table that it was made with.
 pub(crate) fn test_rows(config: &Config, schema: &Schema, talk: Talk) -> Result<Dataset, Failure> {
-    let table = same_table(config, "its test rows can't be told; name a table to score on", talk)?;
+    let table = own_table(config, "its test rows can't be told; name a table to score on", talk)?;
     let parts = partition(&table, config)?;
     if parts.test.is_empty() {
         return Err(Failure::input(
@@ -196,7 +234,7 @@ pub(crate) fn rows_to_report(
     schema: &Schema,
     talk: Talk,
 ) -> Result<Option<(Part, Dataset)>, Failure> {
-    let table = same_table(config, "there are no rows to score on", talk)?;
+    let table = own_table(config, "there are no rows to score on", talk)?;
     let parts = partition(&table, config)?;
     let encode = |rows: &[u32]| encoded(schema, &table, rows, config.data.weights.as_deref());
     Ok(match (&parts.test[..], &parts.validation[..]) {

@@ -4,6 +4,7 @@ mod beginning;
 mod epochs;
 mod folds;
 mod history;
+mod leaving;
 mod log;
 mod standing;
 mod summary;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Engine, EpochReport, Error, ModelFile, Trainer};
+use wgrad::{Engine, EpochReport, Error, Trainer};
 
 pub(super) use self::beginning::Beginning;
 use self::history::History;
@@ -23,16 +24,15 @@ use self::standing::Standing;
 use self::summary::Summary;
 use self::tune::Tuned;
 use super::args::TrainArgs;
-use super::chart;
-use super::config::{Config, PAUSED};
+use super::config::Config;
 use super::device::{Device, Job};
 use super::failure::Failure;
 use super::insights::{self, Insights};
 use super::interrupt;
 use super::prepare::Prepared;
-use super::report::{self, Part, Scored};
+use super::report::{self, Part};
 use super::results::Results;
-use super::run_folder::{CHART, CHECKPOINT, CONFIG, INSIGHTS, MODEL, RESULTS, RunFolder, TUNING};
+use super::run_folder::{CONFIG, MODEL, RESULTS, RunFolder, TUNING};
 use super::talk::{Talk, printable};
 use super::tensorboard::EventFile;
 
@@ -52,7 +52,8 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(&data.columns);
     talk.line(&beginning.plan);
     let validates = data.validation.is_some();
-    for doubt in beginning.config.doubts(&data.schema, &data.train, validates) {
+    let doubts = beginning.config.doubts(&data.schema, &data.train, validates);
+    for doubt in data.doubt.iter().chain(&doubts) {
         talk.line(format_args!("warning: {doubt}"));
     }
 
@@ -355,74 +356,4 @@ impl Run<'_> {
         let wanted = self.config.run.tensorboard;
         wanted.then(|| EventFile::create(folder.path(), from)).transpose()
     }
-
-    /// Writes the model, the pictures and how it ended.
-    fn leave<E: Engine>(
-        &self,
-        trainer: &mut Trainer<E>,
-        log: &Log,
-        end: &End,
-        config: &mut Config,
-    ) -> Result<(), Failure> {
-        let Log { folder, insights, history, .. } = log;
-        self.save(trainer, &folder.file(MODEL))?;
-        let title = format!("{} · {}", folder_name(folder), trainer.engine().plan().mlp());
-        if history.last.is_some() {
-            folder.write(CHART, &chart::svg(&title, &history.shown())?)?;
-        }
-        let svg = insights.as_ref().map(|insights| insights.svg(&title)).transpose()?.flatten();
-        if let Some(svg) = svg {
-            folder.write(INSIGHTS, &svg)?;
-        }
-        config.run.outcome = match end {
-            End::Complete => "complete".into(),
-            End::Interrupted => "interrupted".into(),
-            End::Paused => PAUSED.into(),
-            End::TimeUp => "out of time".into(),
-            End::Diverged(error) => error.to_string(),
-        };
-        folder.write(CONFIG, &config.to_toml()?)?;
-        if matches!(end, End::Complete) {
-            // There is nothing left to go on with. Killed before this, the run would do its end again.
-            let _ = std::fs::remove_file(folder.file(CHECKPOINT));
-        }
-        Ok(())
-    }
-
-    /// Writes the page with all that there is to see. What the net says of rows may be known.
-    fn report<E: Engine>(
-        &self,
-        engine: &mut E,
-        folder: &Path,
-        results: Option<Results>,
-    ) -> Result<(), Failure> {
-        if !self.manner.reports {
-            return Ok(());
-        }
-        let scored = self.reported.as_ref().map(|(part, data)| {
-            let seed = self.config.training.seed;
-            Scored::of(engine, &self.schema, (*part, data), results, seed)
-        });
-        let path = report::write(folder, &self.schema, &scored.transpose())?;
-        self.talk.line(format_args!("{:15}{}", "report", path.display()));
-        Ok(())
-    }
-
-    /// Writes the net as it is evaluated.
-    fn save<E: Engine>(&self, trainer: &mut Trainer<E>, path: &Path) -> Result<(), Failure> {
-        let parameters = trainer.parameters()?;
-        if parameters.iter().any(|w| !w.is_finite()) {
-            return Err(Failure::run(format!(
-                "training diverged: after step {} some parameters are no longer finite, so there \
-                 is no model to save (lower the learning rate, or scale the inputs)",
-                trainer.steps()
-            )));
-        }
-        let schema = self.schema.clone();
-        Ok(ModelFile::new(trainer.engine().plan(), parameters, Some(schema))?.save(path)?)
-    }
-}
-
-fn folder_name(folder: &RunFolder) -> String {
-    folder.path().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -41,12 +41,15 @@ pub(crate) struct TrainArgs {
     #[arg(skip)]
     pub fingerprint: Option<String>,
     /// Go on with a run that was interrupted or killed, from the checkpoint in its folder; all else is as
-    /// that run was told
+    /// that run was told. Its table is named again only where it has moved, or was standard input
     #[arg(long, value_name = "RUN", conflicts_with_all = [
-        "source", "config", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
+        "config", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
         "insight_every", "checkpoint_every", "tensorboard",
     ])]
     pub resume: Option<PathBuf>,
+    /// Where the table of that run is now, if that was typed.
+    #[arg(skip)]
+    pub moved: Option<String>,
     #[command(flatten, next_help_heading = "Data")]
     pub table: TableArgs,
     #[command(flatten)]

@@ -37,7 +37,7 @@ impl Beginning {
             }
             Some(run) => {
                 let (mut config, folder, lock, checkpoint) = unfinished(run)?;
-                let data = Prepared::again(&mut config, talk)?;
+                let data = Prepared::again(&mut config, args.moved.as_deref(), talk)?;
                 (config, folder, data, Some((lock, checkpoint)))
             }
         };

@@ -38,10 +38,13 @@ impl Tuned {
         plan: &Plan,
         talk: Talk,
     ) -> Result<Option<Self>, Failure> {
-        let Device::Gpu(gpu) = device else { return Ok(None) };
         if choice == TuneChoice::Off {
             return Ok(None);
         }
+        let Device::Gpu(gpu) = device else {
+            talk.line("warning: --tune measures kernels of a GPU, and this is the CPU");
+            return Ok(None);
+        };
         let key = key(gpu, plan);
         let cache = cache_folder().map(|folder| folder.join(REMEMBERED));
         let mut remembered = cache.as_deref().map(read).unwrap_or_default();
