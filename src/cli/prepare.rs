@@ -98,7 +98,8 @@ impl Prepared {
         moved: Option<&str>,
         talk: Talk,
     ) -> Result<Self, Failure> {
-        let therefore = "the run can't go on (if the table is elsewhere now, name it behind --resume RUN)";
+        let therefore =
+            "the run can't go on (if the table is elsewhere now, name it behind --resume RUN)";
         let table = match moved {
             Some(source) => {
                 config.data.move_to(source);

@@ -66,7 +66,7 @@ pub(crate) static LINEAR_BACKWARD_WEIGHT: Family = family!(
         read("rows_of_data"),
         read("scaling"),
     ],
-    &[Choice::flag("GATHERED")]
+    &[Choice::flag("GATHERED"), Choice::flag("ADDS")]
 );
 
 uniform_struct! {

@@ -73,7 +73,7 @@ impl Module {
         let (backward, input_gradient) = in_scope(device, "preparing a module", || {
             let elements = plan.capacity() * plan.mlp().in_features();
             let gradient = buffers.scratch("input_gradient", elements);
-            let mut builder = Builder::new(plan, buffers, pipelines, variants);
+            let mut builder = Builder::new(plan, buffers, pipelines, variants).adding();
             let mut backward = builder.backward(Some(&gradient));
             backward.extend(builder.leave());
             // A first stage that only passes on leaves dL/dinput where its own gradient is.

@@ -173,6 +173,8 @@ pub(crate) struct Builder<'a> {
     buffers: &'a Buffers,
     pipelines: &'a mut Pipelines,
     variants: &'a Variants,
+    /// Whether gradients may be added to those of an earlier part.
+    adds: bool,
     /// Bound where a kernel's variant has no use for a binding.
     nothing: wgpu::Buffer,
 }
@@ -185,7 +187,13 @@ impl<'a> Builder<'a> {
         variants: &'a Variants,
     ) -> Self {
         let nothing = storage(&buffers.device, "nothing", 2 * TENSOR_ALIGN);
-        Self { plan, buffers, pipelines, variants, nothing }
+        let adds = plan.options().parts() > 1;
+        Self { plan, buffers, pipelines, variants, adds, nothing }
+    }
+
+    /// For gradients that add up as long as the host wants.
+    pub(crate) fn adding(self) -> Self {
+        Self { adds: true, ..self }
     }
 
     fn dispatch(

@@ -259,12 +259,12 @@ fn linear_backward_weight_matches_its_twin_in_every_form() {
             let size = twin(&size, &magnitudes(&batch.inputs), &magnitudes(&before));
             let step = StepUniform { accumulate: u32::from(accumulate), ..batch.step };
             for (form, kernel) in kernels(&LINEAR_BACKWARD_WEIGHT, shape.all_quads()) {
-                for gathered in [false, true] {
+                for (gathered, adds) in [(false, true), (true, accumulate)] {
                     let rows_of_data = from_words(if gathered { &batch.rows } else { &[0] });
                     println!("{} of {rows} × {inputs} × {outputs}", kernel.name);
                     let runs = rig.run(
                         kernel,
-                        &[f64::from(u8::from(gathered))],
+                        &[gathered, adds].map(|choice| f64::from(u8::from(choice))),
                         shape.backward_weight_grid(form),
                         &step,
                         &[("shape", rig.uniform(&shape))],

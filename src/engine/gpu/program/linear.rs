@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
             ("scaling", whole(&buffers.scaling)),
         ];
         let kernel = LINEAR_BACKWARD_WEIGHT.kernel(form, shape.all_quads());
-        let choices = [f64::from(u8::from(gathered))];
+        let choices = [gathered, self.adds].map(|choice| f64::from(u8::from(choice)));
         let grid = shape.backward_weight_grid(form);
         let mut dispatches = vec![self.dispatch(kernel, &choices, &place, grid, &bindings)];
         if let Some(partials) = &partials {
