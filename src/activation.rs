@@ -131,7 +131,7 @@ impl Activation {
         let real = T::from_f64;
         match self {
             Self::Identity => z,
-            Self::Relu => leaky(z, T::ZERO),
+            Self::Relu => relu(z),
             Self::LeakyRelu { slope } => leaky(z, T::from_f32(slope)),
             Self::Elu { alpha } => {
                 if z > T::ZERO {
@@ -297,6 +297,12 @@ impl std::str::FromStr for Activation {
     }
 }
 
+/// Not [`leaky`], whose product with −∞ would be NaN.
+#[inline(always)]
+fn relu<T: Real>(z: T) -> T {
+    if z <= T::ZERO { T::ZERO } else { z }
+}
+
 #[inline(always)]
 fn leaky<T: Real>(z: T, slope: T) -> T {
     // Written so that NaN stays NaN.
@@ -312,7 +318,7 @@ pub(crate) fn sigmoid<T: Real>(z: T) -> T {
 /// ln(1 + eᶻ) = max(z, 0) + ln(1 + e^−|z|), which neither overflows nor cancels.
 #[inline(always)]
 pub(crate) fn softplus<T: Real>(z: T) -> T {
-    leaky(z, T::ZERO) + (-z.abs()).exp().ln_1p()
+    relu(z) + (-z.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]

@@ -144,7 +144,12 @@ impl Metrics {
     /// Mean loss; 0 if no row counts.
     #[must_use]
     pub fn loss(&self) -> f64 {
-        if self.weight_sum == 0.0 { self.loss_sum } else { self.loss_sum / self.weight_sum }
+        match self.weight_sum {
+            // What label smoothing makes of classes that count for nothing is no loss; NaN stays.
+            0.0 if self.loss_sum.is_finite() => 0.0,
+            0.0 => self.loss_sum,
+            weights => self.loss_sum / weights,
+        }
     }
 
     /// Whether the loss of every row is a finite number.

@@ -125,7 +125,8 @@ pub enum Error {
          the device, or record fewer for each submission)"
     )]
     Pending {
-        /// How many the engine keeps scalars for.
+        /// How many: as many as the engine keeps scalars for, or those that are in the way of a call which
+        /// needs all to be done.
         slots: u32,
     },
     /// A call came too early.

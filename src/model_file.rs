@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint;
-use crate::data::Schema;
+use crate::data::{Schema, Target};
 use crate::error::{Error, Result};
 use crate::fold::fold;
 use crate::model::Mlp;
@@ -212,7 +212,9 @@ fn check_columns(mlp: &Mlp, schema: &Schema) -> Result<()> {
     let (inputs, outputs) = (mlp.in_features(), mlp.out_features());
     let columns = (schema.in_features(), schema.outputs());
     // One logit tells two classes apart.
-    if columns.0 == inputs && (columns.1 == outputs || (columns.1, outputs) == (2, 1)) {
+    let by_one_logit =
+        outputs == 1 && columns.1 == 2 && matches!(schema.target, Target::Classes { .. });
+    if columns.0 == inputs && (columns.1 == outputs || by_one_logit) {
         return Ok(());
     }
     Err(Error::Shape {

@@ -170,6 +170,7 @@ impl<E: Engine> Trainer<E> {
         (self.sum, self.seconds) = (sum, seconds);
         (self.plateau, self.best, self.recovery) = (plateau, best, recovery);
         self.reports.clear();
+        self.rolled_back = None;
     }
 
     /// What the options' plateau has come to; without one its factor stays 1.

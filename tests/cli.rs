@@ -204,6 +204,24 @@ fn divergence_ends_with_the_last_good_model() {
 }
 
 #[test]
+fn runs_that_begin_at_once_have_folders_of_their_own() {
+    let place = Place::new();
+    let begin = || {
+        let mut command = place.command("train moons --device cpu --epochs 1 --quiet");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let runs: Vec<Child> = (0..6).map(|_| begin()).collect();
+    assert!(runs.into_iter().all(|mut run| run.wait().unwrap().success()));
+    let models = fs::read_dir(place.path("runs")).unwrap();
+    assert_eq!(
+        models
+            .filter(|run| run.as_ref().unwrap().path().join("model.safetensors").exists())
+            .count(),
+        6
+    );
+}
+
+#[test]
 fn a_table_is_not_overwritten_with_its_own_predictions() {
     let place = Place::new();
     let rows = "x,y\n1,2.5\n2,4.5\n3,6.5\n4,8.5\n5,10.5\n6,12.5\n7,14.5\n8,16.5\n9,18.5\n";

@@ -90,6 +90,47 @@ fn a_runs_own_file_makes_it_again() {
 }
 
 #[test]
+fn what_a_run_derived_is_derived_again_where_its_sources_change() {
+    let place = Place::new();
+    let training = |name: &str| config(&place, name)["training"].as_table().unwrap().clone();
+    let flags = "--device cpu --epochs 2 --layers 8 --no-report";
+    place.done(&format!("train spirals {flags} --name first"));
+    let first = training("first");
+    let derived: Vec<&str> =
+        first["derived"].as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
+    assert_eq!(derived, ["label-smoothing", "lr", "weight-decay"]);
+    for (typed, name) in [
+        ("--optimizer momentum", "momentum"),
+        ("--class-weights balanced", "weights"),
+        ("--epochs 4", "longer"),
+    ] {
+        place.done(&format!("train --config runs/first {typed} --name {name}-again"));
+        place.done(
+            &format!("train spirals {flags} {typed} --name {name}")
+                .replace("--epochs 2", if name == "longer" { "" } else { "--epochs 2" }),
+        );
+        assert_eq!(training(&format!("{name}-again")), training(name), "{typed}");
+        assert_ne!(training(name), first);
+    }
+    // What doesn't bear on them leaves them, and what was given stays.
+    place.done("train --config runs/first --seed 5 --name seeded");
+    assert_eq!(training("seeded")["weight-decay"], first["weight-decay"]);
+    place.done(&format!("train spirals {flags} --lr 0.02 --name given"));
+    place.done("train --config runs/given --optimizer sgd --name kept");
+    assert_eq!(training("kept")["lr"].as_float(), Some(0.02));
+    // A sweep's trials too.
+    let file = fs::read_to_string(place.path("runs/first/config.toml")).unwrap();
+    let many = file.replace("optimizer = \"adamw\"", "optimizer = [\"adamw\", \"momentum\"]");
+    assert_ne!(many, file);
+    place.write("sweep.toml", &many);
+    place.done("sweep sweep.toml --name s --quiet");
+    let trial: toml::Table =
+        fs::read_to_string(place.path("runs/s/trial-002/config.toml")).unwrap().parse().unwrap();
+    assert_eq!(trial["training"]["lr"], training("momentum")["lr"]);
+    assert_eq!(trial["training"]["momentum"], training("momentum")["momentum"]);
+}
+
+#[test]
 fn init_writes_a_file_that_means_the_defaults() {
     let place = Place::new();
     assert_eq!(place.done("init"), "");

@@ -116,8 +116,16 @@ fn what_cannot_go_on_says_why() {
     let checkpoint = place.path("runs/t/checkpoint.safetensors");
     assert!(kill(&mut spawn(&place, long), &checkpoint, 0));
     place.write("t.csv", &table.replace("10,20", "10,21"));
-    refused(&place, "runs/t", "has changed since the run was made, so the run can't go on");
-    refused(&place, "runs/t t.csv", "has changed since the run was made, so the run can't go on");
+    refused(
+        &place,
+        "runs/t",
+        "has changed since the run was made, or isn't its table, so the run can't go on",
+    );
+    refused(
+        &place,
+        "runs/t t.csv",
+        "has changed since the run was made, or isn't its table, so the run can't go on",
+    );
     std::fs::remove_file(place.path("t.csv")).unwrap();
     refused(&place, "runs/t", "if the table is elsewhere now, name it behind --resume RUN");
     refused(&place, "runs/t none.csv", "none.csv");

@@ -99,6 +99,14 @@ fn early_stopping_ends_early_and_says_so() {
     assert_eq!(losses.len() as u64, epochs);
     let text = place.done(&format!("{flags} --early-stopping=3 --epochs 500 --name t"));
     assert!(text.contains(&format!("stopped early; the best was epoch {best}")), "{text}");
+    // What is told of the validation rows is of the net that was saved.
+    let told = place.json(&format!("{flags} --early-stopping=3 --epochs 500 --name saved"));
+    let best = told["best_epoch"].as_u64().unwrap();
+    let metrics = rows(&fs::read_to_string(place.path("runs/saved/metrics.csv")).unwrap());
+    let line = metrics.iter().find(|line| line[0] == best.to_string()).unwrap();
+    assert_ne!(line, metrics.last().unwrap());
+    assert_eq!(told["train_loss"].to_string(), line[3]);
+    assert_eq!(told["validation_loss"].to_string(), line[4]);
     let by_score = format!("{flags} --early-stopping --stop-on score --epochs 500 --name u");
     assert!(place.json(&by_score)["best_epoch"].is_u64());
     // Without it there is no best epoch to tell.
@@ -142,6 +150,43 @@ fn a_time_budget_ends_in_good_order_and_goes_on() {
     let model = |name: &str| fs::read(place.path("runs").join(name).join("model.safetensors"));
     assert_eq!(model("a").unwrap(), model("b").unwrap());
     place.reproduce("runs/a");
+}
+
+#[test]
+fn what_is_hardly_meant_is_warned_of() {
+    let place = Place::new();
+    let rows = |number: &dyn Fn(usize) -> usize, name: &str| {
+        let row = |i| format!("{},{},{}\n", number(i), (i * 7) % 11, i % 2);
+        format!("{name},x,y\n{}", (0..40).map(row).collect::<String>())
+    };
+    place.write("counted.csv", &rows(&|i| i + 100, "id"));
+    place.write("mixed.csv", &rows(&|i| i * 7 % 40, "id"));
+    place.write("renamed.csv", &rows(&|i| i * 7 % 40, "size"));
+    let told = |args: &str| {
+        let output = place.run(&format!("train {args} --device cpu --no-report --epochs 2"));
+        let told = text(&output.stderr);
+        assert!(output.status.success(), "{args}: {told}");
+        told
+    };
+    let silent = told("mixed.csv --name plain");
+    assert!(!silent.contains("warning"), "{silent}");
+    for (args, warning) in [
+        (
+            "counted.csv",
+            "the column `id` counts the rows; if it is no more than their number, leave it out",
+        ),
+        ("mixed.csv --tune cached", "--tune measures kernels of a GPU, and this is the CPU"),
+        ("mixed.csv --plateau plateau:patience=1 --validation 0", "there are none to validate on"),
+        ("mixed.csv --schedule warmup:9e+cosine", "leave none for `cosine`"),
+        ("renamed.csv --init-from runs/plain", "read the column `id` where this table has `size`"),
+    ] {
+        let told = told(args);
+        let warnings: Vec<&str> =
+            told.lines().filter(|line| line.starts_with("warning: ")).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(warning), "{args}: {warnings:?}");
+    }
+    let ignored = told("counted.csv --ignore id");
+    assert!(!ignored.contains("warning"), "{ignored}");
 }
 
 #[test]

@@ -270,7 +270,7 @@ const TABLES: &[Content] = &[
     ("", &["t.csv", "empty"]),
     ("a,b\n1,2\n3\n", &["line 3 has 1 field", "line 1 has 2"]),
     ("a,b\n1,2\nx,3\n4,5\n6,7\n", &["line 3, column a", "`x` is not a number"]),
-    ("a,b\n1,2\nnan,3\n4,5\n", &["line 3, column a", "`nan` is not a finite number"]),
+    ("a,b\n1,2\nnan,3\n4,5\n", &["line 3, column a", "the value is missing", "--missing fill"]),
     ("a,b\n1,2\n3,4\ninf,5\n", &["line 4, column a", "`inf` is not a finite number"]),
     ("a,b\n1,2\n,3\n4,5\n", &["line 3, column a", "missing", "--missing fill"]),
     ("a,b\n1,x\n2,x\n3,x\n", &["only one class (`x`)", "--target"]),

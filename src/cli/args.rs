@@ -81,6 +81,8 @@ Examples:
   wgrad train x.npy --target y.npy       arrays of NumPy; data.npz with x and y, or x_train, y_train, …
   zstdcat houses.csv.zst | wgrad train - --target price --json > result.json
 
+A cell that is empty or reads NA, N/A, #N/A, <NA>, ?, null or nan is missing. Where a few cells of a
+column of numbers are none, they are named, unless it is left out or taken for a category.
 What a file holds is told by its first bytes; CSV streams, so its size is bound by its numbers as f32.
 A run leaves a folder with model.safetensors, metrics.csv, results.json, config.toml, loss.svg and
 report.html, a page with all there is to see.

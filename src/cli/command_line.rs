@@ -22,10 +22,10 @@ pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Command, Failure> {
     if typed.get(1).is_none_or(is_flag) {
         typed.insert(1.min(typed.len()), "train".into());
     }
-    let Expanded { words, file, fingerprint, moved } = config_file::expand(typed)?;
+    let Expanded { words, file, fingerprint, derived, moved } = config_file::expand(typed)?;
     match Args::try_parse_from(&words) {
         Ok(Args { command: Command::Train(train) }) => {
-            Ok(Command::Train(Box::new(TrainArgs { fingerprint, moved, ..*train })))
+            Ok(Command::Train(Box::new(TrainArgs { fingerprint, derived, moved, ..*train })))
         }
         Ok(args) => Ok(args.command),
         Err(mut error) => {

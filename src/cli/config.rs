@@ -2,17 +2,19 @@
 //! tell. Written as `config.toml`, whose keys are the flags' names.
 
 mod complete;
+mod derived;
 mod doubts;
 mod meaning;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use wgrad::data::{BUILT_IN, CsvOptions, ImageOptions, SchemaOptions, Source, is_target_file};
 use wgrad::{Activation, Encoding, Plateau, Schedule};
 
+pub(crate) use self::derived::outdated;
 use super::args::TrainArgs;
 use super::choices::{
     DecayChoice, DeviceChoice, DivergenceChoice, Header, InitChoice, LossChoice, MissingCells,
@@ -25,10 +27,11 @@ use super::values::{ClassWeights, Columns, Delimiter, ImageSize, TimeBudget, col
 
 /// Sections and keys of `config.toml` that tell how a run went. No flag says them, so a run that is made
 /// from the file again leaves them aside.
-pub(crate) const FACTS: [(&str, &str); 6] = [
+pub(crate) const FACTS: [(&str, &str); 7] = [
     ("", "wgrad"),
     ("data", "rows"),
     ("data", "fingerprint"),
+    ("training", "derived"),
     ("run", "engine"),
     ("run", "device-name"),
     ("run", "outcome"),
@@ -37,6 +40,8 @@ pub(crate) const FACTS: [(&str, &str); 6] = [
 pub(crate) const UNFINISHED: &str = "unfinished";
 /// The outcome of a run that `wgrad sweep` left where others promised more.
 pub(crate) const PAUSED: &str = "paused";
+/// How the outcome, and the message, of a training that went wrong begins.
+pub(crate) const DIVERGED: &str = "training diverged";
 /// The key for what `--target` says of a file.
 pub(crate) const TARGET_FILE: (&str, &str) = ("data", "target-file");
 
@@ -160,6 +165,9 @@ pub(crate) struct TrainingConfig {
     pub sampling: SamplingChoice,
     pub drop_last: bool,
     pub seed: u64,
+    /// Keys whose values nobody gave.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub derived: BTreeSet<String>,
 }
 
 fn off() -> TuneChoice {
@@ -245,6 +253,9 @@ impl Config {
             )));
         }
         let size = &recipe::TABLES;
+        let mut derived: BTreeSet<String> = args.derived.iter().cloned().collect();
+        derived.extend(training.lr.is_none().then(|| "lr".into()));
+        derived.extend((has_momentum && training.momentum.is_none()).then(|| "momentum".into()));
         Ok(Self {
             wgrad: env!("CARGO_PKG_VERSION").into(),
             data: DataConfig {
@@ -304,6 +315,7 @@ impl Config {
                 sampling: training.sampling,
                 drop_last: training.drop_last,
                 seed: training.seed,
+                derived,
             },
             run: RunConfig {
                 device: args.run.device.device.clone(),
@@ -340,7 +352,7 @@ impl Config {
 impl RunConfig {
     /// Whether its training went wrong.
     pub(crate) fn diverged(&self) -> bool {
-        self.outcome.starts_with("training diverged")
+        self.outcome.starts_with(DIVERGED)
     }
 }
 

@@ -13,7 +13,7 @@ use clap::{ArgMatches, Command, CommandFactory as _};
 use toml::de::{DeTable, DeValue};
 
 use super::args::Args;
-use super::config::{FACTS, TARGET_FILE};
+use super::config::{FACTS, TARGET_FILE, outdated};
 use super::failure::Failure;
 use super::options::{self, Kind, Setting};
 use super::run_folder::CONFIG;
@@ -28,6 +28,8 @@ struct ConfigFile {
     words: Vec<(String, Vec<String>)>,
     /// The table that a run was made with, if the file is a run's.
     fingerprint: Option<String>,
+    /// Keys whose values it derived.
+    derived: Vec<String>,
 }
 
 /// A command line with its configuration file put in.
@@ -38,17 +40,20 @@ pub(crate) struct Expanded {
     pub file: Option<PathBuf>,
     /// The table that the file's run was made with, unless another was typed.
     pub fingerprint: Option<String>,
+    /// What the file derived, and says.
+    pub derived: Vec<String>,
     /// The table, if it was typed beside a run that goes on.
     pub moved: Option<String>,
 }
 
 /// Puts in the words of the file that `--config` names. What was typed wins.
 pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
-    let plain = |words| Expanded { words, file: None, fingerprint: None, moved: None };
+    let plain =
+        |words| Expanded { words, file: None, fingerprint: None, derived: Vec::new(), moved: None };
     // What is wrong with it is told when it is read for good.
     let lenient = Args::command().ignore_errors(true).try_get_matches_from(&typed);
     let Ok(lenient) = lenient else { return Ok(plain(typed)) };
-    let Some(("train" | "find-lr", matches)) = lenient.subcommand() else {
+    let Some((command @ ("train" | "find-lr"), matches)) = lenient.subcommand() else {
         return Ok(plain(typed));
     };
     if is_typed(matches, "resume") {
@@ -61,13 +66,26 @@ pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
     let file = ConfigFile::read(&path, &train)?;
     let without = file.ids(&train, matches.get_many("without").unwrap_or_default(), &path)?;
     let overruled = overruled(&train, matches);
-    let says = |id: &String| !overruled.contains(id) && !without.contains(id);
+    let id_of = |key: &str| key.replace('-', "_");
+    let changed = |key: &str| {
+        let id = id_of(key);
+        overruled.contains(&id) || without.contains(&id) || is_typed(matches, &id)
+    };
+    let mut outdated = outdated(&file.derived, changed);
+    if command == "find-lr" {
+        // It has none of its own.
+        outdated.extend(file.derived.iter().filter(|key| *key == "weight-decay").cloned());
+    }
+    let ids: Vec<String> = outdated.iter().map(|key| id_of(key)).collect();
+    let says = |id: &String| !overruled.contains(id) && !without.contains(id) && !ids.contains(id);
+    let mut derived = file.derived;
+    derived.retain(|key| says(&id_of(key)));
     let words = file.words.into_iter().filter(|(id, _)| says(id));
     let words = words.flat_map(|(_, words)| words).map(OsString::from);
     // Behind the command.
     typed.splice(2..2, words);
     let fingerprint = file.fingerprint.filter(|_| !is_typed(matches, "source"));
-    Ok(Expanded { words: typed, file: Some(path), fingerprint, moved: None })
+    Ok(Expanded { words: typed, file: Some(path), fingerprint, derived, moved: None })
 }
 
 fn is_typed(matches: &ArgMatches, id: &str) -> bool {
@@ -191,6 +209,12 @@ impl<'a> Entry<'a> {
         (self.section, self.key) == TARGET_FILE
     }
 
+    /// The texts of an array.
+    pub(crate) fn strings(self) -> Vec<String> {
+        let items = self.value.as_array().into_iter().flat_map(|array| array.iter());
+        items.filter_map(|item| item.get_ref().as_str()).map(str::to_owned).collect()
+    }
+
     /// Whether it tells how a run went.
     pub(crate) fn is_fact(self) -> bool {
         is_fact(self.section, self.key)
@@ -259,8 +283,10 @@ impl ConfigFile {
 
     fn take(&mut self, train: &Command, entry: Entry) -> Result<(), String> {
         if entry.is_fact() {
-            if entry.key == "fingerprint" {
-                self.fingerprint = entry.value.as_str().map(str::to_owned);
+            match entry.key {
+                "fingerprint" => self.fingerprint = entry.value.as_str().map(str::to_owned),
+                "derived" => self.derived = entry.strings(),
+                _ => {}
             }
             return Ok(());
         }

@@ -12,7 +12,7 @@ use super::choices::ExportFormat;
 use super::failure::Failure;
 use super::run_folder::write_whole;
 use super::talk::Talk;
-use super::trained::model_path;
+use super::trained::{keep, model_path};
 
 pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.quiet };
@@ -27,6 +27,9 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         ExportFormat::Wgsl => wgsl(&file, args.function.as_deref())?.into_bytes(),
         ExportFormat::Json => file.to_json().map_err(Failure::input)?.into_bytes(),
     };
+    if let Some(output) = &args.file {
+        keep(output, &path, "model")?;
+    }
     let Some(output) = &args.file else {
         let mut out = std::io::stdout();
         if format == ExportFormat::Onnx && out.is_terminal() {

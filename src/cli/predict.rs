@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::prepare;
 use super::results::predicted_class;
 use super::talk::{Talk, count, shortest};
-use super::trained::Trained;
+use super::trained::{Trained, keep, model_path};
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let talk = Talk { quiet: args.output.quiet };
@@ -39,13 +39,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
             ));
         }
     }
-    let same =
-        |output: &Path| output.canonicalize().ok() == Path::new(&args.data).canonicalize().ok();
-    if let Some(output) = args.file.as_deref().filter(|output| output.exists() && same(output)) {
-        return Err(Failure::input(format!(
-            "--output {} is the table itself; choose another file",
-            output.display()
-        )));
+    if let Some(output) = &args.file {
+        keep(output, Path::new(&args.data), "table")?;
+        keep(output, &model_path(&args.model)?, "model")?;
     }
     let device = Device::open(&args.device.device, talk)?;
 

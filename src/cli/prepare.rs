@@ -1,7 +1,7 @@
 //! From a table's name to the data sets of a run.
 
 use indicatif::BinaryBytes;
-use wgrad::data::{ColumnValues, Dataset, Partition, Schema, Source, Table};
+use wgrad::data::{ColumnValues, Dataset, InputKind, Partition, Schema, Source, Table};
 
 use super::args::TrainArgs;
 use super::config::Config;
@@ -146,7 +146,7 @@ impl Prepared {
             BinaryBytes(data_bytes + table_bytes.max(data_bytes)),
         );
         let columns = schema.summary(table);
-        let doubt = numbering(&schema, table);
+        let doubt = numbering(&schema, table).or_else(|| naming(&schema, table));
         Ok(Self { rows, description, memory, columns, doubt, schema, train, validation, test })
     }
 }
@@ -159,14 +159,36 @@ fn numbering(schema: &Schema, table: &Table) -> Option<String> {
         let ColumnValues::Numeric(values) = &table.columns()[table.find(name).ok()?].values else {
             return None;
         };
-        let next = |pair: &[f32]| pair[1] == pair[0] + 1.0;
+        let next = |pair: &[f32]| pair[1] == pair[0] + 1.0 && pair[0].fract() == 0.0;
         Some(values.len() >= ROWS && values.windows(2).all(next))
     };
-    let input = schema.inputs.iter().find(|input| counts(&input.name) == Some(true))?;
+    // One by itself is what somebody wants to learn from.
+    let mut inputs = schema.inputs.iter().filter(|_| schema.inputs.len() > 1);
+    let input = inputs.find(|input| counts(&input.name) == Some(true))?;
     let name = &input.name;
     Some(format!(
         "the column `{name}` counts the rows; if it is no more than their number, leave it out (--ignore \
          {name})"
+    ))
+}
+
+/// What is said of words that hardly come twice, which tell nothing of rows with others.
+fn naming(schema: &Schema, table: &Table) -> Option<String> {
+    /// Fewer rows may have a word each by chance.
+    const ROWS: usize = 20;
+    let (name, words) = schema.inputs.iter().find_map(|input| match &input.kind {
+        InputKind::Categorical { values, .. } => {
+            let hardly_twice = table.rows() >= ROWS && 2 * values.len() > table.rows();
+            hardly_twice.then_some((&input.name, values))
+        }
+        _ => None,
+    })?;
+    Some(format!(
+        "the column `{name}` has {} different words in {} rows, as `{}`, of which a net learns nothing for \
+         others; write numbers without signs, or leave the column out (--ignore {name})",
+        words.len(),
+        table.rows(),
+        words[0]
     ))
 }
 
@@ -210,7 +232,7 @@ fn same_table(config: &Config, therefore: &str, talk: Talk) -> Result<Table, Fai
     })?;
     if table.rows() != config.data.rows || fingerprint(&table) != config.data.fingerprint {
         return Err(Failure::input(format!(
-            "{source} has changed since the run was made, so {therefore}"
+            "{source} has changed since the run was made, or isn't its table, so {therefore}"
         )));
     }
     Ok(table)

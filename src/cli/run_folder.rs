@@ -1,7 +1,7 @@
 //! The folder that a run leaves behind.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,7 +32,7 @@ pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 /// Which variants of the kernels it took, where they were measured.
 pub(crate) const TUNING: &str = "tuning.json";
 /// The folder of the newest and earlier such files, where more than one is kept.
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 /// What a sweep's folder, whose runs are its trials, was made of.
 pub(crate) const PLAN: &str = "plan.json";
 /// The net at its smallest validation loss.
@@ -49,15 +49,20 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder and starts `metrics.csv`; `score` names the validation score's column, and
-    /// `more` those that come last.
-    pub(crate) fn create(path: PathBuf, score: &str, more: &[&str]) -> Result<Self, Failure> {
+    /// `more` those that come last. If another run has taken the path in the meantime, a name that nobody
+    /// gave gets a number.
+    pub(crate) fn create(
+        path: PathBuf,
+        is_named: bool,
+        score: &str,
+        more: &[&str],
+    ) -> Result<Self, Failure> {
+        let runs = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(runs).map_err(Failure::folder(runs))?;
+        let path = claim(path, is_named)?;
         let failed = |error: &dyn std::fmt::Display| {
             Failure::run(format!("making the run folder {}: {error}", path.display()))
         };
-        let runs = path.parent().unwrap_or(&path);
-        std::fs::create_dir_all(runs).map_err(Failure::folder(runs))?;
-        // Fails if another run took the name in the meantime.
-        std::fs::create_dir(&path).map_err(|e| failed(&e))?;
         let lock = Some(Lock::take(&path, "stop it")?);
         let file = File::create_new(path.join(METRICS)).map_err(|e| failed(&e))?;
         let mut metrics = csv::Writer::from_writer(file);
@@ -67,6 +72,14 @@ impl RunFolder {
         metrics.write_record(head.iter().chain(more)).map_err(|e| failed(&e))?;
         metrics.flush().map_err(|e| failed(&e))?;
         Ok(Self { path, metrics, _lock: lock })
+    }
+
+    /// An epoch, as its line tells.
+    pub(crate) fn epoch(&self, number: u64) -> Option<EpochReport> {
+        let mut reader = csv::Reader::from_path(self.path.join(METRICS)).ok()?;
+        let (_, score) = score_of(reader.headers().ok()?)?;
+        let lines = reader.records().map_while(Result::ok);
+        lines.filter_map(|line| report(&line, score)).find(|report| report.epoch == number)
     }
 
     /// The folder of a run that goes on after `epochs` epochs; later ones' lines are dropped. Returns the
@@ -258,6 +271,29 @@ fn report(line: &csv::StringRecord, score: OfNumber) -> Option<EpochReport> {
         skipped: 0,
         rescaled: 0,
     })
+}
+
+/// Makes a folder of this path, or with a number behind it where that is taken and nobody named it.
+fn claim(path: PathBuf, is_named: bool) -> Result<PathBuf, Failure> {
+    let mut candidate = path.clone();
+    let mut number = 1;
+    loop {
+        match std::fs::create_dir(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && !is_named => {
+                number += 1;
+                let mut name = path.clone().into_os_string();
+                name.push(format!("-{number}"));
+                candidate = name.into();
+            }
+            Err(error) => {
+                return Err(Failure::run(format!(
+                    "making the run folder {}: {error} (take another name)",
+                    path.display()
+                )));
+            }
+        }
+    }
 }
 
 /// Where a run of this name goes; without a name, where one on the data set `source` at this moment

@@ -98,7 +98,8 @@ pub(super) fn run(
     device: &mut Device,
     manner: Manner,
 ) -> Result<(), Failure> {
-    let Beginning { mut config, folder, data, plan, checkpoint, initial, lock: _lock } = beginning;
+    let Beginning { mut config, folder, is_named, data, plan, checkpoint, initial, lock: _lock } =
+        beginning;
     let talk = manner.talk;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();
@@ -124,6 +125,7 @@ pub(super) fn run(
         validates,
         reported,
         folder,
+        is_named,
         initial,
         tuning: tuned,
         manner,
@@ -161,6 +163,8 @@ struct Run<'a> {
     /// The rows that the net is scored on in the end: the test rows, else some of the validation rows.
     reported: Option<(Part, Dataset)>,
     folder: PathBuf,
+    /// Whether the folder's name was given.
+    is_named: bool,
     /// Parameters to begin with, where they are given.
     initial: Option<Vec<f32>>,
     /// The variants of the kernels, where they were measured.
@@ -240,7 +244,11 @@ impl Job for Training<'_> {
         };
         let results =
             test.map(|test| Results::of(trainer.engine_mut(), &run.schema, test)).transpose()?;
+        // The saved net's, where that isn't the last one's.
+        let saved = log.history.last.filter(|last| last.restored);
+        let saved = saved.and_then(|last| log.folder.epoch(last.best_epoch?));
         let summary = Summary {
+            saved: saved.or(log.history.last),
             config: &config,
             folder: &log.folder,
             history: &log.history,
@@ -331,7 +339,7 @@ impl Run<'_> {
         let classification = trainer.engine().plan().options().loss.is_classification();
         let score = if classification { "accuracy" } else { "r2" };
         let more: &[&str] = if measures { &insights::METRICS } else { &[] };
-        let folder = RunFolder::create(self.folder.clone(), score, more)?;
+        let folder = RunFolder::create(self.folder.clone(), self.is_named, score, more)?;
         let insights = measures.then(|| Insights::create(folder.path())).transpose()?;
         let events = self.events(&folder, 1)?;
         Ok(Log { folder, insights, events, history: self.no_history() })

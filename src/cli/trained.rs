@@ -33,6 +33,17 @@ pub(crate) fn model_path(path: &Path) -> Result<PathBuf, Failure> {
     )))
 }
 
+/// Refuses to write to a file that is read.
+pub(crate) fn keep(output: &Path, input: &Path, what: &str) -> Result<(), Failure> {
+    match (output.canonicalize(), input.canonicalize()) {
+        (Ok(a), Ok(b)) if a == b => Err(Failure::input(format!(
+            "--output {} is the {what} itself; choose another file",
+            output.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// A model file with the schema it must have to be used on tables.
 #[derive(Debug)]
 pub(crate) struct Trained {

@@ -305,7 +305,9 @@ impl FromStr for TimeBudget {
             Some(total).filter(|&total| rest.is_empty() && total > 0)
         };
         let budget = seconds().map(|seconds| Self(Duration::from_secs(seconds)));
-        budget.ok_or_else(|| "give a time above 0, as in 30s, 5m or 1h30m".into())
+        budget.ok_or_else(|| {
+            "give whole hours, minutes or seconds above 0, as in 30s, 5m or 1h30m".into()
+        })
     }
 }
 

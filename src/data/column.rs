@@ -18,6 +18,9 @@ pub struct Column {
     pub(super) merged: Option<[f64; 2]>,
     /// Whether f32 has moved whole numbers, so that they are no names of classes or categories.
     pub(super) moved_whole: bool,
+    /// The first cell that is no number, and what is wrong with it, of words that are numbers for the most
+    /// part.
+    pub(super) stray: Option<(usize, String)>,
 }
 
 /// The values of a column.
@@ -37,7 +40,7 @@ pub enum ColumnValues {
 impl Column {
     /// A column of such values.
     pub fn new(name: impl Into<String>, values: ColumnValues) -> Self {
-        Self { name: name.into(), values, merged: None, moved_whole: false }
+        Self { name: name.into(), values, merged: None, moved_whole: false, stray: None }
     }
 
     /// A column of numbers; NaN marks a missing one.

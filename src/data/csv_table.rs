@@ -41,9 +41,11 @@ pub struct CsvOptions {
 
 /// Reads a table from UTF-8 text with quoted fields (RFC 4180), LF or CRLF, gzipped or not.
 ///
-/// Spaces around cells and blank lines don't count. A cell that is empty or reads `NA`, `N/A`, `?` or
-/// `null` (in any case) is missing. A column is numeric if more than half of its other cells read as
-/// numbers. What doesn't fit in 64 MiB waits in a temporary file to be read twice.
+/// Spaces around cells and blank lines don't count. A cell that is empty or reads `NA`, `N/A`, `#N/A`, `<NA>`,
+/// `?` or `null` (in any case), `nan`, `NaN` or `NAN` is missing. A column is numeric if all its other cells
+/// are numbers. One that has a few others (text, infinities, numbers beyond the range of f32) is a column of
+/// words, which [`Schema::fit`](super::Schema::fit) refuses by line unless it is told to leave the column out or
+/// to take it for categories. What doesn't fit in 64 MiB waits in a temporary file to be read twice.
 ///
 /// ```
 /// use wgrad::data::{CsvOptions, read_csv};
@@ -55,8 +57,7 @@ pub struct CsvOptions {
 ///
 /// # Errors
 /// Each with file and line: if reading fails, the text isn't UTF-8, there is no row, rows differ in
-/// their number of fields, two columns have the same name, or a cell of a numeric column is text,
-/// NaN, infinite or beyond the range of f32.
+/// their number of fields, or two columns have the same name.
 pub fn read_csv(reader: impl Read, source_name: &str, options: &CsvOptions) -> Result<Table> {
     let mut watch = |_| {};
     let mut input = Input::piped(source_name, reader, &mut watch)?;
@@ -236,7 +237,7 @@ impl Layout {
                     problem,
                 };
                 match column {
-                    Building::Numeric(numbers) => add_number(numbers, field).map_err(refused)?,
+                    Building::Numeric(numbers) => add_number(numbers, field),
                     Building::Classes(words, preamble) => {
                         words.push(Some(preamble.class(field).map_err(refused)?));
                     }

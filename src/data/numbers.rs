@@ -13,12 +13,17 @@ pub(super) struct Numbers {
     error: f64,
     /// Whether it moved a whole number, one beyond 2²⁴.
     moved_whole: bool,
+    /// Rows whose cells are no numbers, and these.
+    strays: Vec<(usize, String)>,
+    /// What is wrong with the first of them.
+    problem: Option<String>,
 }
 
 impl Numbers {
     pub(super) fn with_capacity(rows: usize) -> Self {
         let values = Vec::with_capacity(rows);
-        Self { values, range: [f64::INFINITY, f64::NEG_INFINITY], error: 0.0, moved_whole: false }
+        let range = [f64::INFINITY, f64::NEG_INFINITY];
+        Self { values, range, error: 0.0, moved_whole: false, strays: Vec::new(), problem: None }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -49,21 +54,38 @@ impl Numbers {
         self.values.push(f32::NAN);
     }
 
+    /// Takes a cell that is no number, for the reason told. It is held against the column where that is to
+    /// be one of numbers.
+    pub(super) fn push_stray(&mut self, cell: &str, problem: String) {
+        self.strays.push((self.len(), cell.to_owned()));
+        self.problem.get_or_insert(problem);
+        self.push_missing();
+    }
+
     #[cfg(test)]
     pub(super) fn into_values(self) -> Vec<f32> {
         self.values
     }
 
+    /// A column of the numbers; of words, where some cells are none.
     pub(super) fn into_column(self, name: impl Into<String>) -> Column {
+        if !self.strays.is_empty() {
+            return self.into_text(name);
+        }
         let (merged, moved_whole) = (self.merged(), self.moved_whole);
         Column { merged, moved_whole, ..Column::new(name, ColumnValues::Numeric(self.values)) }
     }
 
     /// A column of the numbers as words.
     pub(super) fn into_text(self, name: impl Into<String>) -> Column {
-        let moved_whole = self.moved_whole;
-        let words = self.values.into_iter().map(number_word);
-        Column { moved_whole, ..Column::text(name, words) }
+        let Self { values, moved_whole, strays, problem, .. } = self;
+        let stray = strays.first().map(|&(row, _)| row).zip(problem);
+        let mut strays = strays.into_iter().peekable();
+        let words = (0..).zip(values).map(|(row, value)| {
+            let stray = strays.next_if(|&(at, _)| at == row);
+            stray.map_or_else(|| number_word(value), |(_, word)| Some(word))
+        });
+        Column { moved_whole, stray, ..Column::text(name, words) }
     }
 
     /// The smallest and the largest number, if rounding has moved one by more than 1/256 of what they are

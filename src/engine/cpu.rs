@@ -272,11 +272,12 @@ fn cast<T: Real>(numbers: &[f32]) -> Vec<T> {
     numbers.iter().map(|&x| T::from_f32(x)).collect()
 }
 
-/// Rows of the batches that cover `rows` rows, as few as the buffers allow and of about the same size: a
-/// norm without running statistics needs more than a row at the end.
+/// Rows of the batches that cover `rows` rows, as few as the buffers allow and of about the same size. The
+/// last has more than one where that is possible, as a norm without running statistics needs.
 pub(crate) fn evaluation_size(plan: &Plan, rows: usize) -> usize {
     let batches = rows.div_ceil(plan.capacity()).max(1);
-    rows.div_ceil(batches).max(1)
+    let size = rows.div_ceil(batches).max(1);
+    (2..=size).rev().find(|size| rows % size != 1).unwrap_or(size)
 }
 
 /// Batches of `size` rows that cover `rows` rows in order.

@@ -125,7 +125,7 @@ pub struct GpuData {
     feed: Feed,
     rows: usize,
     /// Whether each row's targets are followed by its weight.
-    weighted: bool,
+    pub(crate) weighted: bool,
     /// Whether a function of the host app makes the rows.
     pub(crate) generated: bool,
     /// The engine whose buffers `feed` writes.

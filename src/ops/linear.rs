@@ -111,7 +111,7 @@ impl LinearShape {
 
     /// Elements of the slices' sums; 0 where there is one slice, which is the sum.
     pub(crate) const fn partials_len(&self) -> usize {
-        (self.slices * self.slice_stride) as usize
+        self.slices as usize * self.slice_stride as usize
     }
 
     /// Whether the rows of X and W are multiples of four.

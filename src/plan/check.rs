@@ -4,6 +4,9 @@ use super::table::bytes;
 use super::{F16, F32, Plan, Stage, StageOp, TENSOR_ALIGN};
 use crate::error::{Error, Result};
 
+/// Bytes of a vector of four, of which kernels read whole ones.
+const QUAD: u64 = 16;
+
 impl Plan {
     /// Refuses batches whose widest activation can't be indexed with 32 bits.
     pub(super) fn check_capacity(&self) -> Result<()> {
@@ -111,7 +114,7 @@ impl Plan {
         let arena = ("the parameter arena".to_owned(), self.arena_len as u64 * F32, None);
         let stages = self.stages.iter().enumerate().map(move |(index, s)| {
             let number = if self.is_half(index) { F16 } else { F32 };
-            let needed = s.activation_len(self.capacity) as u64 * number;
+            let needed = (s.activation_len(self.capacity) as u64 * number).next_multiple_of(QUAD);
             (format!("layer {}'s activations for {rows} rows", s.layer), needed, Some(rows))
         });
         let measured = self.options.insight_every.map(|_| {
@@ -120,7 +123,7 @@ impl Plan {
         let in_features = self.mlp.in_features();
         let input = (
             format!("a batch of {rows} rows × {in_features} inputs"),
-            rows * in_features as u64 * F32,
+            (rows * in_features as u64 * F32).next_multiple_of(QUAD),
             Some(rows),
         );
         std::iter::once(arena).chain(measured).chain(stages).chain([input])

@@ -100,8 +100,11 @@ impl<E: Engine> Trainer<E> {
     /// interrupted: with a look at the validation rows.
     ///
     /// # Errors
-    /// As [`train_epoch`](Self::train_epoch).
+    /// [`Error::Sequence`] if the epoch has no step yet, else as [`train_epoch`](Self::train_epoch).
     pub fn end_epoch(&mut self) -> Result<EpochReport> {
+        if self.at.step == self.begin.step {
+            return Err(Error::Sequence { call: "end_epoch", needs: "a step of the epoch" });
+        }
         self.end_epoch_from(Instant::now(), true, &mut |_| ControlFlow::Continue(()))
     }
 
@@ -160,7 +163,9 @@ impl<E: Engine> Trainer<E> {
         let validation = target_squares.map(|squares| evaluation(&self.engine, shown, squares));
         let lr = self.lr(self.at.step.max(1) - 1);
         // Part of an epoch tells less than the epochs that it would be compared with.
-        let plateau = self.engine.plan().options().plateau.filter(|_| is_whole);
+        // If all its steps were left out it tells nothing.
+        let tells = is_whole && (sum.rows > 0 || validation.is_some());
+        let plateau = self.engine.plan().options().plateau.filter(|_| tells);
         if let Some(plateau) = plateau {
             self.plateau.observe(&plateau, watched(&plateau, &sum, validation));
         }

@@ -84,6 +84,13 @@ impl Trainer<GpuEngine> {
             }
             _ => {}
         }
+        if data.weighted {
+            return Err(Error::Option {
+                name: "data set",
+                value: "one with weights of rows".into(),
+                expected: "one without for data on the device: the host can't sum the weights of a batch",
+            });
+        }
         // A generator gets the step's random word, as draws do.
         let sampling = if data.generated { Sampling::Replacement } else { options.sampling };
         let rows = data.row_count();

@@ -47,6 +47,9 @@ pub(crate) struct TrainArgs {
         "insight_every", "checkpoint_every", "tensorboard",
     ])]
     pub resume: Option<PathBuf>,
+    /// What that file derived, and is still said by it.
+    #[arg(skip)]
+    pub derived: Vec<String>,
     /// Where the table of that run is now, if that was typed.
     #[arg(skip)]
     pub moved: Option<String>,

@@ -3,8 +3,8 @@
 use super::super::config::Config;
 use super::super::failure::Failure;
 
-/// How a run ended is a result.
-const OUTCOME: &str = "outcome";
+/// How a run ended is a result, and which of the values nobody gave says nothing of them.
+const NO_DIFFERENCE: [&str; 2] = ["outcome", "derived"];
 /// What stands for a key that a run doesn't have.
 pub(super) const ABSENT: &str = "–";
 
@@ -22,7 +22,7 @@ pub(super) fn differences(configs: &[&Config]) -> Result<Vec<Difference>, Failur
     let texts = texts.collect::<Result<Vec<_>, Failure>>()?;
     let mut keys: Vec<&String> = Vec::new();
     for (key, _) in texts.iter().flatten() {
-        if !keys.contains(&key) && key != OUTCOME {
+        if !keys.contains(&key) && !NO_DIFFERENCE.contains(&key.as_str()) {
             keys.push(key);
         }
     }

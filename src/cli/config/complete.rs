@@ -65,7 +65,10 @@ impl Config {
             // Smoothed, every row would count towards a rare class with that class's large weight.
             let weighted = training.class_weights.is_some();
             let smoothing = if weighted { 0.0 } else { recipe::LABEL_SMOOTHING };
-            training.label_smoothing.get_or_insert(smoothing);
+            if training.label_smoothing.is_none() {
+                training.label_smoothing = Some(smoothing);
+                training.derived.insert("label-smoothing".into());
+            }
         } else if training.label_smoothing.is_some_and(|share| share > 0.0) {
             return Err(Failure::input(format!(
                 "--label-smoothing is for --loss cross_entropy, not {loss}"
@@ -79,9 +82,10 @@ impl Config {
         let per_epoch = if training.drop_last { rows / batch } else { rows.div_ceil(batch) };
         let run = Run::new(training.epochs, per_epoch);
         let sum_of_lr = recipe::sum_of_lr(training.lr, &training.schedule, &run);
-        training
-            .weight_decay
-            .get_or_insert_with(|| recipe::weight_decay(training.optimizer, sum_of_lr));
+        if training.weight_decay.is_none() {
+            training.weight_decay = Some(recipe::weight_decay(training.optimizer, sum_of_lr));
+            training.derived.insert("weight-decay".into());
+        }
         Ok(())
     }
 

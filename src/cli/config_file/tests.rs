@@ -13,7 +13,9 @@ use crate::cli::values::Columns;
 fn args(text: &str) -> TrainArgs {
     let train = options::train();
     let file = ConfigFile::parse(text, &train).unwrap();
-    typed(&file.words.into_iter().flat_map(|(_, words)| words).collect::<Vec<_>>())
+    let derived = file.derived;
+    let args = typed(&file.words.into_iter().flat_map(|(_, words)| words).collect::<Vec<_>>());
+    TrainArgs { derived, ..args }
 }
 
 fn typed<T: AsRef<str>>(words: &[T]) -> TrainArgs {

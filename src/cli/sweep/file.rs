@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::space::{Axis, MOST_TRIALS, Range, Value, Values};
 use crate::cli::args::SweepTable;
+use crate::cli::config::outdated;
 use crate::cli::config_file::{self, Entry, misplaced, words};
 use crate::cli::failure::Failure;
 use crate::cli::options::{self, Kind, Setting};
@@ -51,33 +52,42 @@ impl SweepFile {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let (train, table) = (options::train(), options::sweep_table());
         // By the place of the flag.
-        let mut said: Vec<(usize, Said)> = Vec::new();
+        let mut said: Vec<(usize, String, Said)> = Vec::new();
         let mut of_table = Vec::new();
+        let mut derived = Vec::new();
         config_file::read(path, &[&train, &table], |entry| {
             if let Some(setting) = entry.setting(&table) {
                 of_table.extend(words(&table, setting, entry.value, entry.shown)?);
                 return Ok(());
             }
             if entry.is_fact() {
+                if entry.key == "derived" {
+                    derived = entry.strings();
+                }
                 return Ok(());
             }
             let Some(setting) = entry.setting(&train) else {
                 return Err(misplaced(&[&train, &table], Some(entry.section), entry.key));
             };
             let place = place(&train, setting);
-            let known = said.iter().position(|(at, _)| *at == place);
+            let known = said.iter().position(|(at, ..)| *at == place);
             let value = values(&train, setting, entry)?;
             match known {
                 // The names of columns say less than the file that they are in.
-                Some(at) if entry.is_target_file() => said[at].1 = value,
+                Some(at) if entry.is_target_file() => said[at].2 = value,
                 Some(_) => {}
-                None => said.push((place, value)),
+                None => said.push((place, entry.key.to_owned(), value)),
             }
             Ok(())
         })?;
-        said.sort_by_key(|(place, _)| *place);
+        said.sort_by_key(|(place, ..)| *place);
+        let varies =
+            |key: &str| said.iter().any(|(_, of, said)| of == key && matches!(said, Said::Many(_)));
+        // What a run derived from what varies here is derived for each trial.
+        let outdated = outdated(&derived, varies);
+        said.retain(|(_, key, said)| matches!(said, Said::Many(_)) || !outdated.contains(key));
         let mut file = Self { table: options::sweep_defaults(&of_table)?, ..Self::default() };
-        for (_, said) in said {
+        for (_, _, said) in said {
             match said {
                 Said::One(words) => file.fixed.extend(words),
                 Said::Many(axis) => file.axes.push(axis),

@@ -10,7 +10,7 @@ use wgrad::{Checkpoint, EpochReport};
 use super::space::{Axis, Value};
 use crate::cli::args::TrainArgs;
 use crate::cli::choices::StopOn;
-use crate::cli::config::{Config, DataConfig, PAUSED};
+use crate::cli::config::{Config, DIVERGED, DataConfig, PAUSED};
 use crate::cli::device::Device;
 use crate::cli::failure::Failure;
 use crate::cli::lock::Lock;
@@ -20,9 +20,6 @@ use crate::cli::run_folder::{CHECKPOINT, CONFIG, write_whole};
 use crate::cli::run_record::RunRecord;
 use crate::cli::talk::Talk;
 use crate::cli::train::{self, Beginning, Manner, Told};
-
-/// How the message of a training that went wrong begins.
-const DIVERGED: &str = "training diverged";
 
 #[derive(Debug)]
 pub(super) struct Trial {
@@ -88,7 +85,16 @@ impl Trial {
             let plan = config.plan(&data.schema, &config.train_options())?;
             let initial = config.initial(&plan)?;
             let folder = self.folder.clone();
-            Ok(Beginning { config, folder, data, plan, checkpoint: None, initial, lock: None })
+            Ok(Beginning {
+                config,
+                folder,
+                is_named: true,
+                data,
+                plan,
+                checkpoint: None,
+                initial,
+                lock: None,
+            })
         };
         prepare().map_err(|failure: Failure| failure.because(&self.name))
     }

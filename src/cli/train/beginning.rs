@@ -9,13 +9,15 @@ use crate::cli::config::{Config, UNFINISHED};
 use crate::cli::failure::Failure;
 use crate::cli::lock::Lock;
 use crate::cli::prepare::Prepared;
-use crate::cli::run_folder::{self, CHECKPOINT, CONFIG, not_a_run};
+use crate::cli::run_folder::{self, CHECKPOINT, CHECKPOINTS, CONFIG, not_a_run};
 use crate::cli::talk::Talk;
 
 /// What is known of a run before it has a device.
 pub(crate) struct Beginning {
     pub config: Config,
     pub folder: PathBuf,
+    /// Whether its name was given.
+    pub is_named: bool,
     pub data: Prepared,
     pub plan: Plan,
     pub checkpoint: Option<Checkpoint>,
@@ -44,7 +46,8 @@ impl Beginning {
         let plan = config.plan(&data.schema, &config.train_options())?;
         let initial = if going_on.is_none() { config.initial(&plan)? } else { None };
         let (lock, checkpoint) = going_on.unzip();
-        Ok(Self { config, folder, data, plan, checkpoint, initial, lock })
+        let is_named = args.run.name.is_some();
+        Ok(Self { config, folder, is_named, data, plan, checkpoint, initial, lock })
     }
 }
 
@@ -73,7 +76,12 @@ fn unfinished(run: &Path) -> Result<(Config, PathBuf, Lock, Checkpoint), Failure
             _ => "there is no checkpoint to go on from (train with --checkpoint-every)",
         });
     }
-    let checkpoint = Checkpoint::load(&file).map_err(Failure::input)?;
+    let checkpoint = Checkpoint::load(&file).map_err(|error| {
+        let others = folder.join(CHECKPOINTS);
+        let others =
+            others.is_dir().then(|| format!(" (earlier ones are in {})", others.display()));
+        Failure::input(format!("{error}{}", others.unwrap_or_default()))
+    })?;
     config.run.outcome = UNFINISHED.into();
     Ok((config, folder, lock, checkpoint))
 }

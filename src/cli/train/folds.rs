@@ -50,9 +50,9 @@ pub(crate) fn cross_validate(args: &TrainArgs, folds: usize, talk: Talk) -> Resu
         }
         let Prepared { rows, train, validation, test, .. } = data;
         let job = Fold { train, validation, test };
-        let evaluation = device
-            .run(plan, rows, job)
-            .map_err(|failure| failure.because(format_args!("fold {fold} of {folds}")))?;
+        let evaluation = device.run(plan, rows, job).map_err(|failure| {
+            failure.because(format_args!("fold {fold} of {folds}{}", before(&scores)))
+        })?;
         talk.line(format_args!("fold {fold} of {folds}: {}", told(evaluation.score)));
         scores.push(evaluation);
     }
@@ -91,6 +91,12 @@ impl Job for Fold {
         let test = test.ok_or_else(|| Failure::run("no rows to test on"))?;
         Ok(evaluate(trainer.engine_mut(), &test)?)
     }
+}
+
+/// The scores that a failure would take along.
+fn before(scores: &[Evaluation]) -> String {
+    let told: Vec<String> = scores.iter().map(|evaluation| told(evaluation.score)).collect();
+    if told.is_empty() { String::new() } else { format!(" (before it: {})", told.join(", ")) }
 }
 
 /// Mean and standard deviation over the folds, of which there are two or more: that of a sample.

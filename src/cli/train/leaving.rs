@@ -7,7 +7,7 @@ use wgrad::{Engine, ModelFile, Trainer};
 use super::log::Log;
 use super::{End, Run};
 use crate::cli::chart;
-use crate::cli::config::{Config, PAUSED};
+use crate::cli::config::{Config, DIVERGED, PAUSED};
 use crate::cli::failure::Failure;
 use crate::cli::report::{self, Scored};
 use crate::cli::results::Results;
@@ -75,7 +75,7 @@ impl Run<'_> {
         let parameters = trainer.parameters()?;
         if parameters.iter().any(|w| !w.is_finite()) {
             return Err(Failure::run(format!(
-                "training diverged: after step {} some parameters are no longer finite, so there \
+                "{DIVERGED}: after step {} some parameters are no longer finite, so there \
                  is no model to save (lower the learning rate, or scale the inputs)",
                 trainer.steps()
             )));

@@ -16,6 +16,8 @@ pub(super) struct Summary<'a> {
     pub config: &'a Config,
     pub folder: &'a RunFolder,
     pub history: &'a History,
+    /// The epoch whose net was saved.
+    pub saved: Option<EpochReport>,
     /// On the test rows, if there are any.
     pub results: Option<Results>,
     pub interrupted: bool,
@@ -70,9 +72,9 @@ impl Summary<'_> {
         if self.results.is_none() {
             object.insert("test_loss".into(), Value::Null);
         }
-        if let Some(last) = self.history.last {
-            object.insert("train_loss".into(), json!(last.train.loss()));
-            if let Some(validation) = last.validation {
+        if let Some(saved) = self.saved {
+            object.insert("train_loss".into(), json!(saved.train.loss()));
+            if let Some(validation) = saved.validation {
                 object.insert("validation_loss".into(), json!(validation.loss));
                 let (name, score) = score_entry("validation", validation.score);
                 object.insert(name, score);

@@ -18,9 +18,11 @@ pub(super) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     pub(super) fn parse(field: &'a str) -> Self {
-        const MISSING: [&str; 5] = ["", "NA", "N/A", "?", "null"];
+        const MISSING: [&str; 7] = ["", "NA", "N/A", "#N/A", "<NA>", "?", "null"];
+        // Nan is a name.
+        const NAN: [&str; 3] = ["nan", "NaN", "NAN"];
         let field = content(field);
-        if MISSING.iter().any(|word| field.eq_ignore_ascii_case(word)) {
+        if MISSING.iter().any(|word| field.eq_ignore_ascii_case(word)) || NAN.contains(&field) {
             return Self::Missing;
         }
         match field.parse::<f64>() {
@@ -46,9 +48,9 @@ pub(super) fn content(field: &str) -> &str {
     field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
 }
 
-/// Adds a cell to a numeric column; or says what is wrong with it.
-pub(super) fn add_number(numbers: &mut Numbers, field: &str) -> Result<(), String> {
-    match Cell::parse(field) {
+/// Adds a cell to a column of numbers.
+pub(super) fn add_number(numbers: &mut Numbers, field: &str) {
+    let added = match Cell::parse(field) {
         Cell::Missing => {
             numbers.push_missing();
             Ok(())
@@ -72,6 +74,9 @@ pub(super) fn add_number(numbers: &mut Numbers, field: &str) -> Result<(), Strin
             "`{}` is not a finite number; remove the row, or leave the cell empty if the value is missing",
             content(field)
         )),
+    };
+    if let Err(problem) = added {
+        numbers.push_stray(content(field), problem);
     }
 }
 
@@ -82,8 +87,9 @@ mod tests {
 
     #[test]
     fn missing_cells_are_recognised() {
-        let table = read("x,k\n1,NA\nna,a\nN/A,?\n?,b\nNULL,null\n2,\n3, \n4,n\n,b\n");
-        assert_eq!(table.columns().iter().map(Column::missing).collect::<Vec<_>>(), [5, 5]);
+        let table =
+            read("x,k\n1,NA\nna,a\nN/A,?\n?,b\nNULL,null\n2,\n3, \n4,n\n,b\nnan,NaN\n#n/a,<NA>\n");
+        assert_eq!(table.columns().iter().map(Column::missing).collect::<Vec<_>>(), [7, 7]);
         assert_eq!(row(&table, 7), "4|n");
         let empty = read("x,y\n1,\n2,\n");
         assert!(matches!(&empty.columns()[1].values, ColumnValues::Numeric(v) if v[0].is_nan()));
@@ -106,8 +112,8 @@ mod tests {
                  correct it, or leave the cell empty if the value is missing",
             ),
             (
-                "1,2\n2,NaN\n",
-                "t.csv, line 2, column 2: `NaN` is not a finite number; remove the row, \
+                "1,2\n2,inf\n",
+                "t.csv, line 2, column 2: `inf` is not a finite number; remove the row, \
                  or leave the cell empty if the value is missing",
             ),
             (

@@ -10,8 +10,15 @@ pub(super) fn read(text: impl AsRef<[u8]>) -> Table {
     read_with(text, &CsvOptions::default()).unwrap()
 }
 
+/// What is wrong with a text, or with the first of its columns with a cell that is no number.
 pub(super) fn message(text: impl AsRef<[u8]>) -> String {
-    read_with(text, &CsvOptions::default()).unwrap_err().to_string()
+    let table = match read_with(text, &CsvOptions::default()) {
+        Ok(table) => table,
+        Err(error) => return error.to_string(),
+    };
+    let strays = table.columns().iter().filter_map(|column| Some((column, column.stray.as_ref()?)));
+    let (column, (row, problem)) = strays.min_by_key(|(_, (row, _))| *row).unwrap();
+    table.cell_error(*row, &column.name, problem.clone()).to_string()
 }
 
 pub(super) fn header(header: bool) -> CsvOptions {

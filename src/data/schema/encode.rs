@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::fit::require_numbers;
 use super::known::Known;
 use super::{InputKind, Schema, Target};
 use crate::data::column::{Column, ColumnValues};
@@ -192,6 +193,7 @@ impl Scaled {
         out: impl Iterator<Item = &'a mut f32>,
     ) -> Result<()> {
         let ColumnValues::Numeric(values) = &column.values else {
+            require_numbers(table, column)?;
             let word = |row| column.word(row).unwrap_or_default();
             let row = (0..table.rows()).find(|&row| word(row).parse::<f32>().is_err()).unwrap_or(0);
             return Err(table.cell_error(

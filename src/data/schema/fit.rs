@@ -160,6 +160,9 @@ impl SchemaOptions {
     /// Names of the classes, in the whole table; `None` if the targets are numbers.
     fn class_names(&self, table: &Table, targets: &[usize]) -> Result<Option<Vec<String>>> {
         let columns: Vec<&Column> = targets.iter().map(|&index| &table.columns()[index]).collect();
+        if self.kind != TargetKind::Classes {
+            columns.iter().try_for_each(|column| require_numbers(table, column))?;
+        }
         require_values(table, &columns, 0..table.rows(), TARGET_REMEDY)?;
 
         let is_text = |column: &Column| matches!(column.values, ColumnValues::Text { .. });
@@ -247,6 +250,14 @@ impl SchemaOptions {
     }
 }
 
+/// Refuses a column of numbers in which some cells are none.
+pub(super) fn require_numbers(table: &Table, column: &Column) -> Result<()> {
+    match &column.stray {
+        Some((row, problem)) => Err(table.cell_error(*row, &column.name, problem.clone())),
+        None => Ok(()),
+    }
+}
+
 /// Refuses numbers as names that aren't those of the table.
 fn require_names(table: &Table, column: &Column) -> Result<()> {
     if !column.moved_whole {
@@ -267,7 +278,7 @@ impl Schema {
     ///
     /// # Errors
     /// If a column isn't there, no input is left, a target cell is missing, an input cell is missing
-    /// under [`Missing::Reject`], a column has no value at all, a text column has more than 64
+    /// under [`Missing::Reject`], a column of numbers has a cell that is none, a column has no value at all, a text column has more than 64
     /// different values, a column can't be of its [kind](ColumnKind), the target has a single class or nothing but different ones, or
     /// `train_rows` is empty.
     ///

@@ -14,8 +14,11 @@ pub(crate) struct Abilities {
     pub cooperative: Option<Form>,
 }
 
-/// Blocks of a product from which the large ones leave no part of a GPU idle.
-const BUSY: u32 = 256;
+/// Blocks of a product from which the large ones leave no part of a GPU idle; slices of one at most.
+pub(crate) const BUSY: u32 = 256;
+
+/// Blocks along a side of a product that every device allows.
+const MOST_BLOCKS: u32 = 65_535;
 
 /// Multiply-adds below which a software adapter's compiler takes longer than it saves.
 const SMALL: u64 = 1 << 24;
@@ -52,7 +55,7 @@ impl Abilities {
     pub(crate) fn form(self, rows: u32, columns: u32, depth: u32) -> Form {
         let work = u64::from(rows) * u64::from(columns) * u64::from(depth);
         match (self.software, self.subgroups) {
-            (true, true) if work < SMALL => Form::BroadcastSmall,
+            (true, true) if work < SMALL && rows.div_ceil(8) <= MOST_BLOCKS => Form::BroadcastSmall,
             (true, true) => Form::Broadcast,
             (true, false) => Form::Direct,
             (false, _) => {

@@ -101,7 +101,9 @@ impl Module {
     }
 
     /// The engine, for what changes something. An inference takes the place of the forward pass that
-    /// [`encode_backward`](Self::encode_backward) would go back through.
+    /// [`encode_backward`](Self::encode_backward) would go back through. The module counts its updates and
+    /// forward passes, which bias correction, schedule and dropout go by, and no state that is set here
+    /// brings its counts along: to go on from one to the same bits is for a [`Trainer`](crate::Trainer).
     pub fn engine_mut(&mut self) -> &mut GpuEngine {
         self.forward = None;
         &mut self.engine

@@ -277,16 +277,19 @@ impl Engine for GpuEngine {
     }
 
     fn state(&mut self) -> Result<EngineState> {
+        // Before the arenas come one by one: a thread of the host's may be about to submit steps.
+        self.stats.waits += 1;
+        flights::poll(&self.device, wgpu::PollType::wait_indefinitely())?;
+        self.check_nothing_pending()?;
         let mut arenas = Vec::new();
         for arena in Arena::all(&self.plan) {
             arenas.push(Numbers::F32(self.download(&self.buffers.arena(arena).clone())?));
         }
-        self.check_nothing_pending()?;
         Ok(EngineState { arenas })
     }
 
     fn set_state(&mut self, state: &EngineState) -> Result<()> {
-        flights::poll(&self.device, wgpu::PollType::Poll)?;
+        flights::poll(&self.device, wgpu::PollType::wait_indefinitely())?;
         self.check_nothing_pending()?;
         self.recordings.land()?;
         // Of the training that it was.

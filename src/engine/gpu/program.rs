@@ -115,6 +115,11 @@ impl Program {
         Some(self.fused.get_or_insert_with(|| builder.fused_net(fusion)))
     }
 
+    /// Has what surrounds that dispatch made anew, after it couldn't be made.
+    pub(crate) fn forget_fused_net(&mut self) {
+        self.fused = None;
+    }
+
     /// The dispatches of a part of an evaluation in order: forward and loss.
     pub(crate) fn of_evaluation<'a>(
         &'a self,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::forms::Abilities;
+use super::forms::{Abilities, BUSY};
 use super::program::word;
 use crate::ops::product::Form;
 use crate::plan::{Plan, StageOp};
@@ -134,9 +134,9 @@ impl Variants {
     /// The variant of a product.
     pub(crate) fn of(&self, product: Product) -> Variant {
         let tuned = self.tuning.get(product);
-        // A tuning from elsewhere may ask for what this device lacks, or what no product can be.
+        // A tuning from elsewhere may ask for what this device lacks, or for what no search tries.
         let most = match product.orientation {
-            Orientation::BackwardWeight => product.depth.max(1),
+            Orientation::BackwardWeight => product.depth.clamp(1, BUSY),
             _ => 1,
         };
         let tuned = tuned.filter(|variant| {

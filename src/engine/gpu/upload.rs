@@ -69,6 +69,7 @@ impl GpuEngine {
             Feed::new(builder, net, Vec::new(), &dense(&inputs), targets.as_ref())
         })
         .map_err(|error| {
+            program.forget_fused_net();
             let needed = bytes_of(inputs.len() + targets.len());
             let remedy = " (train on fewer rows)".to_owned();
             memory_or(error, format!("a data set of {rows} rows"), needed, remedy)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAX_CATEGORIES, Missing, SchemaOptions, require_names};
+use super::{MAX_CATEGORIES, Missing, SchemaOptions, require_names, require_numbers};
 use crate::Result;
 use crate::data::column::{Column, ColumnValues, number_word};
 use crate::data::schema::encode::place_number;
@@ -29,6 +29,9 @@ impl SchemaOptions {
                 train_rows.len()
             ))
         };
+        if matches!(kind, None | Some(ColumnKind::Number)) {
+            require_numbers(table, column)?;
+        }
         let numbers_as_words;
         let column = match (kind, &column.values) {
             (Some(ColumnKind::Category), ColumnValues::Numeric(numbers)) => {
@@ -61,6 +64,7 @@ impl SchemaOptions {
                 InputKind::Numeric { fill: fill.then(|| narrow(statistics.mean)), offset, scale }
             }
             (kind, ColumnValues::Text { codes, values }) => {
+                require_names(table, column)?;
                 if let Some(date) = dates(values).filter(|_| kind.is_none()) {
                     return Err(table.error(format!(
                         "column `{0}` holds dates (`{date}`), of which a net can make nothing as they \

@@ -314,3 +314,28 @@ fn numbers_that_f32_moves_are_no_names() {
         SchemaOptions { columns: vec![("y".into(), ColumnKind::Category)], ..target("x") };
     assert!(message(&of("10000000"), &as_input).contains("no names of classes or categories"));
 }
+
+#[test]
+fn a_cell_that_is_no_number_counts_where_its_column_is_used() {
+    let table = "id,x,y\n1,1.5,10\n2,2.5,20\nC3,3.5,30\n1,4.5,40\n";
+    let refused = "t.csv, line 4, column id: `C3` is not a number, but most of the column is";
+    assert!(message(table, &target("y")).starts_with(refused));
+    assert!(message(table, &target("id")).starts_with(refused));
+    let left_out = SchemaOptions { ignore: vec!["id".into()], ..target("y") };
+    let schema = fit_all(table, &left_out).unwrap();
+    assert_eq!(schema.in_features(), 1);
+    // As categories its numbers are words like any other.
+    let columns = vec![("id".into(), ColumnKind::Category)];
+    let words = fit_all(table, &SchemaOptions { columns, ..target("y") }).unwrap();
+    assert_eq!(words.feature_names(), ["id=1", "id=2", "id=C3", "x"]);
+
+    // A model looks at nothing but the columns that it reads, and at the target where it is scored.
+    let read = |text: &str| read_csv(text.as_bytes(), "t.csv", &CsvOptions::default()).unwrap();
+    let odd = read("other,x,y\n1,1.5,10\n2,2.5,?!\nq,3.5,30\n");
+    assert_eq!(schema.encode_inputs(&odd).unwrap().len(), 3);
+    let message = schema.encode(&odd, &[0]).unwrap_err().to_string();
+    assert!(message.starts_with("t.csv, line 3, column y: `?!` is not a number"), "{message}");
+    let odd = read("x\n1\n2\nnone\n");
+    let message = schema.encode_inputs(&odd).unwrap_err().to_string();
+    assert!(message.starts_with("t.csv, line 4, column x: `none` is not a number"), "{message}");
+}
