@@ -326,6 +326,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_infinite_stays_what_it_tends_to() {
+        let infinity = f32::INFINITY;
+        for a in [Activation::Relu, Activation::Softplus] {
+            assert_eq!([a.apply(-infinity), a.apply(infinity)], [0.0, infinity], "{a}");
+            assert!(a.apply(f32::NAN).is_nan(), "{a}");
+        }
+    }
+
+    #[test]
     fn derivatives_agree_with_central_differences() {
         for &a in Activation::ALL {
             for z in [-7.3, -2.0, -0.6, -0.01, 0.02, 0.4, 1.7, 6.1] {

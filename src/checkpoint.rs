@@ -26,7 +26,8 @@ const VERSION: u32 = 1;
 
 /// All that a training depends on, between two steps: [`Trainer::checkpoint`] takes it, and a trainer
 /// with the same net, options and rows that [`Trainer::resume`]s it goes on with the same bits as if it
-/// hadn't been stopped, on the same kind of engine and device.
+/// hadn't been stopped, on the same kind of engine and device; a GPU engine made with the checkpoint's
+/// [`tuning`](Checkpoint::tuning) and the same choice of [`fusion`](crate::GpuOptions::fusion).
 ///
 /// The file is safetensors: the arenas of parameters, moments and averages, the last good ones and the
 /// best, and under the metadata key `wgrad_checkpoint` a JSON with the net, the options and how far the

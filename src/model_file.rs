@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn columns_that_are_not_the_nets_are_refused_before_anything_is_written() {
-        use crate::data::{Schema, SchemaOptions, moons};
+        use crate::data::{SchemaOptions, ValueColumn, moons};
         let table = moons(20, 0.1, 1).unwrap();
         let schema = Schema::fit(&table, &table.all_rows(), &SchemaOptions::default()).unwrap();
         let (plan, parameters) = file().plan().unwrap();
@@ -262,6 +262,16 @@ mod tests {
             error,
             "columns of the model's table: expected 3 inputs and 2 outputs of the net, got 2 and 2"
         );
+        // One logit is for two classes, but one number isn't for two.
+        let mut schema = Schema::fit(&table, &table.all_rows(), &SchemaOptions::default()).unwrap();
+        let options = TrainOptions::new(Loss::BCE_WITH_LOGITS, Optimizer::adam(1e-3));
+        let plan = Plan::new(&Mlp::new(2).linear(1), &options).unwrap();
+        let parameters = plan.initial_parameters();
+        assert!(ModelFile::new(&plan, parameters.clone(), Some(schema.clone())).is_ok());
+        let number = |name: &str| ValueColumn { name: name.into(), offset: 0.0, scale: 1.0 };
+        schema.target = Target::Values { columns: vec![number("a"), number("b")] };
+        schema.target_positions = vec![2, 3];
+        assert!(ModelFile::new(&plan, parameters, Some(schema)).is_err());
     }
 
     #[test]

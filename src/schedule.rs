@@ -228,11 +228,9 @@ impl Schedule {
                 every.validate("step's every", true)?;
                 positive("step's factor", *factor)
             }
-            Self::Piecewise { values } if values.is_empty() => Err(Error::Option {
-                name: "piecewise's values",
-                value: "none".into(),
-                expected: "at least one position with its factor",
-            }),
+            Self::Piecewise { values } if values.is_empty() => {
+                refused("piecewise's values", "none", "one position with its factor or more")
+            }
             Self::Piecewise { values } => values.iter().enumerate().try_for_each(|(i, value)| {
                 value.0.validate("piecewise's position", false)?;
                 not_negative("piecewise's factor", value.1)?;

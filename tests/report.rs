@@ -105,7 +105,9 @@ fn a_report_of_two_classes_has_a_curve_each() {
             "Precision, recall and AP: upper",
             "Importance: drop of accuracy",
         ];
-        shows(&place, name, &pictures, &["validation accuracy", "there are no test rows"]);
+        let dom =
+            shows(&place, name, &pictures, &["validation accuracy", "there are no test rows"]);
+        assert!(!dom.contains(">–<"), "a class without an area: {dom}");
     }
 }
 

@@ -291,6 +291,7 @@ fn what_is_out_of_range_is_refused() {
     let nested = Schedule::Sequence(vec![piece(Schedule::Sequence(vec![]))]);
     for schedule in [
         Schedule::Sequence(vec![]),
+        Schedule::Piecewise { values: vec![] },
         nested,
         Schedule::Sequence(vec![piece(Schedule::Cosine { floor: f64::NAN })]),
         Schedule::Linear { from: f64::NAN, to: 1.0 },

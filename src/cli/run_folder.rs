@@ -287,10 +287,12 @@ fn claim(path: PathBuf, is_named: bool) -> Result<PathBuf, Failure> {
                 candidate = name.into();
             }
             Err(error) => {
-                return Err(Failure::run(format!(
-                    "making the run folder {}: {error} (take another name)",
-                    path.display()
-                )));
+                let remedy = match error.kind() {
+                    ErrorKind::AlreadyExists => " (take another name)",
+                    _ => "",
+                };
+                let path = path.display();
+                return Err(Failure::run(format!("making the run folder {path}: {error}{remedy}")));
             }
         }
     }

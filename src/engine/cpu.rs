@@ -146,7 +146,8 @@ impl<T: Real> CpuEngine<T> {
     }
 
     /// [`loss_of`](Self::loss_of) one batch of all rows as training sees it: norms take the batch's
-    /// statistics, and dropout draws the masks of step `number` (counted from 1).
+    /// statistics, which moves their running ones, and dropout draws the masks of step `number` (counted from
+    /// 1). More rows than go through the net at once are several batches.
     ///
     /// # Panics
     /// If the data were uploaded to another engine.

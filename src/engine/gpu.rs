@@ -110,7 +110,7 @@ pub struct GpuOptions {
 pub struct GpuStats {
     /// Compute dispatches recorded.
     pub dispatches: u64,
-    /// Command buffers submitted.
+    /// Command buffers submitted, but for those that only read a buffer back.
     pub submissions: u64,
     /// Times the host waited until the device had nothing left to do.
     pub waits: u64,

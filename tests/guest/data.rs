@@ -264,6 +264,19 @@ fn class_weights_need_classes_that_the_host_knows() {
     assert!(refused.contains("class_weights is [1.0, 2.0]"), "{refused}");
 }
 
+/// Nor what its rows weigh together.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn weights_of_rows_need_a_host_that_sums_them() {
+    let host = Host::new();
+    let mut engine = host.engine(&Mlp::new(1).linear(1), &options(Loss::Mse));
+    let targets = Targets::Values { values: vec![0.0; 4], width: 1 };
+    let data = Dataset::new(vec![0.0; 4], 1, targets).unwrap().with_weights(vec![1.0; 4]).unwrap();
+    let data = engine.upload(&data).unwrap();
+    let refused = Trainer::on_device(engine, data).unwrap_err().to_string();
+    assert!(refused.contains("one with weights of rows"), "{refused}");
+}
+
 /// Random numbers are uniform, differ from row to row and step to step, and come again.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]

@@ -130,7 +130,7 @@ pub(super) fn section(
     }
 }
 
-/// One against the rest for each class that has curves; of two classes the second alone.
+/// One against the rest for each class.
 fn rankings(scored: &Scored, names: &[String]) -> Vec<Option<Ranking>> {
     let (Targets::Classes { labels, .. }, true) =
         (scored.sample.targets(), names.len() <= MOST_CURVES)
@@ -139,14 +139,16 @@ fn rankings(scored: &Scored, names: &[String]) -> Vec<Option<Ranking>> {
     };
     let width = scored.outputs.len() / labels.len();
     let ranking = |class: usize| {
-        if names.len() == 2 && class == 0 {
-            return None;
-        }
         let rows = scored.outputs.chunks_exact(width).zip(labels);
         let rows = rows.map(|(z, &label)| (log_odds(z, class), label as usize == class));
         Ranking::of(&rows.collect::<Vec<_>>())
     };
     (0..names.len()).map(ranking).collect()
+}
+
+/// Whether a class has curves. Of two classes the first one's would tell the same from the other side.
+fn has_curves(names: &[String], class: usize) -> bool {
+    names.len() > 2 || class == 1
 }
 
 /// The curves; their legends tell the areas below them.
@@ -157,7 +159,8 @@ fn ranking_pictures(names: &[String], rankings: &[Option<Ranking>]) -> [Picture;
     };
     let picture = |title: &str, [x, y]: [&'static str; 2], reference: Line, of: Curve| {
         let numbered = rankings.iter().zip(names).enumerate();
-        let known = numbered.filter_map(|(k, (ranking, name))| Some((k, ranking.as_ref()?, name)));
+        let shown = numbered.filter(|(k, _)| has_curves(names, *k));
+        let known = shown.filter_map(|(k, (ranking, name))| Some((k, ranking.as_ref()?, name)));
         let (mut lines, mut areas): (Vec<Line>, Vec<String>) = known
             .map(|(k, ranking, name)| {
                 let (points, area) = of(ranking);
@@ -207,7 +210,8 @@ fn table(
         classes.truncate(MOST_SHOWN);
     }
     let line = |(k, class): (usize, Class)| {
-        let color = rankings[k].is_some().then_some(color(names, k));
+        let is_drawn = rankings[k].is_some() && has_curves(names, k);
+        let color = is_drawn.then_some(color(names, k));
         let cells = vec![
             names[k].clone(),
             indicatif::HumanCount(class.rows as u64).to_string(),

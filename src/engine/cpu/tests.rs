@@ -22,6 +22,17 @@ fn data(plan: &Plan, rows: usize) -> Dataset {
     Dataset::new(numbers(inputs), inputs, targets).unwrap()
 }
 
+#[test]
+fn no_evaluation_ends_with_a_single_row() {
+    let options =
+        TrainOptions { batch_size: 256, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)) };
+    let plan = Plan::new(&Mlp::new(2).linear(1), &options).unwrap();
+    for rows in (2..3000).chain([65_281, 65_537, 1_000_001]) {
+        let size = evaluation_size(&plan, rows);
+        assert!((1..=plan.capacity()).contains(&size) && rows % size != 1, "{rows} in {size}");
+    }
+}
+
 /// Small with lanes, wide with shared products, with batch norms, and encoded in either way.
 fn plans() -> [(usize, Plan); 5] {
     let options = |batch_size, micro_batch| TrainOptions {

@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn slices_that_no_product_has_are_left_to_the_rule() {
         let forward = Product { orientation: Orientation::Forward, ..WEIGHT };
-        for (product, slices) in [(WEIGHT, 0), (WEIGHT, WEIGHT.depth + 1), (forward, 2)] {
+        let short = Product { depth: 8, ..WEIGHT };
+        for (product, slices) in [(WEIGHT, 0), (WEIGHT, BUSY + 1), (short, 9), (forward, 2)] {
             let mut variants = variants(GPU);
             variants.tuning.set(product, Variant { form: Form::Tiled4, slices });
             assert_eq!(variants.of(product), variants.by_rule(product, None), "{slices} slices");
