@@ -299,13 +299,11 @@ fn claim(path: PathBuf, is_named: bool) -> Result<PathBuf, Failure> {
 }
 
 /// Where a run of this name goes; without a name, where one on the data set `source` at this moment
-/// goes.
+/// goes, of which there may be several.
 pub(crate) fn choose(runs: &Path, name: Option<&str>, source: &str) -> Result<PathBuf, Failure> {
     let Some(name) = name else {
-        let name = format!("{}-{}", data_name(source), time_stamp(seconds_since_1970()));
-        let numbered = (2..).map(|n| runs.join(format!("{name}-{n}")));
-        let mut candidates = std::iter::once(runs.join(&name)).chain(numbered);
-        return Ok(candidates.find(|path| !path.exists()).unwrap_or_else(|| runs.join(&name)));
+        let stamp = time_stamp(seconds_since_1970());
+        return Ok(runs.join(format!("{}-{stamp}", data_name(source))));
     };
     if !is_plain(name) {
         return Err(Failure::input(format!(
@@ -427,5 +425,10 @@ mod tests {
         std::fs::create_dir(&chosen).unwrap();
         let refused = choose(runs.path(), Some("a"), "digits").unwrap_err();
         assert!(refused.message().unwrap().contains("is there already"));
+        let numbered = |name: &str| claim(runs.path().join("b"), false).unwrap().ends_with(name);
+        assert!(["b", "b-2", "b-3"].into_iter().all(numbered));
+        // Another process may take a name that was given, after it was looked at.
+        let refused = claim(runs.path().join("b"), true).unwrap_err();
+        assert!(refused.message().unwrap().ends_with("(take another name)"));
     }
 }
