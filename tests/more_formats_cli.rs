@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use common::place::{Place, rows, table, text};
 
-const PARQUET: &str = "--target kind --ignore note --missing fill --device cpu --epochs 3";
+const PARQUET: &str = "--target kind --ignore note,code --missing fill --device cpu --epochs 3";
 
 /// A grey PNG, `size` pixels wide and high, whose left or right half is bright.
 fn png(place: &Place, path: &str, size: u32, right: bool, noise: u8) {
@@ -63,7 +63,7 @@ fn parquet_trains_as_the_same_text_does() {
     let told: serde_json::Value = serde_json::from_slice(&child.stdout).unwrap();
     assert_eq!(told["test_loss"], by_text["test_loss"]);
     let rate = place.json(&format!(
-        "find-lr {file} --target kind --ignore note --missing fill --device cpu --steps 30"
+        "find-lr {file} --target kind --ignore note,code --missing fill --device cpu --steps 30"
     ));
     assert_eq!(rate["steps"].as_array().unwrap().len(), 30, "{rate}");
 }
