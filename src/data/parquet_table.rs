@@ -19,7 +19,6 @@ use parquet::file::serialized_reader::{SerializedFileReader, SerializedPageReade
 use self::cell::Kind;
 use self::check::CheckedPages;
 use self::column::{Building, Chunk};
-use super::column::Column;
 use super::decoding::decoded;
 use super::input::{Reading, Watch};
 use super::load::check_memory;

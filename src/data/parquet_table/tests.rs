@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::data::Column;
 use crate::data::input::tests::gzipped;
 use crate::data::{ColumnValues, CsvOptions, SchemaOptions, Source, load, read_csv};
 use crate::data::{Schema, Table};
