@@ -151,16 +151,17 @@ impl Prepared {
     }
 }
 
+/// Fewer rows may be so by chance.
+const DOUBTED: usize = 20;
+
 /// What is said of an input that numbers the rows, which tells nothing of rows to come.
 fn numbering(schema: &Schema, table: &Table) -> Option<String> {
-    /// Fewer rows may count by chance.
-    const ROWS: usize = 20;
     let counts = |name: &str| {
         let ColumnValues::Numeric(values) = &table.columns()[table.find(name).ok()?].values else {
             return None;
         };
         let next = |pair: &[f32]| pair[1] == pair[0] + 1.0 && pair[0].fract() == 0.0;
-        Some(values.len() >= ROWS && values.windows(2).all(next))
+        Some(values.len() >= DOUBTED && values.windows(2).all(next))
     };
     // One by itself is what somebody wants to learn from.
     let mut inputs = schema.inputs.iter().filter(|_| schema.inputs.len() > 1);
@@ -174,11 +175,9 @@ fn numbering(schema: &Schema, table: &Table) -> Option<String> {
 
 /// What is said of words that hardly come twice, which tell nothing of rows with others.
 fn naming(schema: &Schema, table: &Table) -> Option<String> {
-    /// Fewer rows may have a word each by chance.
-    const ROWS: usize = 20;
     let (name, words) = schema.inputs.iter().find_map(|input| match &input.kind {
         InputKind::Categorical { values, .. } => {
-            let hardly_twice = table.rows() >= ROWS && 2 * values.len() > table.rows();
+            let hardly_twice = table.rows() >= DOUBTED && 2 * values.len() > table.rows();
             hardly_twice.then_some((&input.name, values))
         }
         _ => None,

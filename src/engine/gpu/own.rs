@@ -289,6 +289,7 @@ impl Engine for GpuEngine {
     }
 
     fn set_state(&mut self, state: &EngineState) -> Result<()> {
+        self.stats.waits += 1;
         flights::poll(&self.device, wgpu::PollType::wait_indefinitely())?;
         self.check_nothing_pending()?;
         self.recordings.land()?;
