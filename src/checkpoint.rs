@@ -1,5 +1,7 @@
 //! A training between two steps, on disk.
 
+mod resume;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -10,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::divergence::Recovery;
 use crate::early_stopping::Best;
 use crate::engine::state::{Arena, EngineState, Numbers};
-use crate::engine::{Engine, Metrics, Tuning};
+use crate::engine::{Metrics, Tuning};
 use crate::error::{Error, Result};
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
 use crate::schedule::PlateauState;
-use crate::trainer::{Place, Trainer};
+use crate::trainer::Place;
 use crate::whole_file::write_whole;
 
 /// Key of the one metadata entry, which holds the description.
@@ -24,10 +26,12 @@ pub(crate) const METADATA_KEY: &str = "wgrad_checkpoint";
 /// Version of that description.
 const VERSION: u32 = 1;
 
-/// All that a training depends on, between two steps: [`Trainer::checkpoint`] takes it, and a trainer
-/// with the same net, options and rows that [`Trainer::resume`]s it goes on with the same bits as if it
+/// All that a training depends on, between two steps: [`Trainer::checkpoint`](crate::Trainer::checkpoint)
+/// takes it, and a trainer with the same net, options and rows that
+/// [`resume`](crate::Trainer::resume)s it goes on with the same bits as if it
 /// hadn't been stopped, on the same kind of engine and device; a GPU engine made with the checkpoint's
-/// [`tuning`](Checkpoint::tuning) and the same choice of [`fusion`](crate::GpuOptions::fusion).
+/// [`tuning`](Checkpoint::tuning) and the same choice of [`fusion`](crate::GpuOptions::fusion). A
+/// [`Module`](crate::Module) has checkpoints likewise.
 ///
 /// The file is safetensors: the arenas of parameters, moments and averages, the last good ones and the
 /// best, and under the metadata key `wgrad_checkpoint` a JSON with the net, the options and how far the
@@ -64,12 +68,36 @@ struct Description {
     version: u32,
     mlp: Mlp,
     options: TrainOptions,
-    /// Training rows.
+    /// Training rows; 0 for a module, whose rows are its host's.
     rows: u32,
-    progress: TrainerState,
+    progress: Progress,
     /// Of the engine that it was taken of.
     #[serde(default)]
     tuning: Tuning,
+}
+
+/// How far a training has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Progress {
+    Trainer(Box<TrainerState>),
+    Module(ModuleState),
+}
+
+/// What a module itself remembers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModuleState {
+    pub updates: u64,
+    pub forwards: u64,
+}
+
+impl ModuleState {
+    /// Whether a module can have come there.
+    fn is_possible(self) -> bool {
+        // Far from where another one would overflow.
+        self.updates <= self.forwards && self.forwards < u64::MAX / 2
+    }
 }
 
 /// What the trainer itself remembers.
@@ -110,16 +138,22 @@ impl TrainerState {
 }
 
 impl Checkpoint {
-    /// Steps done.
+    /// Steps done; a module's updates.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        self.description.progress.at.step
+        match &self.description.progress {
+            Progress::Trainer(state) => state.at.step,
+            Progress::Module(state) => state.updates,
+        }
     }
 
-    /// Epochs done.
+    /// Epochs done; 0 for a module, which doesn't know of any.
     #[must_use]
     pub fn epochs(&self) -> u64 {
-        self.description.progress.at.epoch
+        match &self.description.progress {
+            Progress::Trainer(state) => state.at.epoch,
+            Progress::Module(_) => 0,
+        }
     }
 
     /// The net.
@@ -250,57 +284,5 @@ impl Numbers {
             Dtype::F64 => Some(Self::F64(bytes.chunks_exact(8).map(double).collect())),
             _ => None,
         }
-    }
-}
-
-impl<E: Engine> Trainer<E> {
-    /// The training as it is, between two steps. Waits for it.
-    ///
-    /// # Errors
-    /// [`Error::Pending`] if steps are recorded into a host app's encoders and not known to be done, so
-    /// that they would be counted but not be in it; [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
-    pub fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let state = self.engine_mut().state()?;
-        let plan = self.engine().plan();
-        let description = Description {
-            version: VERSION,
-            mlp: plan.mlp().clone(),
-            options: plan.options().clone(),
-            rows: self.rows(),
-            progress: self.progress(),
-            tuning: self.engine().tuning(),
-        };
-        Ok(Checkpoint { description, state })
-    }
-
-    /// Goes on where a checkpoint was taken, of a training with the same net, options and rows.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] names what differs; [`Error::Pending`] if steps are recorded into a host app's
-    /// encoders and not known to be done.
-    pub fn resume(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let Checkpoint { description, state } = checkpoint;
-        let plan = self.engine().plan();
-        let refuse = |what: &str, expected: String, got: String| {
-            Err(Error::Shape { what: format!("checkpoint's {what}"), expected, got })
-        };
-        if description.mlp != *plan.mlp() {
-            return refuse("net", plan.mlp().to_string(), description.mlp.to_string());
-        }
-        if description.options != *plan.options() {
-            let text = |options: &TrainOptions| serde_json::to_string(options).unwrap_or_default();
-            return refuse("options", text(plan.options()), text(&description.options));
-        }
-        if description.rows != self.rows() {
-            let (rows, its) = (self.rows(), description.rows);
-            return refuse("training rows", rows.to_string(), its.to_string());
-        }
-        if !description.progress.is_possible(plan.options().steps_per_epoch(self.rows())) {
-            let progress = description.progress;
-            return refuse("progress", "steps of its epochs".into(), format!("{:?}", progress.at));
-        }
-        self.engine_mut().set_state(state)?;
-        self.set_progress(&description.progress);
-        Ok(())
     }
 }

@@ -227,7 +227,8 @@ impl<E: Engine> Trainer<E> {
     }
 }
 
-/// Evaluates loss and score of an engine's net on a data set, in batches. Waits for the result.
+/// Evaluates loss and score of an engine's net on a data set, in batches. Waits for the result. Reports of
+/// what the engine did before are dropped if they haven't been fetched.
 ///
 /// # Errors
 /// [`Error::Shape`] if the data don't fit, [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
@@ -235,6 +236,9 @@ pub fn evaluate<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Evaluation>
     engine.plan().check_evaluation(data.rows())?;
     let resident = upload(engine, data)?;
     let mut reports = Vec::new();
+    engine.finish()?;
+    engine.reports(&mut reports)?;
+    reports.clear();
     engine.evaluate(&resident.data, resident.rows)?;
     engine.finish()?;
     engine.reports(&mut reports)?;

@@ -229,6 +229,31 @@ fn the_last_batch_is_smaller_or_dropped_on_the_gpu() {
     partial_batches(gpu_engine);
 }
 
+/// Reports of an evaluation that nobody fetched belong neither to the next one nor to an epoch.
+fn unfetched_reports<E: Engine>(make: impl Fn(Plan) -> E) {
+    let data = learnable(30, 2, 1, &Loss::Mse, 1);
+    let options = TrainOptions::new(Loss::Mse, Optimizer::sgd(0.01));
+    let plan = Plan::new(&Mlp::new(2).linear(1), &options).unwrap();
+    let mut trainer = Trainer::new(make(plan), &data, Some(&data)).unwrap();
+    let resident = trainer.engine_mut().upload(&data).unwrap();
+    trainer.engine_mut().evaluate(&resident, 30).unwrap();
+    assert_eq!(trainer.evaluate(&data).unwrap().rows, 30);
+    trainer.engine_mut().evaluate(&resident, 30).unwrap();
+    let report = trainer.train_epoch(|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(report.validation.unwrap().rows, 30);
+}
+
+#[test]
+fn reports_nobody_fetched_are_nobody_elses_on_the_cpu() {
+    unfetched_reports(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn reports_nobody_fetched_are_nobody_elses_on_the_gpu() {
+    unfetched_reports(gpu_engine);
+}
+
 /// A net that computes 2x − 1 must score 1 on such data, and predict it for many rows.
 fn known_net<E: Engine>(make: impl Fn(Plan) -> E) {
     let linear = Linear::new(1).weight_init(Init::Constant(2.0)).bias_init(Init::Constant(-1.0));

@@ -162,6 +162,8 @@ fn what_is_hardly_meant_is_warned_of() {
     place.write("counted.csv", &rows(&|i| i + 100, "id"));
     place.write("mixed.csv", &rows(&|i| i * 7 % 40, "id"));
     place.write("renamed.csv", &rows(&|i| i * 7 % 40, "size"));
+    let priced = (0..40).map(|i| format!("${}.5,{},{}\n", i % 9 + 1, (i * 7) % 11, i % 2));
+    place.write("priced.csv", &format!("price,x,y\n{}", priced.collect::<String>()));
     let told = |args: &str| {
         let output = place.run(&format!("train {args} --device cpu --no-report --epochs 2"));
         let told = text(&output.stderr);
@@ -174,6 +176,10 @@ fn what_is_hardly_meant_is_warned_of() {
         (
             "counted.csv",
             "the column `id` counts the rows; if it is no more than their number, leave it out",
+        ),
+        (
+            "priced.csv",
+            "the column `price` is taken for words, as `$1.5`; if they are numbers, write",
         ),
         ("mixed.csv --tune cached", "--tune measures kernels of a GPU, and this is the CPU"),
         ("mixed.csv --plateau plateau:patience=1 --validation 0", "there are none to validate on"),

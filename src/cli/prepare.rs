@@ -1,7 +1,9 @@
 //! From a table's name to the data sets of a run.
 
+mod doubtful;
+
 use indicatif::BinaryBytes;
-use wgrad::data::{ColumnValues, Dataset, InputKind, Partition, Schema, Source, Table};
+use wgrad::data::{ColumnValues, Dataset, Partition, Schema, Source, Table};
 
 use super::args::TrainArgs;
 use super::config::Config;
@@ -146,49 +148,9 @@ impl Prepared {
             BinaryBytes(data_bytes + table_bytes.max(data_bytes)),
         );
         let columns = schema.summary(table);
-        let doubt = numbering(&schema, table).or_else(|| naming(&schema, table));
+        let doubt = doubtful::column(&schema, table);
         Ok(Self { rows, description, memory, columns, doubt, schema, train, validation, test })
     }
-}
-
-/// Fewer rows may be so by chance.
-const DOUBTED: usize = 20;
-
-/// What is said of an input that numbers the rows, which tells nothing of rows to come.
-fn numbering(schema: &Schema, table: &Table) -> Option<String> {
-    let counts = |name: &str| {
-        let ColumnValues::Numeric(values) = &table.columns()[table.find(name).ok()?].values else {
-            return None;
-        };
-        let next = |pair: &[f32]| pair[1] == pair[0] + 1.0 && pair[0].fract() == 0.0;
-        Some(values.len() >= DOUBTED && values.windows(2).all(next))
-    };
-    // One by itself is what somebody wants to learn from.
-    let mut inputs = schema.inputs.iter().filter(|_| schema.inputs.len() > 1);
-    let input = inputs.find(|input| counts(&input.name) == Some(true))?;
-    let name = &input.name;
-    Some(format!(
-        "the column `{name}` counts the rows; if it is no more than their number, leave it out (--ignore \
-         {name})"
-    ))
-}
-
-/// What is said of words that hardly come twice, which tell nothing of rows with others.
-fn naming(schema: &Schema, table: &Table) -> Option<String> {
-    let (name, words) = schema.inputs.iter().find_map(|input| match &input.kind {
-        InputKind::Categorical { values, .. } => {
-            let hardly_twice = table.rows() >= DOUBTED && 2 * values.len() > table.rows();
-            hardly_twice.then_some((&input.name, values))
-        }
-        _ => None,
-    })?;
-    Some(format!(
-        "the column `{name}` has {} different words in {} rows, as `{}`, of which a net learns nothing for \
-         others; write numbers without signs, or leave the column out (--ignore {name})",
-        words.len(),
-        table.rows(),
-        words[0]
-    ))
 }
 
 /// Bytes of so many numbers in each row.

@@ -36,13 +36,14 @@ fn edit_distance(a: &[char], b: &[char]) -> usize {
     row[b.len()]
 }
 
-/// A cell as it is worth repeating in a message.
+/// A cell as it is worth repeating in a message: on one line.
 pub(crate) fn shortened(text: &str) -> String {
     const SHOWN: usize = 40;
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    let (shown, rest) = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => (&text[..end], "…"),
+        None => (text, ""),
+    };
+    shown.replace(['\r', '\n'], " ") + rest
 }
 
 /// The first few of a list.
@@ -93,6 +94,7 @@ mod tests {
     fn what_is_long_is_cut() {
         assert_eq!(shortened(&"é".repeat(40)), "é".repeat(40));
         assert_eq!(shortened(&"é".repeat(41)), "é".repeat(40) + "…");
+        assert_eq!(shortened("a\nb"), "a b");
         let many: Vec<_> = (0..30).map(|i| i.to_string()).collect();
         assert_eq!(listed(&many[..10]), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
         assert_eq!(listed(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (30 in all)");

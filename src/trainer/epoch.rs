@@ -231,8 +231,8 @@ impl<E: Engine> Trainer<E> {
         restored
     }
 
-    /// Adds the training reports that have arrived to the epoch's sum, tells `observe` of each, and leaves the
-    /// reports of evaluations. Says whether `observe` broke off.
+    /// Adds the training reports that have arrived to the epoch's sum, tells `observe` of each, and leaves
+    /// the reports of what was evaluated behind them. Says whether `observe` broke off.
     fn take_training_reports(
         &mut self,
         observe: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
@@ -262,7 +262,8 @@ impl<E: Engine> Trainer<E> {
             })
             .is_break();
         }
-        self.reports.retain(|report| report.step.is_none());
+        let done = self.reports.iter().rposition(|report| report.step.is_some());
+        self.reports.drain(..done.map_or(0, |last| last + 1));
         if let Some((step, loss, tensor)) = diverged {
             self.engine.finish()?;
             self.engine.reports(&mut self.reports)?;

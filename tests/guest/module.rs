@@ -350,3 +350,48 @@ fn calls_out_of_order_are_refused() {
     assert!(module.encode_update(&mut encoder).is_err());
     host.submit(encoder);
 }
+
+/// Dropout, bias correction, running statistics and the average go on too.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_module_goes_on_from_its_checkpoint_with_the_same_bits() {
+    let host = Host::new();
+    let data = learnable(24, 3, 2, &Loss::Mse, 8);
+    let mlp =
+        Mlp::new(3).linear(8).batch_norm().activation(Activation::Tanh).dropout(0.3).linear(2);
+    let options = TrainOptions {
+        batch_size: 24,
+        epochs: 10,
+        ema: Some(0.9),
+        schedule: wgrad::Schedule::Cosine { floor: 0.1 },
+        ..TrainOptions::new(Loss::Mse, Optimizer::adamw(0.01))
+    };
+    let state = |[module]: &mut [Module; 1]| module.engine_mut().state().unwrap();
+    let mut whole = [module(&host, &mlp, &options)];
+    train_chain(&host, &mut whole, &data, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("module.safetensors");
+    whole[0].checkpoint().unwrap().save(&path).unwrap();
+    train_chain(&host, &mut whole, &data, 4);
+
+    let checkpoint = wgrad::Checkpoint::load(&path).unwrap();
+    assert_eq!((checkpoint.steps(), checkpoint.epochs()), (3, 0));
+    let mut parts = [module(&host, &mlp, &options)];
+    parts[0].resume(&checkpoint).unwrap();
+    assert_eq!(parts[0].steps(), 3);
+    train_chain(&host, &mut parts, &data, 4);
+    assert_eq!(state(&mut parts), state(&mut whole));
+
+    // What isn't of such a module is refused, and so are sums that would be lost.
+    let mut trainer = Trainer::new(host.engine(&mlp, &options), &data, None).unwrap();
+    for error in [
+        trainer.resume(&checkpoint).unwrap_err(),
+        whole[0].resume(&trainer.checkpoint().unwrap()).unwrap_err(),
+        module(&host, &mlp, &TrainOptions { seed: 1, ..options }).resume(&checkpoint).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Shape { .. }), "{error}");
+    }
+    gradients(&host, &mut whole[0], data.inputs(), &[0.0; 48]);
+    let error = whole[0].checkpoint().unwrap_err();
+    assert!(matches!(error, Error::Sequence { needs: "encode_update", .. }), "{error}");
+}

@@ -1,7 +1,8 @@
 //! Submissions under way: how many steps each gets, and their metrics on the way back.
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -194,12 +195,18 @@ impl Flights {
 }
 
 /// Polls the device. wgpu panics here where the driver says that the device is lost, after its hook for
-/// panics has told of it.
+/// panics has told of it. Polling runs the host's callbacks too, whose panics go on.
 pub(crate) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
     const DURING: &str = "polling the device";
     match catch_unwind(AssertUnwindSafe(|| device.poll(how))) {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(e)) => Err(Error::Device { during: DURING, reason: e.to_string() }),
-        Err(_) => Err(Error::Lost { during: DURING }),
+        Err(panic) if is_of_wgpu(&*panic) => Err(Error::Lost { during: DURING }),
+        Err(panic) => resume_unwind(panic),
     }
+}
+
+/// Whether wgpu itself panicked in a poll: its words begin so.
+fn is_of_wgpu(panic: &(dyn Any + Send)) -> bool {
+    panic.downcast_ref::<String>().is_some_and(|words| words.starts_with("Error in Device::poll"))
 }

@@ -7,6 +7,7 @@ use super::guest::{rows_in, same_rows};
 use super::program::{Builder, Dispatch, word};
 use super::scope::in_scope;
 use super::{GpuEngine, compute_pass};
+use crate::checkpoint::ModuleState;
 use crate::engine::{Engine as _, Part, Step};
 use crate::error::{Error, Result};
 use crate::optimizer::Updates;
@@ -103,7 +104,7 @@ impl Module {
     /// The engine, for what changes something. An inference takes the place of the forward pass that
     /// [`encode_backward`](Self::encode_backward) would go back through. The module counts its updates and
     /// forward passes, which bias correction, schedule and dropout go by, and no state that is set here
-    /// brings its counts along: to go on from one to the same bits is for a [`Trainer`](crate::Trainer).
+    /// brings its counts along: [`resume`](Self::resume) does.
     pub fn engine_mut(&mut self) -> &mut GpuEngine {
         self.forward = None;
         &mut self.engine
@@ -114,6 +115,19 @@ impl Module {
     pub fn reset(&mut self) {
         self.forward = None;
         self.has_gradients = false;
+    }
+
+    /// What it counts, where nothing is between two updates that a checkpoint would lack.
+    pub(crate) fn progress(&self, call: &'static str) -> Result<ModuleState> {
+        if self.has_gradients {
+            return Err(Error::Sequence { call, needs: "encode_update" });
+        }
+        Ok(ModuleState { updates: self.steps, forwards: self.forwards })
+    }
+
+    pub(crate) fn set_progress(&mut self, ModuleState { updates, forwards }: ModuleState) {
+        (self.steps, self.forwards) = (updates, forwards);
+        self.reset();
     }
 
     /// Updates recorded.
