@@ -19,14 +19,13 @@ use tile::{Tile, tile};
 use crate::real::Real;
 use crate::simd::vectorised;
 
-/// Length of the inner dimension that is done in one go: a panel of so many rows, 32 KiB, stays in the
-/// nearest levels of the cache. Longer ones save passes over the result.
-const DEPTH: usize = 512;
+/// Length of the inner dimension that is done in one go. Longer ones save passes over the result.
+const DEPTH: usize = 2048;
 /// Strips of rows that are done with one panel: so much of the left factor stays there beside it.
-const BLOCK: usize = 4;
-/// Panels that all rows are done with before the next ones: so much of the right factor stays in the
-/// second level.
-const SLAB: usize = 8;
+const BLOCK: usize = 2;
+/// Rows of panels that all rows of the result are done with before the next ones: so much of the right
+/// factor, 256 KiB, stays in the second level of the cache.
+const SLAB: usize = 4096;
 
 /// A row-major matrix or the transpose of one, or some columns of it.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +103,9 @@ impl<T: Real> WithSimd for Product<'_, T> {
         for from in (0..depth).step_by(DEPTH) {
             let to = (from + DEPTH).min(depth);
             let add = self.add || from > 0;
-            for (slab, panels) in panels.chunks(SLAB * depth).enumerate() {
-                let slab = slab * SLAB * TILE_COLUMNS;
+            let in_slab = SLAB / (to - from);
+            for (slab, panels) in panels.chunks(in_slab * depth).enumerate() {
+                let slab = slab * in_slab * TILE_COLUMNS;
                 for (block, out) in self.out.chunks_mut(BLOCK * TILE_ROWS * columns).enumerate() {
                     let columns_of = (slab..).step_by(TILE_COLUMNS);
                     for (panel, first) in panels.chunks_exact(depth).zip(columns_of) {
@@ -195,9 +195,11 @@ mod tests {
             (3, 5, 7),
             (6, 64, 16),
             (7, 129, 17),
-            (24, 512, 128),
-            (25, 513, 129),
-            (50, 1100, 40),
+            (12, 512, 128),
+            (13, 513, 129),
+            (12, 2048, 32),
+            (13, 2049, 33),
+            (50, 4100, 40),
         ];
         for (m, k, n) in shapes {
             let (a, b) = (random(m * k), random(k * n));
@@ -231,7 +233,7 @@ mod tests {
         let mut stream = Stream::new(2, Purpose::Synthetic, 0);
         let mut random =
             |n: usize| -> Vec<f32> { (0..n).map(|_| f32::from_f64(stream.normal())).collect() };
-        let (m, k, n) = (31, 700, 45);
+        let (m, k, n) = (31, 2100, 45);
         let (a, b) = (random(m * k), random(k * n));
         let mut right = vec![[0.0; TILE_COLUMNS]; Right::<f32>::len(k, n)];
         let right = Panels::pack(Matrix::new(&b, n), &mut right);

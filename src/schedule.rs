@@ -183,7 +183,9 @@ impl Schedule {
                 // The top is the last step of the way up, the end the last step of the run.
                 let top = warmup.steps(run).min(run.steps).saturating_sub(1);
                 let down = run.steps.saturating_sub(top + 1);
-                if step <= top {
+                if step >= run.steps {
+                    start / final_div_factor
+                } else if step <= top {
                     anneal.between(*peak, start, step, top)
                 } else {
                     anneal.between(start / final_div_factor, *peak, step - top, down)

@@ -228,7 +228,7 @@ fn files_that_claim_too_much_or_do_not_fit_are_refused() {
     put(&place, "cube.npy", &npy("|u1", "False", "(3, 1, 2)", &[0, 1, 2, 3, 4, 5]));
     put(&place, "inf.npy", &npy("<f4", "False", "(1, 2)", &[0, 0, 128, 127, 0, 0, 0, 0]));
     put(&place, "bad.npz", b"PK\x03\x04 and so on");
-    put(&place, "t.parquet", b"PAR1 and so on");
+    put(&place, "t.parquet", b"PAR1\x15 and so on");
     put(&place, "cut.csv.gz", &gzipped(b"a,b\n1,2\n")[..15]);
     put(&place, "empty/notes.txt", b"");
     place.write("t.csv", "a,b\n1,2.5\n2,3.5\n");

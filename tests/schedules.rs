@@ -485,3 +485,13 @@ fn a_plateau_of_the_score_needs_validation_rows() {
     assert!(error.to_string().contains("validation rows"), "{error}");
     assert!(trainer("constant", Some(Plateau { factor: 2.0, ..plateau }), true).is_err());
 }
+
+/// A last piece without a step leaves the rest of the run at its end, not at its peak.
+#[test]
+fn a_cycle_without_steps_is_over() {
+    let schedule: Schedule = "constant:50%+one_cycle:0%,peak=10".parse().unwrap();
+    let run = Run::new(10, 1);
+    let factors: Vec<f64> = (0..10).map(|step| schedule.factor(step, &run)).collect();
+    assert_eq!(factors[..5], [1.0; 5]);
+    assert!(factors[5..].iter().all(|factor| (factor / 4e-5 - 1.0).abs() < 1e-12), "{factors:?}");
+}

@@ -3,12 +3,9 @@
 use std::time::Instant;
 
 use super::Samples;
-use crate::blocks::{RowsMut, in_blocks};
+use crate::blocks::{RowsMut, block_rows, in_blocks};
 use crate::error::Result;
 use crate::matmul::{Left, Matrix, Right, TILE_COLUMNS, TILE_ROWS, pack_panel, product};
-
-/// Blocks of rows that threads share, as in the engine.
-const BLOCKS: usize = 16;
 
 /// Times C = A·B of `size` × `size` numbers on all threads of the pool that it is called in, for about
 /// `seconds`. B is brought into the order of the product each time, as weights are in each step.
@@ -19,7 +16,7 @@ pub fn square_product(size: usize, seconds: f64) -> Result<Samples> {
     let [a, b] = [0.5, 0.25].map(|number| vec![number; size * size]);
     let mut c = vec![0.0_f32; size * size];
     let mut panels = vec![[0.0; TILE_COLUMNS]; Right::<f32>::len(size, size)];
-    let block = size.div_ceil(BLOCKS).next_multiple_of(TILE_ROWS);
+    let block = block_rows(size, size * size, TILE_ROWS);
     Samples::take(seconds, f64::INFINITY, |repetitions| {
         let start = Instant::now();
         for _ in 0..repetitions {

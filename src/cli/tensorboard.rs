@@ -34,10 +34,23 @@ impl EventFile {
     /// Starts a file of its own in a run's folder. What files before it hold of steps from `from` on is void.
     pub(crate) fn create(run: &Path, from: u64) -> Result<Self, Failure> {
         let folder = run.join(FOLDER);
-        // TensorBoard reads a folder's files in the order of their names.
+        // TensorBoard reads a folder's files in the order of their names. A process may begin again within
+        // a second.
         let (seconds, process) = (now(), std::process::id());
-        let path = folder.join(format!("events.out.tfevents.{seconds:010.0}.wgrad.{process}"));
-        let file = std::fs::create_dir_all(&folder).and_then(|()| File::create_new(&path));
+        let path = |number: u32| {
+            let name = format!("events.out.tfevents.{seconds:010.0}.wgrad.{process}.{number:04}");
+            folder.join(name)
+        };
+        let mut number = 0;
+        let file = std::fs::create_dir_all(&folder).and_then(|()| {
+            loop {
+                match File::create_new(path(number)) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                    file => break file,
+                }
+            }
+        });
+        let path = path(number);
         let file = file.map_err(|e| Failure::run(format!("{}: {e}", path.display())))?;
         let mut events = Self { path, file, failed: None };
         events.write(0, &message(3, VERSION.as_bytes()));
@@ -194,6 +207,14 @@ mod tests {
         ] {
             assert_eq!(crc32c(bytes), crc, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_run_that_begins_again_at_once_has_a_file_behind_its_first() {
+        let run = tempfile::tempdir().unwrap();
+        let paths: Vec<_> =
+            (0..12).map(|from| EventFile::create(run.path(), from).unwrap().path).collect();
+        assert!(paths.windows(2).all(|pair| pair[0] < pair[1]), "{paths:?}");
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Layout {
             for (i, column) in columns.iter_mut().enumerate() {
                 let numbers =
                     block.chunks_exact(row_bytes).map(|row| &row[i * self.element.size..]);
-                self.append(numbers, i, column)?;
+                self.append(first, numbers, i, column)?;
             }
         }
         Ok(())
@@ -178,7 +178,8 @@ impl Layout {
                 let rows = at_once.min(self.rows - first);
                 let block = &mut block[..rows * self.element.size];
                 self.fill(from, block, first)?;
-                self.append(block.chunks_exact(self.element.size), i, &mut columns[i])?;
+                let numbers = block.chunks_exact(self.element.size);
+                self.append(first, numbers, i, &mut columns[i])?;
             }
         }
         Ok(())
@@ -206,16 +207,18 @@ impl Layout {
         })
     }
 
+    /// Numbers of a column, of the rows from `first` on.
     fn append<'a>(
         &self,
+        first: usize,
         numbers: impl Iterator<Item = &'a [u8]>,
         index: usize,
         column: &mut Numbers,
     ) -> Result<()> {
-        for bytes in numbers {
+        for (row, bytes) in (first..).zip(numbers) {
             column.push((self.element.read)(bytes)).map_err(|problem| Error::Cell {
                 source_name: self.name.clone(),
-                place: format!("row {}", column.len() % self.rows),
+                place: format!("row {row}"),
                 column: format!("{index} (counted from 0)"),
                 problem,
             })?;
@@ -346,6 +349,12 @@ mod tests {
         let message = |result: Result<Vec<Vec<f32>>>| result.unwrap_err().to_string();
         let infinite = message(columns(header(float, &[2, 2], false), &bytes));
         let expected = "a, row 1, column 1 (counted from 0): inf is not a finite number";
+        assert!(infinite.starts_with(expected), "{infinite}");
+        // Whose columns hold others' rows already.
+        let mut behind = vec![Numbers::with_capacity(0); 2];
+        behind.iter_mut().for_each(|column| column.push(1.0).unwrap());
+        let layout = header(float, &[2, 2], false).layout(16).unwrap();
+        let infinite = layout.read(&bytes[..], &mut behind).unwrap_err().to_string();
         assert!(infinite.starts_with(expected), "{infinite}");
         let longer = message(columns(header(float, &[3], false), &bytes));
         assert!(longer.contains("more bytes follow the array of 3"), "{longer}");

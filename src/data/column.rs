@@ -114,13 +114,20 @@ impl Column {
     }
 }
 
-/// A column with more different words than this is no category. What follows counts as the first, so
+/// A column with more different words than this is no category. Those that follow count as one more, so
 /// that a column of identifiers doesn't cost a string a row.
 pub(super) const MAX_WORDS: usize = 1 << 18;
+/// What they count as.
+pub(super) const OTHERS: &str = "one of more than 262,144 words";
 
-/// A number in its shortest form, `None` if it is NaN. Adding 0 makes −0 the same as 0.
+/// A number in its shortest form, but whole ones with all their digits; `None` if it is NaN. Adding 0 makes
+/// −0 the same as 0.
 pub(super) fn number_word(number: f32) -> Option<String> {
-    (!number.is_nan()).then(|| (number + 0.0).to_string())
+    /// Behind it, not even f64 has all whole numbers.
+    const WHOLE: f32 = (1_u64 << f64::MANTISSA_DIGITS) as f32;
+    let is_whole = number.fract() == 0.0 && number.abs() <= WHOLE;
+    let word = || if is_whole { f64::from(number + 0.0).to_string() } else { number.to_string() };
+    (!number.is_nan()).then(word)
 }
 
 /// Collects the cells of a text column, keeping each different word once.
@@ -140,11 +147,11 @@ impl Words {
             None => MISSING_TEXT,
             Some(word) => match self.first_seen.get(word) {
                 Some(&code) => code,
-                None if self.first_seen.len() == MAX_WORDS => 0,
                 None => {
-                    let code = u32::try_from(self.first_seen.len()).unwrap_or(MISSING_TEXT);
-                    self.first_seen.insert(word.to_owned(), code);
-                    code
+                    let is_full = self.first_seen.len() >= MAX_WORDS;
+                    let word = if is_full { OTHERS } else { word };
+                    let next = u32::try_from(self.first_seen.len()).unwrap_or(MISSING_TEXT);
+                    *self.first_seen.entry(word.to_owned()).or_insert(next)
                 }
             },
         };
@@ -176,6 +183,27 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_have_all_their_digits() {
+        let word = |number: f32| number_word(number).unwrap();
+        for (number, expected) in
+            [(134_217_728.0, "134217728"), (-16_777_216.0, "-16777216"), (0.1, "0.1"), (-0.0, "0")]
+        {
+            assert_eq!(word(number), expected);
+        }
+        // What f64 has no whole numbers for is what the shortest digits are.
+        assert_eq!(word(1e30), format!("1{}", "0".repeat(30)));
+        assert_eq!(number_word(f32::NAN), None);
+    }
+
+    #[test]
+    fn too_many_words_are_none_of_the_first() {
+        let cells: Vec<String> = (0..MAX_WORDS + 2).map(|i| format!("w{i:06}")).collect();
+        let column = Column::text("t", cells.iter().map(|cell| Some(cell.as_str())));
+        assert_eq!(column.word(MAX_WORDS - 1).unwrap(), cells[MAX_WORDS - 1]);
+        assert_eq!([0, 1].map(|i| column.word(MAX_WORDS + i).unwrap()), [OTHERS; 2]);
+    }
 
     #[test]
     fn words_that_are_numbers_are_sorted_by_size() {

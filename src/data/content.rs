@@ -19,10 +19,9 @@ pub(super) enum Content {
 impl Content {
     /// As its first eight bytes say.
     pub(super) fn of(head: &[u8]) -> Self {
-        const OTHERS: [(&[u8], &str); 9] = [
-            (b"ARROW1", "an Arrow file"),
+        const OTHERS: [(&[u8], &str); 8] = [
+            (b"ARROW1\0\0", "an Arrow file"),
             (b"\x89HDF", "an HDF5 file"),
-            (b"BZh", "data packed by bzip2"),
             (b"\xfd7zXZ", "data packed by xz"),
             (b"\x28\xb5\x2f\xfd", "data packed by zstd"),
             (b"\xd0\xcf\x11\xe0", "an old Excel file"),
@@ -34,13 +33,47 @@ impl Content {
             Self::Array
         } else if head.starts_with(zip::MAGIC) {
             Self::Archive
-        } else if head.starts_with(b"PAR1") {
+        } else if is_parquet(head) {
             Self::Parquet
         } else if head.starts_with(b"\x89PNG") || head.starts_with(b"\xff\xd8\xff") {
             Self::Image
         } else {
             let other = OTHERS.iter().find(|(magic, _)| head.starts_with(magic));
-            other.map_or(Self::Text, |(_, format)| Self::Other(format))
+            match other {
+                Some((_, format)) => Self::Other(format),
+                None if is_bzip2(head) => Self::Other("data packed by bzip2"),
+                None => Self::Text,
+            }
+        }
+    }
+}
+
+/// Behind the letters, which a table may begin with too, Parquet has a page or its footer: structures whose
+/// first byte is no text.
+fn is_parquet(head: &[u8]) -> bool {
+    let rest = head.strip_prefix(b"PAR1");
+    rest.is_some_and(|rest| {
+        rest.first().is_none_or(|byte| byte.is_ascii_control() && !b"\t\r\n".contains(byte))
+    })
+}
+
+/// Behind the letters and a digit the head of a block, or of the end.
+fn is_bzip2(head: &[u8]) -> bool {
+    head.starts_with(b"BZh") && [Some(&b"1AY&"[..]), Some(b"\x17rE8")].contains(&head.get(4..8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_may_begin_with_the_letters_of_formats() {
+        for head in ["PAR1,PAR", "PAR1\tx\n1", "PAR1\n1\n2", "ARROW1,y", "BZh,a,y\n", "BZh9,x,y"] {
+            assert!(Content::of(head.as_bytes()) == Content::Text, "{head}");
+        }
+        assert!(Content::of(b"PAR1\x15\x04\x15\x20") == Content::Parquet);
+        for head in [b"ARROW1\0\0", b"BZh91AY&", b"BZh1\x17rE8"] {
+            assert!(matches!(Content::of(head), Content::Other(_)), "{head:?}");
         }
     }
 }

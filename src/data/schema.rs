@@ -8,7 +8,6 @@ mod summary;
 
 use serde::{Deserialize, Serialize};
 
-use self::fit::MIN_PIXELS;
 pub use self::fit::{Missing, Scaling, SchemaOptions, TargetKind};
 pub use self::kind::ColumnKind;
 pub use self::known::UnknownCells;
@@ -27,6 +26,10 @@ pub struct Schema {
     /// Where the target columns stood among the used columns, counted from 0: what tells columns
     /// apart in a table without a header.
     pub target_positions: Vec<usize>,
+    /// Whether the inputs are pixels, as [`Scaling::Auto`] describes them: 64 or more columns, of whole
+    /// numbers from 0 to 255 or of numbers from 0 to 1. Default in a file: `false`.
+    #[serde(default)]
+    pub pixels: bool,
 }
 
 /// A column that the net reads.
@@ -146,20 +149,6 @@ impl Schema {
             }
         };
         self.inputs.iter().flat_map(names).collect()
-    }
-
-    /// Whether the inputs are pixels, as [`Scaling::Auto`] describes them: 64 or more, all numbers,
-    /// from 0 (paper) to one number for all.
-    #[must_use]
-    pub fn reads_pixels(&self) -> bool {
-        let pixel = |input: &InputColumn| match input.kind {
-            InputKind::Numeric { offset: 0.0, scale, .. } => Some(scale),
-            _ => None,
-        };
-        let Some(first) = self.inputs.first().and_then(pixel) else { return false };
-        self.inputs.len() >= MIN_PIXELS
-            && (first == 1.0 || first == 1.0 / 255.0)
-            && self.inputs.iter().all(|input| pixel(input) == Some(first))
     }
 
     /// Checks a schema that doesn't come from [`Schema::fit`], a deserialised one for instance.

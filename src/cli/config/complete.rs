@@ -44,7 +44,7 @@ impl Config {
                 )));
             }
         }
-        let many_images = schema.reads_pixels() && train_rows >= recipe::MANY_IMAGES;
+        let many_images = schema.pixels && train_rows >= recipe::MANY_IMAGES;
         if many_images && data.task == Task::Classification {
             let size = &recipe::IMAGES;
             if args.net.layers.is_none() {

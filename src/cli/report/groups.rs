@@ -1,7 +1,7 @@
 //! Which columns change places together while their importance is measured: each by itself, but the pixels
 //! of larger images in patches. One of many pixels says next to nothing, and all take long.
 
-use wgrad::data::{InputKind, Schema};
+use wgrad::data::{ImageOptions, InputKind, Schema};
 
 /// Patches along the side of an image, at most.
 const MOST_PATCHES: usize = 16;
@@ -33,8 +33,11 @@ pub(super) fn square_image(schema: &Schema) -> Option<usize> {
     let is_one = side >= 4
         && side * side == count
         && schema.in_features() == count
-        && (schema.reads_pixels() || named());
-    is_one.then_some(side)
+        && (schema.pixels || named());
+    // Names may tell of another shape.
+    let ImageOptions { size, colour } = ImageOptions::of(schema);
+    let is_other = size.is_some_and(|(width, height)| width != height || colour == Some(true));
+    (is_one && !is_other).then_some(side)
 }
 
 fn columns(schema: &Schema) -> Vec<Group> {
@@ -65,6 +68,22 @@ mod tests {
     use wgrad::data::{SchemaOptions, Table};
 
     use super::*;
+
+    #[test]
+    fn an_image_is_square_by_its_names() {
+        let side = |name: &dyn Fn(usize) -> String| {
+            let names: Vec<String> = (0..1024).map(name).chain(["y".into()]).collect();
+            let cells: Vec<f32> =
+                (0..u16::try_from(2 * names.len()).unwrap()).map(f32::from).collect();
+            let table = Table::from_rows("t", &names, &cells).unwrap();
+            let options = SchemaOptions::default();
+            square_image(&Schema::fit(&table, &table.all_rows(), &options).unwrap())
+        };
+        assert_eq!(side(&|i| format!("pixel_{}_{}", i / 32, i % 32)), Some(32));
+        assert_eq!(side(&|i| format!("pixel{i}")), Some(32));
+        assert_eq!(side(&|i| format!("pixel_{}_{}", i / 64, i % 64)), None);
+        assert_eq!(side(&|i| format!("pixel_{}_{}_red", i / 32, i % 32)), None);
+    }
 
     #[test]
     fn patches_divide_an_image() {

@@ -11,6 +11,7 @@ use crate::{Error, Result};
 /// One pass through a text.
 pub(super) struct Records<'a> {
     name: String,
+    delimiter: u8,
     reader: csv::Reader<LineCounter<Box<dyn Read + 'a>>>,
 }
 
@@ -23,7 +24,7 @@ impl<'a> Records<'a> {
     ) -> Result<Self> {
         let name = input.name().to_owned();
         let reader = reader(LineCounter::new(input.open(doing, watch)?), delimiter);
-        Ok(Self { name, reader })
+        Ok(Self { name, delimiter, reader })
     }
 
     /// Calls `visit` with the line and the fields of each record that isn't blank.
@@ -39,8 +40,17 @@ impl<'a> Records<'a> {
                 Err(error) => return Err(self.error(error)),
             }
             let start = record.position().map_or(0, csv::Position::byte);
-            let line = self.reader.get_mut().line_at(start);
-            if record.iter().any(|field| !field.trim().is_empty()) || record.len() > 1 {
+            let end = self.reader.position().byte();
+            let counter = self.reader.get_mut();
+            let line = counter.line_at(start);
+            // Cells as they stand there: the parser passes over quotes that are out of place.
+            let written = counter.up_to(end);
+            let is_quoted = written.contains(&b'"');
+            if let Some(problem) = is_quoted.then(|| misquoted(written, self.delimiter)).flatten() {
+                return Err(data_error(&self.name, format!("line {line} {problem}")));
+            }
+            let is_blank = record.len() <= 1 && !is_quoted && record.iter().all(is_blank);
+            if !is_blank {
                 visit(line, &record)?;
             }
         }
@@ -57,6 +67,44 @@ impl<'a> Records<'a> {
             kind => data_error(&self.name, format!("{kind:?}")),
         }
     }
+}
+
+fn is_blank(field: &str) -> bool {
+    field.trim().is_empty()
+}
+
+/// What is wrong with the quotes of a record, if anything is: a lone one joins rows.
+fn misquoted(record: &[u8], delimiter: u8) -> Option<&'static str> {
+    #[derive(PartialEq)]
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        Behind,
+    }
+    let mut at = At::Start;
+    let mut bytes = record.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        at = match (at, byte) {
+            (At::Quoted, b'"') if bytes.next_if(|&&next| next == b'"').is_some() => At::Quoted,
+            (At::Quoted, b'"') => At::Behind,
+            (At::Quoted, _) => At::Quoted,
+            (At::Start, b'"') => At::Quoted,
+            (_, byte) if byte == delimiter || byte == b'\r' || byte == b'\n' => At::Start,
+            (At::Behind, byte) if !byte.is_ascii_whitespace() => {
+                return Some(
+                    "has text behind the quote that ends a cell; within a quoted cell a quote is \
+                     written twice, as \"\"",
+                );
+            }
+            (At::Behind, _) => At::Behind,
+            _ => At::Plain,
+        };
+    }
+    (at == At::Quoted).then_some(
+        "begins a cell with a quote that nothing ends; take it away, or write the cell in quotes and a \
+         quote within it twice, as \"\"",
+    )
 }
 
 /// Divides bytes into records of any number of fields.
@@ -86,6 +134,12 @@ struct LineCounter<R> {
 impl<R> LineCounter<R> {
     const fn new(from: R) -> Self {
         Self { from, kept: Vec::new(), start: 0, counted: 0, line: 1 }
+    }
+
+    /// The bytes from the last record that was asked for up to this one.
+    fn up_to(&self, byte: u64) -> &[u8] {
+        let end = usize::try_from(byte.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        &self.kept[self.counted..end.clamp(self.counted, self.kept.len())]
     }
 
     /// The line of the first field of the record that begins at this byte; each is asked for in its
@@ -127,6 +181,27 @@ pub(super) fn line_ends(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A lone quote joins rows; a cell of nothing in quotes is a missing one, and no blank line.
+    #[test]
+    fn quotes_end_where_their_cell_does() {
+        for (sound, rows) in [
+            ("x,y\n1,\"a \"\"b\"\"\"\n2,\"c\nd\" \n", 2),
+            ("x\n1\n\"\"\n\n3\n", 3),
+            ("x;y\n\"1\";5\"\n2;6\" x 7\"\n", 2),
+            ("x y\n\"1\" \"a\"\n2 b\n", 2),
+        ] {
+            assert_eq!(super::super::tests::read(sound).rows(), rows, "{sound}");
+        }
+        for (text, problem) in [
+            ("x,y\n1,a\n2,\"b\n3,a\n4,b\n", "line 3 begins a cell with a quote that nothing ends"),
+            ("x,y\n1,a\n2,\"b\n3,a\n4,\"c\n", "line 3 has text behind the quote that ends a cell"),
+            ("x,y\n1,a\n2,\"b\"c\n", "line 3 has text behind"),
+        ] {
+            let message = super::super::tests::message(text);
+            assert!(message.contains(problem), "{message}");
+        }
+    }
 
     /// Text that is longer than a chunk, with records that end across its edges.
     #[test]

@@ -197,7 +197,7 @@ fn text_may_be_gzipped_and_other_formats_are_named() {
     let other = |magic: &[u8]| [magic, &[0; 40]].concat();
     let folder = folder(&[
         ("t.csv.gz", gzipped(text)),
-        ("t.parquet", other(b"PAR1")),
+        ("t.parquet", other(b"PAR1\x15")),
         ("t.csv.zst", other(b"\x28\xb5\x2f\xfd")),
         ("t.xlsx", zip_archive(&[("xl/workbook.xml", b"<x/>")], 8, false)),
         ("cut.csv.gz", gzipped(text)[..20].to_vec()),

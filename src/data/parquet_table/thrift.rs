@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind, Read};
 
-/// More structures inside each other than Parquet has.
+/// More structures and lists inside each other than Parquet has.
 const DEPTH: u8 = 16;
 
 /// The parent of what is too deep to be asked for.
@@ -19,6 +19,10 @@ pub(super) struct Walk<R> {
 
 fn invalid(problem: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, problem)
+}
+
+fn deeper(depth: u8) -> io::Result<u8> {
+    depth.checked_sub(1).ok_or_else(|| invalid("structures too deep"))
 }
 
 impl<R: Read> Walk<R> {
@@ -44,7 +48,7 @@ impl<R: Read> Walk<R> {
         depth: u8,
         found: &mut dyn FnMut(i16, i16, i64),
     ) -> io::Result<()> {
-        let depth = depth.checked_sub(1).ok_or_else(|| invalid("structures too deep"))?;
+        let depth = deeper(depth)?;
         let mut field = 0_i16;
         loop {
             let head = self.byte()?;
@@ -91,6 +95,7 @@ impl<R: Read> Walk<R> {
                 if length > self.left {
                     return Err(invalid("a list longer than what is left"));
                 }
+                let depth = deeper(depth)?;
                 for _ in 0..length {
                     self.value(head & 15, parent, field, depth, found)?;
                 }
@@ -176,6 +181,7 @@ mod tests {
         assert!(problem(&[0x19, 0xf5, 255, 255, 255, 255, 127, 0]).contains("a list longer"));
         assert!(problem(&[0x18, 255, 255, 255, 255, 127, 0]).contains("a text longer"));
         assert!(problem(&[0x1c; 40]).contains("too deep"));
+        assert!(problem(&[0x19; 1 << 20]).contains("too deep"));
         assert!(problem(&[0x1d, 0]).contains("an unknown type"));
         assert!(problem(&[0x16; 12]).contains("64 bits") || walk(&[0x16; 12]).is_err());
     }

@@ -305,10 +305,9 @@ impl Schema {
         }
         let kinds: Vec<_> = inputs.iter().map(|&index| kinds[index]).collect();
         let all_numbers = kinds.iter().all(|kind| matches!(kind, None | Some(ColumnKind::Number)));
-        let white = match options.scaling {
-            Scaling::Auto if all_numbers => white(&columns, train_rows),
-            _ => None,
-        };
+        let white = if all_numbers { white(&columns, train_rows) } else { None };
+        let pixels = white.is_some();
+        let white = white.filter(|_| options.scaling == Scaling::Auto);
         let inputs = columns
             .into_iter()
             .zip(kinds)
@@ -329,12 +328,12 @@ impl Schema {
             Some(names) => Target::Classes { name: target(targets[0]).name.clone(), names },
             None => Target::Values { columns: targets.iter().map(fit_value).collect() },
         };
-        Ok(Self { inputs, target, target_positions })
+        Ok(Self { inputs, target, target_positions, pixels })
     }
 }
 
 /// Fewer columns than this are no image.
-pub(super) const MIN_PIXELS: usize = 64;
+const MIN_PIXELS: usize = 64;
 
 /// What a pixel is at most, if the columns are pixels as [`Scaling::Auto`] describes them.
 fn white(columns: &[&Column], rows: &[u32]) -> Option<f32> {

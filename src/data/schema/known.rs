@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::encode::missing;
 use super::{InputKind, Schema};
 use crate::Result;
-use crate::data::column::{Column, ColumnValues};
+use crate::data::column::{Column, ColumnValues, OTHERS};
 use crate::data::table::Table;
 use crate::data::wording::{listed, shortened};
 
@@ -39,7 +39,9 @@ impl<'a> Known<'a> {
     }
 
     pub(super) fn index(&self, table: &Table, column: &Column, row: usize) -> Result<usize> {
-        self.find(column, row).or(self.fill).ok_or_else(|| match column.word(row) {
+        // A word that isn't told from others may be one that is known.
+        let fill = || self.fill.filter(|_| column.word(row).as_deref() != Some(OTHERS));
+        self.find(column, row).or_else(fill).ok_or_else(|| match column.word(row) {
             None => missing(table, column, row),
             Some(word) => table.cell_error(
                 row,

@@ -133,10 +133,11 @@ fn line(table: &Table, name: &str, fate: &str) -> [String; 5] {
             "number",
             Statistics::of(values.iter().copied()).map_or_else(String::new, |statistics| {
                 let Statistics { min, max, mean, .. } = statistics;
+                let varies = min < max;
                 let [min, max, mean] = [min.into(), max.into(), mean].map(four_digits);
-                match min == max {
-                    true => format!("always {min}"),
-                    false => format!("{min} to {max}, ø {mean}"),
+                match varies {
+                    true => format!("{min} to {max}, ø {mean}"),
+                    false => format!("always {min}"),
                 }
             }),
         ),
@@ -203,6 +204,14 @@ n       number  always 5                      0  (x − 5) · 1, missing: 5
 price   number  10.5 to 70000, ø 23344        0  target: (y − 23344) · 3.031e-5
 "
         );
+    }
+
+    #[test]
+    fn columns_that_vary_a_little_vary() {
+        let table =
+            read_csv(&b"p,y\n1013.2,1\n1013.4,2\n"[..], "t", &CsvOptions::default()).unwrap();
+        let schema = Schema::fit(&table, &[0, 1], &SchemaOptions::default()).unwrap();
+        assert!(schema.summary(&table).contains("1013 to 1013, ø 1013"));
     }
 
     #[test]

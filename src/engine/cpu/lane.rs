@@ -3,7 +3,7 @@
 use super::CpuData;
 use super::division::Division;
 use super::passes::draw_of;
-use crate::blocks::{RowsMut, in_blocks};
+use crate::blocks::{RowsMut, block_rows, in_blocks};
 use crate::engine::{Metrics, Part, Step};
 use crate::insight;
 use crate::matmul::{Panels, Right, TILE_COLUMNS, TILE_ROWS};
@@ -58,15 +58,13 @@ pub(super) struct Net<'a, T> {
 
 /// Multiply-adds from which work is worth more than one thread.
 const THREADED: usize = 1 << 19;
-/// Blocks into which threads divide a batch: enough for many threads to have about the same work.
-const BLOCKS: usize = 16;
 
 impl<T> Net<'_, T> {
     /// Rows in a block of work that takes so many multiply-adds a row: all, where threads have lanes
     /// of their own or would cost more than they save.
     pub(super) fn block(&self, rows: usize, work: usize) -> usize {
         let shared = self.division.lanes == 1 && rows * work >= THREADED;
-        if shared { rows.div_ceil(BLOCKS).next_multiple_of(TILE_ROWS) } else { rows.max(1) }
+        if shared { block_rows(rows, work, TILE_ROWS) } else { rows.max(1) }
     }
 }
 

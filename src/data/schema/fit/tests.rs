@@ -260,12 +260,16 @@ fn pixels_share_a_scale() {
             _ => panic!("pixels are numbers"),
         };
         let scales: Vec<_> = schema.inputs.iter().map(scale).collect();
-        (scales[0], scales[1], schema.reads_pixels())
+        (scales[0], scales[1], schema.pixels)
     };
     // A pixel that is always paper stays so, whatever the scale.
     let bytes = (0.0, 1.0 / 255.0);
     assert_eq!(scales(&table(255.0, 64), Scaling::Auto), (bytes, bytes, true));
     assert_eq!(scales(&table(1.0, 64), Scaling::Auto), ((0.0, 1.0), (0.0, 1.0), true));
+    // What they are doesn't depend on how they are scaled.
+    for scaling in [Scaling::None, Scaling::Standardize, Scaling::MinMax] {
+        assert!(scales(&table(255.0, 64), scaling).2 && !scales(&table(1000.0, 64), scaling).2);
+    }
     // Too few columns, whole numbers that are no bytes, halves of bytes: a scale for each column.
     for table in [table(255.0, 63), table(16.0, 64), table(300.0, 64), table(127.5, 64)] {
         let auto = scales(&table, Scaling::Auto);

@@ -94,6 +94,7 @@ fn schemas_that_are_no_scaling() {
         inputs: vec![numeric("a"), numeric("b")],
         target: target(4.0),
         target_positions: vec![2],
+        pixels: false,
     };
     let scaling = ColumnScaling::of(&schema).unwrap();
     assert_eq!(scaling.input, [Affine { shift: 3.0, scale: 0.5 }; 2]);
