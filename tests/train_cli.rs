@@ -181,6 +181,7 @@ fn what_is_hardly_meant_is_warned_of() {
             "priced.csv",
             "the column `price` is taken for words, as `$1.5`; if they are numbers, write",
         ),
+        ("mixed.csv --image-size 8x8", "--image-size resizes images, and this table"),
         ("mixed.csv --tune cached", "--tune measures kernels of a GPU, and this is the CPU"),
         ("mixed.csv --plateau plateau:patience=1 --validation 0", "there are none to validate on"),
         ("mixed.csv --schedule warmup:9e+cosine", "leave none for `cosine`"),

@@ -43,6 +43,13 @@ pub(crate) struct ValueErrors {
     pub deviation: f64,
 }
 
+impl ValueErrors {
+    /// The column's share of what varies that is explained.
+    fn r2(&self) -> f64 {
+        if self.deviation > 0.0 { 1.0 - (self.rmse / self.deviation).powi(2) } else { f64::NAN }
+    }
+}
+
 impl Results {
     /// Evaluates `data`.
     pub(crate) fn of<E: Engine>(
@@ -110,7 +117,11 @@ impl Results {
                 )
             }
             Score::R2(value) => {
-                let why = if value.is_nan() { ", whose targets are all the same" } else { "" };
+                let why = match &self.detail {
+                    _ if value.is_nan() => ", whose targets are all the same",
+                    Detail::Values(errors) if errors.len() > 1 => ", over all targets as scaled",
+                    _ => "",
+                };
                 writeln!(text, "{:15}{}  (on {}{why})", "test R²", r2(value), rows_of(rows))
             }
         };
@@ -145,8 +156,9 @@ impl Results {
                 entries.insert("confusion".into(), json!(confusion));
             }
             Detail::Values(errors) => {
-                let column =
-                    |e: &ValueErrors| (e.name.clone(), json!({ "rmse": e.rmse, "mae": e.mae }));
+                let column = |e: &ValueErrors| {
+                    (e.name.clone(), json!({ "rmse": e.rmse, "mae": e.mae, "r2": e.r2() }))
+                };
                 let columns: Map<String, Value> = errors.iter().map(column).collect();
                 entries.insert("targets".into(), Value::Object(columns));
             }
@@ -198,13 +210,17 @@ fn value_errors(name: &str, predicted: &[f64], wanted: &[f64]) -> ValueErrors {
     }
 }
 
-/// The errors of each target, in its units.
+/// The errors of each target, in its units, and R² where there are several.
 fn error_table(errors: &[ValueErrors]) -> String {
     let width = errors.iter().map(|e| e.name.chars().count()).max().unwrap_or(0);
-    let mut text = format!("\n{:width$}  {:>10}  {:>10}\n", "", "RMSE", "MAE");
-    for ValueErrors { name, rmse, mae, .. } in errors {
-        let (rmse, mae) = (significant(*rmse), significant(*mae));
-        let _ = writeln!(text, "{name:width$}  {rmse:>10}  {mae:>10}");
+    let line = |name: &str, rmse: &str, mae: &str, r2: &str| {
+        let r2 = if errors.len() > 1 { format!("  {r2:>9}") } else { String::new() };
+        format!("{name:width$}  {rmse:>10}  {mae:>10}{r2}\n")
+    };
+    let mut text = format!("\n{}", line("", "RMSE", "MAE", "R²"));
+    for column in errors {
+        let ValueErrors { name, rmse, mae, .. } = column;
+        text += &line(name, &significant(*rmse), &significant(*mae), &r2(column.r2()));
     }
     text
 }
@@ -270,6 +286,16 @@ hippopotamus tail               ·               ·               ·   no rows
         assert!((errors.mae - 5.0 / 3.0).abs() < 1e-12, "{errors:?}");
         // Of 1, 4, 0.
         assert!((errors.deviation - (26.0_f64 / 9.0).sqrt()).abs() < 1e-12, "{errors:?}");
+        assert!((errors.r2() + 0.5).abs() < 1e-12, "{errors:?}");
+        let constant = value_errors("constant", &[1.0, 2.0], &[2.0, 2.0]);
+        assert_eq!(
+            error_table(&[errors, constant]),
+            "
+                RMSE         MAE         R²
+y              2.082       1.667    -0.5000
+constant      0.7071      0.5000  undefined
+"
+        );
     }
 
     #[test]

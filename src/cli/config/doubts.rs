@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wgrad::ModelFile;
-use wgrad::data::{Dataset, Schema, Target, Targets};
+use wgrad::data::{Dataset, InputColumn, Schema, Target, Targets};
 use wgrad::schedule::Run;
 
 use super::Config;
@@ -22,6 +22,10 @@ impl Config {
                  (see --validation)"
                     .into(),
             );
+        }
+        let is_pixel = |input: &InputColumn| input.name.starts_with("pixel_");
+        if self.data.image_size.is_some() && !schema.inputs.iter().all(is_pixel) {
+            doubts.push("--image-size resizes images, and this table isn't made of any".into());
         }
         doubts.extend(untaught(schema, train));
         doubts.extend(self.net.init_from.as_ref().and_then(|file| other_columns(file, schema)));

@@ -34,7 +34,7 @@ fn no_evaluation_ends_with_a_single_row() {
 }
 
 /// Small with lanes, wide with shared products, with batch norms, and encoded in either way.
-fn plans() -> [(usize, Plan); 5] {
+fn plans() -> [(usize, Plan); 6] {
     let options = |batch_size, micro_batch| TrainOptions {
         batch_size,
         micro_batch,
@@ -59,6 +59,12 @@ fn plans() -> [(usize, Plan); 5] {
         (2, Plan::new(&small, &options(1530, Some(700))).unwrap()),
         (1, Plan::new(&wide, &options(131, None)).unwrap()),
         (1, Plan::new(&normed, &options(250, None)).unwrap()),
+        // So wide that how rows are divided depends on the threads.
+        (
+            1,
+            Plan::new(&Mlp::with_hidden(1500, &[1450], Activation::Relu, 2), &options(48, None))
+                .unwrap(),
+        ),
     ]
 }
 
