@@ -72,3 +72,4 @@ pub use schema::{
 };
 pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
 pub use table::Table;
+pub use wording::signed_number;

@@ -96,6 +96,9 @@ fn damaged_folders_are_named() {
         fs::copy(path("a").join("config.toml"), path(name).join("config.toml")).unwrap();
         fs::write(path(name).join(file), content).unwrap();
     }
+    // A sweep's own files beside its trials are passed over.
+    place.write("runs/plan.json", "{}").write("runs/results.csv", "trial\n");
+    place.done("compare runs/a runs/b runs/plan.json runs/results.csv");
     let output =
         place.run("compare runs/none runs/a runs/empty runs/config runs/head runs/b --json");
     assert_eq!(output.status.code(), Some(1));

@@ -108,7 +108,7 @@ Examples:
 
 ONNX takes raw rows and answers with labels and probabilities, or with the targets in their own units.
 It can't refuse a word that the net doesn't know, or one with spaces around it: that counts as none of
-the known ones.
+the known ones. Categories that are numbers are words to it, in their shortest form (501, not 00501).
 WGSL is a function of raw numbers, for nets of up to 8192 parameters. PyTorch takes a run's
 model.safetensors as it is.";
 

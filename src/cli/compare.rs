@@ -3,7 +3,7 @@
 mod differences;
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ use super::figure::{Figure, Line, Panel};
 use super::page::Page;
 use super::page::curves::curves;
 use super::results::percent;
-use super::run_folder::{MODEL, write_whole};
+use super::run_folder::{MODEL, PLAN, write_whole};
 use super::run_record::{LR, OfEpoch, RunRecord, SCORE, TRAIN_LOSS, VALIDATION_LOSS, epoch_panel};
 use super::table::Table;
 use super::talk::{Talk, count, duration, printable, significant};
@@ -29,11 +29,16 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
     // Damaged folders don't keep the others from being compared.
     let mut problems = Vec::new();
     let mut runs = Vec::new();
-    for folder in &args.runs {
+    // A sweep's own files lie beside its trials.
+    let of_sweep = |path: &&PathBuf| path.is_file() && path.with_file_name(PLAN).is_file();
+    for folder in args.runs.iter().filter(|path| !of_sweep(path)) {
         match RunRecord::read(folder).map(Run::new) {
             Ok(run) => runs.push(run),
             Err(failure) => problems.extend(failure.message().map(printable)),
         }
+    }
+    if runs.is_empty() && problems.is_empty() {
+        return Err(Failure::input("none of these is a run: a sweep's trials are its folders"));
     }
     if !runs.is_empty() {
         let configs: Vec<_> = runs.iter().map(|run| &run.record.config).collect();

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use clap::ValueEnum as _;
-use wgrad::data::Target;
+use wgrad::data::{InputColumn, InputKind, Schema, Target};
 use wgrad::{ColumnScaling, ModelFile, Squash, WgslOptions};
 
 use super::args::ExportArgs;
@@ -38,8 +38,25 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         return out.write_all(&content).map_err(Failure::write("standard output"));
     };
     write_whole(output, &content)?;
+    if let Some(input) = file.schema().filter(|_| format == ExportFormat::Onnx).and_then(numbers) {
+        talk.line(format_args!(
+            "warning: categories of the column `{}` are numbers, which ONNX knows in their shortest form \
+             alone (501 for 00501 or 501.0)",
+            input.name
+        ));
+    }
     talk.line(format_args!("{} written to {}", file.mlp(), output.display()));
     Ok(())
+}
+
+/// An input whose categories may be numbers that the table writes otherwise.
+fn numbers(schema: &Schema) -> Option<&InputColumn> {
+    schema.inputs.iter().find(|input| match &input.kind {
+        InputKind::Categorical { values, .. } | InputKind::Ordinal { values, .. } => {
+            values.iter().all(|value| value.parse::<f32>().is_ok())
+        }
+        InputKind::Numeric { .. } => false,
+    })
 }
 
 /// The format that a file's name tells.

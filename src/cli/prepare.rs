@@ -251,6 +251,11 @@ pub(crate) fn encoded(
             "the weight of row {} is {w}, but must be finite and not negative",
             row + 1
         )),
+        None if weights.iter().all(|&w| w == 0.0) => refuse(format!(
+            "the {} of one part (to train, validate or test) have a weight of 0 each; divide them otherwise \
+             (--seed), or do without that part (--validation 0, --test 0);",
+            count(weights.len(), "row")
+        )),
         None => Ok(data.with_weights(weights)?),
     }
 }

@@ -46,6 +46,32 @@ pub(crate) fn shortened(text: &str) -> String {
     shown.replace(['\r', '\n'], " ") + rest
 }
 
+/// The number in a word with signs around it (`$3.00`, `12 %`), or with commas or spaces between its digits;
+/// none in a plain number, or in other words.
+///
+/// ```
+/// use wgrad::data::signed_number;
+/// assert_eq!(signed_number("-$1,234.50"), Some(-1234.5));
+/// assert_eq!((signed_number("3"), signed_number("10 kg")), (None, None));
+/// ```
+#[must_use]
+pub fn signed_number(word: &str) -> Option<f64> {
+    const SIGNS: [char; 10] = ['$', '€', '£', '¥', '%', ',', ' ', '\'', '\u{a0}', '\u{202f}'];
+    let digits = word.replace(SIGNS, "").replace('−', "-");
+    if digits.len() == word.len() {
+        None
+    } else {
+        digits.parse().ok().filter(|x: &f64| x.is_finite())
+    }
+}
+
+/// What to do with words that are all such numbers.
+pub(crate) fn signed_remedy(words: &[String]) -> Option<String> {
+    let first = signed_number(words.first()?)?;
+    let all = words.iter().all(|word| signed_number(word).is_some());
+    all.then(|| format!("if they are numbers, write them without signs, as {first}"))
+}
+
 /// The first few of a list.
 pub(crate) fn listed(values: &[impl AsRef<str>]) -> String {
     const SHOWN: usize = 10;
@@ -95,6 +121,24 @@ mod tests {
         assert_eq!(shortened(&"é".repeat(40)), "é".repeat(40));
         assert_eq!(shortened(&"é".repeat(41)), "é".repeat(40) + "…");
         assert_eq!(shortened("a\nb"), "a b");
+    }
+
+    #[test]
+    fn numbers_are_found_behind_signs() {
+        for (word, number) in [
+            ("$3.00", 3.0),
+            ("12 %", 12.0),
+            ("1,234.5", 1234.5),
+            ("-€ 7", -7.0),
+            ("3'000", 3000.0),
+            ("1\u{a0}100", 1100.0),
+            ("−1.5", -1.5),
+        ] {
+            assert_eq!(signed_number(word), Some(number), "{word}");
+        }
+        for word in ["3", "-1.5", "a 1", "1-2", "2026-11-28", "10 kg", "%", "", "in f"] {
+            assert_eq!(signed_number(word), None, "{word}");
+        }
         let many: Vec<_> = (0..30).map(|i| i.to_string()).collect();
         assert_eq!(listed(&many[..10]), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
         assert_eq!(listed(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (30 in all)");

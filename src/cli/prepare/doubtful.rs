@@ -1,6 +1,6 @@
 //! Columns that are hardly meant to be learnt from as they are.
 
-use wgrad::data::{ColumnValues, InputKind, Schema, Table};
+use wgrad::data::{ColumnValues, InputKind, Schema, Table, Target, signed_number};
 
 /// A sentence on the first there is.
 pub(super) fn column(schema: &Schema, table: &Table) -> Option<String> {
@@ -49,41 +49,21 @@ fn naming(schema: &Schema, table: &Table) -> Option<String> {
 
 /// What is said of words that are numbers with signs, which tell a net nothing of more and less.
 fn signed(schema: &Schema) -> Option<String> {
-    let (name, word) = schema.inputs.iter().find_map(|input| match &input.kind {
-        InputKind::Categorical { values, .. } => {
-            let all = values.len() > 1 && values.iter().all(|word| bare(word).is_some());
-            all.then_some((&input.name, &values[0]))
-        }
+    let inputs = schema.inputs.iter().filter_map(|input| match &input.kind {
+        InputKind::Categorical { values, .. } => Some((&input.name, values)),
         _ => None,
-    })?;
+    });
+    let target = match &schema.target {
+        Target::Classes { name, names } => Some((name, names)),
+        Target::Values { .. } => None,
+    };
+    let (name, words) = inputs
+        .chain(target)
+        .find(|(_, words)| words.len() > 1 && words.iter().all(|w| signed_number(w).is_some()))?;
     Some(format!(
-        "the column `{name}` is taken for words, as `{word}`; if they are numbers, write them without \
-         signs, as {}",
-        bare(word)?
+        "the column `{name}` is taken for words, as `{}`; if they are numbers, write them without signs, \
+         as {}",
+        words[0],
+        signed_number(&words[0])?
     ))
-}
-
-/// The number in a word with signs around it, or with commas or spaces between its digits; none in a
-/// plain number, which somebody wants to be a word.
-fn bare(word: &str) -> Option<f64> {
-    const SIGNS: [char; 8] = ['$', '€', '£', '¥', '%', ',', ' ', '\''];
-    let digits = word.replace(SIGNS, "");
-    if digits.len() == word.len() { None } else { digits.parse().ok() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_found_behind_signs() {
-        for (word, number) in
-            [("$3.00", 3.0), ("12 %", 12.0), ("1,234.5", 1234.5), ("-€ 7", -7.0), ("3'000", 3000.0)]
-        {
-            assert_eq!(bare(word), Some(number), "{word}");
-        }
-        for word in ["3", "-1.5", "a 1", "1-2", "2026-11-28", "10 kg", "%", ""] {
-            assert_eq!(bare(word), None, "{word}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::data::column::{Column, ColumnValues, MAX_WORDS, number_word};
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::Table;
-use crate::data::wording::listed;
+use crate::data::wording::{listed, signed_remedy};
 
 /// More different values than this make a column an identifier or free text, not a category.
 pub(super) const MAX_CATEGORIES: usize = 64;
@@ -115,9 +115,9 @@ impl SchemaOptions {
         for (i, target) in targets.iter().enumerate() {
             let name = &table.columns()[*target].name;
             if !usable(target) {
-                return Err(
-                    table.error(format!("column `{name}` is both target and ignored; choose one"))
-                );
+                return Err(table.error(format!(
+                    "column `{name}` is both target and ignored, as weights of rows are; choose one"
+                )));
             }
             if targets[..i].contains(target) {
                 return Err(
@@ -223,9 +223,11 @@ impl SchemaOptions {
         }
         let is_full = names.len() >= MAX_WORDS;
         if is_full || names.len() > MAX_CATEGORIES && names.len() > table.rows() / 2 {
+            let remedy = signed_remedy(&names)
+                .unwrap_or_else(|| "choose another target with `--target`".into());
             return Err(table.error(format!(
                 "target column `{}` has {}{} different values in {} rows ({}), so hardly a class \
-                 comes twice; choose another target with `--target`",
+                 comes twice; {remedy}",
                 column.name,
                 names.len(),
                 if is_full { " or more" } else { "" },

@@ -10,7 +10,7 @@ use crate::data::schema::known::Known;
 use crate::data::schema::{ColumnKind, InputColumn, InputKind};
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::Table;
-use crate::data::wording::listed;
+use crate::data::wording::{listed, signed_remedy};
 
 impl SchemaOptions {
     pub(super) fn fit_input(
@@ -74,9 +74,11 @@ impl SchemaOptions {
                     )));
                 }
                 if values.len() > MAX_CATEGORIES {
+                    let remedy = signed_remedy(values)
+                        .unwrap_or_else(|| format!("leave it out with `--ignore {}`", column.name));
                     return Err(table.error(format!(
-                        "column `{0}` holds {1} different values ({2}), too many to tell apart \
-                         (at most {MAX_CATEGORIES}); leave it out with `--ignore {0}`",
+                        "column `{}` holds {} different values ({}), too many to tell apart \
+                         (at most {MAX_CATEGORIES}); {remedy}",
                         column.name,
                         values.len(),
                         listed(values)
