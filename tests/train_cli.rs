@@ -295,6 +295,17 @@ fn rows_count_by_their_weight() {
     let predicted: f64 = rows(&place.done("predict runs/w new.csv"))[1][0].parse().unwrap();
     assert!((predicted - 0.5).abs() < 0.05, "{predicted}");
 
+    // What rows without weight hold sets no scale.
+    let far = csv.lines().map(|line| match line.split(',').collect::<Vec<_>>()[..] {
+        [x, "0", _] => format!("{x},0,99999\n"),
+        _ => format!("{line}\n"),
+    });
+    place.write("far.csv", &far.collect::<String>());
+    place.done(&flags.replace("t.csv", "far.csv --weights w --name far"));
+    let far: Value = serde_json::from_str(&place.done("export runs/far --format json")).unwrap();
+    let offset = far.pointer("/schema/target/values/columns/0/offset").unwrap().as_f64().unwrap();
+    assert!(offset.abs() < 1.0, "{offset}");
+
     place.write("bad.csv", &csv.replacen(",2,", ",-2,", 1));
     fs::remove_dir_all(place.path("runs")).unwrap();
     place.refused_with(

@@ -89,7 +89,7 @@ impl Prepared {
         table: &Table,
         parts: &Partition,
     ) -> Result<Self, Failure> {
-        let schema = Schema::fit(table, &parts.train, &config.data.schema_options())?;
+        let schema = fitted(table, parts, config)?;
         config.complete(args, table, &schema, parts.train.len())?;
         Self::of(table, parts, schema, config)
     }
@@ -110,7 +110,7 @@ impl Prepared {
             None => own_table(config, therefore, talk)?,
         };
         let parts = partition(&table, config)?;
-        let schema = Schema::fit(&table, &parts.train, &config.data.schema_options())?;
+        let schema = fitted(&table, &parts, config)?;
         Self::of(&table, &parts, schema, config)
     }
 
@@ -151,6 +151,21 @@ impl Prepared {
         let doubt = doubtful::column(&schema, table);
         Ok(Self { rows, description, memory, columns, doubt, schema, train, validation, test })
     }
+}
+
+/// The schema of the training rows; what those without weight hold has no say in scales and fill values.
+fn fitted(table: &Table, parts: &Partition, config: &Config) -> Result<Schema, Failure> {
+    let options = config.data.schema_options();
+    let weights = config.data.weights.as_deref().map(|name| table.find(name)).transpose()?;
+    let counting = match weights.map(|column| &table.columns()[column].values) {
+        Some(ColumnValues::Numeric(weights)) => {
+            parts.train.iter().copied().filter(|&row| weights[row as usize] > 0.0).collect()
+        }
+        _ => Vec::new(),
+    };
+    // Weights that aren't any are told of later.
+    let rows = if counting.is_empty() { &parts.train } else { &counting };
+    Ok(Schema::fit(table, rows, &options)?)
 }
 
 /// Bytes of so many numbers in each row.

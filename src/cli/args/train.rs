@@ -95,7 +95,7 @@ pub(crate) struct ColumnArgs {
     /// grade=ordinal:low,mid,high; may be given several times
     #[arg(long = "column", value_name = "COL=KIND", allow_hyphen_values = true)]
     pub columns: Vec<ColumnRule>,
-    /// Column with what each row counts in the loss; not an input
+    /// Column with what each row counts in the loss (scores count all rows once); not an input
     #[arg(long, value_name = "COL")]
     pub weights: Option<String>,
     /// What to do about missing input cells
