@@ -267,8 +267,8 @@ pub(crate) fn encoded(
             row + 1
         )),
         None if weights.iter().all(|&w| w == 0.0) => refuse(format!(
-            "the {} of one part (to train, validate or test) have a weight of 0 each; divide them otherwise \
-             (--seed), or do without that part (--validation 0, --test 0);",
+            "the {} of one part (to train, validate or test; --seed divides them otherwise, --validation 0 \
+             and --test 0 do without) have a weight of 0 each",
             count(weights.len(), "row")
         )),
         None => Ok(data.with_weights(weights)?),

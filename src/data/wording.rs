@@ -58,11 +58,8 @@ pub(crate) fn shortened(text: &str) -> String {
 pub fn signed_number(word: &str) -> Option<f64> {
     const SIGNS: [char; 10] = ['$', '€', '£', '¥', '%', ',', ' ', '\'', '\u{a0}', '\u{202f}'];
     let digits = word.replace(SIGNS, "").replace('−', "-");
-    if digits.len() == word.len() {
-        None
-    } else {
-        digits.parse().ok().filter(|x: &f64| x.is_finite())
-    }
+    let is_signed = digits.len() < word.len();
+    digits.parse().ok().filter(|number: &f64| is_signed && number.is_finite())
 }
 
 /// What to do with words that are all such numbers.

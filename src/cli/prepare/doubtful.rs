@@ -40,7 +40,7 @@ fn naming(schema: &Schema, table: &Table) -> Option<String> {
     })?;
     Some(format!(
         "the column `{name}` has {} different words in {} rows, as `{}`, of which a net learns nothing for \
-         others; write numbers without signs, or leave the column out (--ignore {name})",
+         others; leave the column out (--ignore {name}), or put what they have in common in its place",
         words.len(),
         table.rows(),
         words[0]
