@@ -24,7 +24,7 @@ const DEPTH: usize = 2048;
 /// Strips of rows that are done with one panel: so much of the left factor stays there beside it.
 const BLOCK: usize = 2;
 /// Rows of panels that all rows of the result are done with before the next ones: so much of the right
-/// factor, 256 KiB, stays in the second level of the cache.
+/// factor, 256 KiB of f32, stays in the second level of the cache.
 const SLAB: usize = 4096;
 
 /// A row-major matrix or the transpose of one, or some columns of it.
