@@ -210,3 +210,17 @@ pub(crate) fn poll(device: &wgpu::Device, how: wgpu::PollType) -> Result<()> {
 fn is_of_wgpu(panic: &(dyn Any + Send)) -> bool {
     panic.downcast_ref::<String>().is_some_and(|words| words.starts_with("Error in Device::poll"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_hosts_is_no_lost_device() {
+        let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+        // Nothing is under way, so the next poll calls it.
+        queue.on_submitted_work_done(|| panic!("the host's own"));
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(&device, wgpu::PollType::Poll)));
+        assert_eq!(polled.unwrap_err().downcast_ref(), Some(&"the host's own"));
+    }
+}
