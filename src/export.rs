@@ -59,7 +59,7 @@ impl ModelFile {
     /// options' group and binding don't matter. The net is [`folded`](Self::folded) first. Every number
     /// is a multiply-add of its own in code without loops, which is fast to run but slow to compile (half
     /// a second for each thousand on a software adapter), so this is for small nets, of at most 8192
-    /// parameters.
+    /// parameters. Where the file has a schema, comments say which input and output is which.
     ///
     /// ```
     /// use wgrad::{Activation, Loss, Mlp, ModelFile, Optimizer, Plan, TrainOptions, WgslOptions};
@@ -77,7 +77,7 @@ impl ModelFile {
     /// [`Error::Model`](crate::Error::Model) for one that is infinite or NaN.
     pub fn to_wgsl(&self, options: &WgslOptions) -> Result<String> {
         let (plan, parameters) = self.folded()?.plan()?;
-        Ok(Snippet::baked(&plan, &parameters, options)?.text())
+        Ok(Snippet::baked(&plan, &parameters, self.schema(), options)?.text())
     }
 
     /// The net as an ONNX model (IR version 8, operator sets 17 and `ai.onnx.ml` 3), the content of an
@@ -94,6 +94,8 @@ impl ModelFile {
     ///
     /// *Outputs.* Of a classification `label`, the class's name; `probabilities` and `logits`, rows ×
     /// classes. Of a regression `prediction`, in the targets' own units. Without a schema, `output`.
+    ///
+    /// The names of what is side by side in one tensor, columns or classes, are its `doc_string`: a JSON list.
     ///
     /// It computes what [`predict`](crate::Engine::predict) does up to rounding; the net is
     /// [`folded`](Self::folded) first.

@@ -294,7 +294,7 @@ const FILES: &[Content] = &[
     ("[training]\nlr = 1\nlr = 2\n", &["line 3", "duplicate"]),
     ("[training\n", &["line 1"]),
     ("[data]\ncolumns = 1\n", &["columns = 1", "a table of columns"]),
-    ("[data.columns]\nx = 1\n", &["a table of columns and what they are"]),
+    ("[data.columns]\nx = 1\n", &["columns: x is of type integer, but must be a string"]),
     ("[data.columns]\nx = \"catgory\"\n", &["columns: x=catgory: give a column and what it is"]),
     ("[data.columns]\npixle_0_0 = \"category\"\n", &["did you mean `pixel_0_0`"]),
     ("[training]\nclip-norm = 1\nclip-value = 1\n", &["--clip-norm", "from run.toml"]),

@@ -107,8 +107,10 @@ Examples:
   wgrad export runs/x-20261122-214455 --format json | jq .net
 
 ONNX takes raw rows and answers with labels and probabilities, or with the targets in their own units.
-It can't refuse a word that the net doesn't know, or one with spaces around it: that counts as none of
-the known ones. Categories that are numbers are words to it, in their shortest form (501, not 00501).
+It can't refuse a word that the net doesn't know, or one with spaces around it: that is filled in where
+the model was trained so; else it is none of a category's values, and in an order NaN. Categories that
+are numbers are words to it, in their shortest form (501, not 501.0) unless the table that was learnt
+from has some with zeros in front (00501).
 WGSL is a function of raw numbers, for nets of up to 8192 parameters. PyTorch takes a run's
 model.safetensors as it is.";
 

@@ -229,9 +229,7 @@ pub(crate) fn words(
     shown: &str,
 ) -> Result<Vec<String>, String> {
     let key = setting.key();
-    let words = setting.words(value).map_err(|expected| {
-        format!("{key} = {shown} is of type {}, but must be {expected}", value.type_str())
-    })?;
+    let words = setting.words(value, shown)?;
     for word in &words {
         check(command, word).map_err(|problem| match word.split_once('=') {
             Some((_, of_column)) if setting.kind == Kind::Kinds => {

@@ -41,7 +41,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     if let Some(input) = file.schema().filter(|_| format == ExportFormat::Onnx).and_then(numbers) {
         talk.line(format_args!(
             "warning: categories of the column `{}` are numbers, which ONNX knows in their shortest form \
-             alone (501 for 00501 or 501.0)",
+             alone (501 for 501.0)",
             input.name
         ));
     }
@@ -49,11 +49,17 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// An input whose categories may be numbers that the table writes otherwise.
+/// An input whose categories may be numbers that the table writes otherwise. Where zeros in front are kept, so is
+/// all that is written.
 fn numbers(schema: &Schema) -> Option<&InputColumn> {
     schema.inputs.iter().find(|input| match &input.kind {
         InputKind::Categorical { values, .. } | InputKind::Ordinal { values, .. } => {
-            values.iter().all(|value| value.parse::<f32>().is_ok())
+            let is_code = |value: &String| {
+                value.len() > 1
+                    && value.starts_with('0')
+                    && value.bytes().all(|b| b.is_ascii_digit())
+            };
+            values.iter().all(|value| value.parse::<f32>().is_ok()) && !values.iter().any(is_code)
         }
         InputKind::Numeric { .. } => false,
     })

@@ -91,21 +91,23 @@ impl<'a> Setting<'a> {
         self.arg.get_long().unwrap_or_else(|| self.arg.get_id().as_str())
     }
 
-    /// What would be typed for a value; else what it must be.
-    pub(crate) fn words(self, value: &DeValue) -> Result<Vec<String>, &'static str> {
+    /// What would be typed for a value, `shown` as it stands in a file; else what is wrong with it.
+    pub(crate) fn words(self, value: &DeValue, shown: &str) -> Result<Vec<String>, String> {
         if let (Kind::Kinds, DeValue::Table(kinds), Some(flag)) =
             (self.kind, value, self.arg.get_long())
         {
-            let word = |(column, kind): (&Spanned<_>, &Spanned<DeValue>)| {
-                let (column, kind): (&DeString, _) = (column.get_ref(), kind.get_ref().as_str()?);
-                Some(format!("--{flag}={column}={kind}"))
+            let word = |(column, kind): (&Spanned<DeString>, &Spanned<DeValue>)| {
+                let (column, kind) = (column.get_ref(), kind.get_ref());
+                let kind = kind.as_str().ok_or_else(|| {
+                    wrong_type(&format!("{}: {column}", self.key()), kind, "a string")
+                })?;
+                Ok(format!("--{flag}={column}={kind}"))
             };
-            return kinds.iter().map(word).collect::<Option<_>>().ok_or(self.kind.expected());
+            return kinds.iter().map(word).collect();
         }
-        let text = match self.kind.text(value) {
-            Some(text) => text,
-            None => return Err(self.kind.expected()),
-        };
+        let text = self.kind.text(value).ok_or_else(|| {
+            wrong_type(&format!("{} = {shown}", self.key()), value, self.kind.expected())
+        })?;
         Ok(match (self.arg.get_long(), text) {
             (_, None) => Vec::new(),
             (Some(flag), Some(_)) if self.kind == Kind::Switch => vec![format!("--{flag}")],
@@ -113,6 +115,10 @@ impl<'a> Setting<'a> {
             (None, Some(text)) => vec![text],
         })
     }
+}
+
+fn wrong_type(what: &str, value: &DeValue, expected: &str) -> String {
+    format!("{what} is of type {}, but must be {expected}", value.type_str())
 }
 
 impl Kind {

@@ -13,6 +13,9 @@ pub struct Column {
     pub name: String,
     /// One value per row.
     pub values: ColumnValues,
+    /// The cells as they were written, of numbers that are codes: whole ones, some with zeros in front
+    /// (postcodes). As names of classes or categories they keep these.
+    pub(super) codes: Option<ColumnValues>,
     /// The smallest and the largest number as they were read, where f32 has made others equal that lie
     /// between them.
     pub(super) merged: Option<[f64; 2]>,
@@ -40,7 +43,8 @@ pub enum ColumnValues {
 impl Column {
     /// A column of such values.
     pub fn new(name: impl Into<String>, values: ColumnValues) -> Self {
-        Self { name: name.into(), values, merged: None, moved_whole: false, stray: None }
+        let name = name.into();
+        Self { name, values, codes: None, merged: None, moved_whole: false, stray: None }
     }
 
     /// A column of numbers; NaN marks a missing one.
@@ -85,17 +89,28 @@ impl Column {
         (0..self.rows()).filter(|&row| self.is_missing(row)).count()
     }
 
-    /// The cell of `row` as text, a number in its shortest form; `None` if it is missing.
+    /// The cell of `row` as text; `None` if it is missing. A number is in its shortest form, but as it was
+    /// written in a text's column of whole numbers of which some have zeros in front.
     ///
     /// # Panics
     /// If `row` isn't below [`rows`](Self::rows).
     #[must_use]
     pub fn word(&self, row: usize) -> Option<Cow<'_, str>> {
-        match &self.values {
+        match self.codes.as_ref().unwrap_or(&self.values) {
             ColumnValues::Numeric(values) => number_word(values[row]).map(Cow::Owned),
             ColumnValues::Text { codes, values } => {
                 values.get(codes[row] as usize).map(|word| Cow::Borrowed(word.as_str()))
             }
+        }
+    }
+
+    /// The column with what [`word`](Self::word) makes of its cells.
+    pub(super) fn to_text(&self) -> Self {
+        match self.codes.as_ref().unwrap_or(&self.values) {
+            ColumnValues::Numeric(numbers) => {
+                Self::text(&self.name, numbers.iter().map(|&number| number_word(number)))
+            }
+            words => Self::new(&self.name, words.clone()),
         }
     }
 

@@ -12,7 +12,7 @@ use std::io::Read;
 
 use csv::StringRecord;
 
-use self::cell::{Cell, add_number, content};
+use self::cell::{Cell, add_number, add_word, content};
 use self::detect::{detect_delimiter, looks_like_header};
 use self::preamble::Preamble;
 use self::records::Records;
@@ -43,7 +43,8 @@ pub struct CsvOptions {
 ///
 /// Spaces around cells and blank lines don't count. A cell that is empty or reads `NA`, `N/A`, `#N/A`, `<NA>`,
 /// `?` or `null` (in any case), `nan`, `NaN` or `NAN` is missing. A column is numeric if all its other cells
-/// are numbers. One that has a few others (text, infinities, numbers beyond the range of f32) is a column of
+/// are numbers; whole ones of which some have zeros in front (`00501`) keep these where they are names of classes
+/// or categories. One that has a few others (text, infinities, numbers beyond the range of f32) is a column of
 /// words, which [`Schema::fit`](super::Schema::fit) refuses by line unless it is told to leave the column out or
 /// to take it for categories. What doesn't fit in 64 MiB waits in a temporary file to be read twice.
 ///
@@ -97,8 +98,17 @@ struct Layout {
     has_header: bool,
     preamble: Option<Preamble>,
     names: Vec<String>,
-    numeric: Vec<bool>,
+    kinds: Vec<Kind>,
     rows: u64,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy)]
+enum Kind {
+    Numbers,
+    /// Whole numbers of which some have zeros in front.
+    Codes,
+    Words,
 }
 
 /// What the cells of one column are, the first line's left out.
@@ -106,19 +116,35 @@ struct Layout {
 struct Tally {
     numbers: u64,
     texts: u64,
+    /// Of the numbers those that are nothing but digits.
+    digits: u64,
+    /// Whether one of these begins with a zero that doesn't count.
+    zero_in_front: bool,
     /// Whether the first line's cell comes again.
     first_again: bool,
 }
 
 impl Tally {
-    fn add(&mut self, cell: &Cell) {
+    fn add(&mut self, field: &str) {
+        let cell = Cell::parse(field);
         self.numbers += u64::from(cell.is_number());
         self.texts += u64::from(matches!(cell, Cell::Text(_)));
+        let field = content(field).as_bytes();
+        if matches!(cell, Cell::Number(_)) && field.iter().all(u8::is_ascii_digit) {
+            self.digits += 1;
+            self.zero_in_front |= field.len() > 1 && field[0] == b'0';
+        }
     }
 
-    /// An empty column counts as numeric.
-    const fn is_numeric(&self) -> bool {
-        self.numbers > self.texts || self.texts == 0
+    /// An empty column is one of numbers.
+    const fn kind(&self) -> Kind {
+        match self {
+            _ if self.texts > 0 && self.texts >= self.numbers => Kind::Words,
+            _ if self.zero_in_front && self.texts == 0 && self.digits == self.numbers => {
+                Kind::Codes
+            }
+            _ => Kind::Numbers,
+        }
     }
 }
 
@@ -159,7 +185,7 @@ impl Layout {
             }
             later_rows += 1;
             for ((tally, field), first) in tallies.iter_mut().zip(record).zip(first) {
-                tally.add(&Cell::parse(field));
+                tally.add(field);
                 tally.first_again = tally.first_again || content(field) == content(first);
             }
             Ok(())
@@ -178,7 +204,7 @@ impl Layout {
         }
         if !has_header {
             for (tally, field) in tallies.iter_mut().zip(&first) {
-                tally.add(&Cell::parse(field));
+                tally.add(field);
             }
         }
         let rows = later_rows + u64::from(!has_header);
@@ -200,7 +226,7 @@ impl Layout {
             has_header,
             preamble,
             names: (1..).zip(&first).map(column_name).collect(),
-            numeric: tallies.iter().map(Tally::is_numeric).collect(),
+            kinds: tallies.iter().map(Tally::kind).collect(),
             rows,
         })
     }
@@ -208,17 +234,21 @@ impl Layout {
     fn read(self, input: &mut Input, delimiter: u8, watch: &mut Watch) -> Result<Table> {
         enum Building<'a> {
             Numeric(Numbers),
+            Codes(Numbers, Words),
             Text(Words),
             Classes(Words, &'a Preamble),
         }
         // The survey counted them, so no more is set aside than the text has rows.
         let rows = usize::try_from(self.rows).unwrap_or(0);
-        let start = |&numeric: &bool| match numeric {
-            true => Building::Numeric(Numbers::with_capacity(rows)),
-            false => Building::Text(Words::with_capacity(rows)),
+        let start = |kind: &Kind| match kind {
+            Kind::Numbers => Building::Numeric(Numbers::with_capacity(rows)),
+            Kind::Codes => {
+                Building::Codes(Numbers::with_capacity(rows), Words::with_capacity(rows))
+            }
+            Kind::Words => Building::Text(Words::with_capacity(rows)),
         };
         let source_name = input.name().to_owned();
-        let mut columns: Vec<Building> = self.numeric.iter().map(start).collect();
+        let mut columns: Vec<Building> = self.kinds.iter().map(start).collect();
         if let (Some(preamble), Some(classes)) = (&self.preamble, columns.last_mut()) {
             *classes = Building::Classes(Words::with_capacity(rows), preamble);
         }
@@ -241,16 +271,20 @@ impl Layout {
                     Building::Classes(words, preamble) => {
                         words.push(Some(preamble.class(field).map_err(refused)?));
                     }
-                    Building::Text(words) => words.push(match Cell::parse(field) {
-                        Cell::Missing => None,
-                        _ => Some(content(field)),
-                    }),
+                    Building::Codes(numbers, words) => {
+                        add_number(numbers, field);
+                        add_word(words, field);
+                    }
+                    Building::Text(words) => add_word(words, field),
                 }
             }
             Ok(())
         })?;
         let finish = |(column, name): (_, String)| match column {
             Building::Numeric(numbers) => numbers.into_column(name),
+            Building::Codes(numbers, words) => {
+                Column { codes: Some(words.into_values()), ..numbers.into_column(name) }
+            }
             Building::Text(words) | Building::Classes(words, _) => {
                 Column::new(name, words.into_values())
             }

@@ -9,7 +9,7 @@ mod tests;
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 use crate::plan;
-use graph::{Graph, Type};
+use graph::{Columns, Graph, Type};
 
 /// What Protocol Buffers can hold.
 const MOST_BYTES: usize = i32::MAX as usize;
@@ -28,7 +28,7 @@ pub(super) fn onnx(file: &ModelFile) -> Result<Vec<u8>> {
         Some(schema) => columns::inputs(&mut graph, schema),
         None => {
             let name = graph.reserve("input");
-            graph.input(&name, Type::Float, inputs)
+            graph.input(&name, Type::Float, Columns::Unnamed(inputs))
         }
     };
     let net = stages::stages(&mut graph, &plan, &parameters, input)?;
@@ -36,7 +36,7 @@ pub(super) fn onnx(file: &ModelFile) -> Result<Vec<u8>> {
         Some(schema) => columns::outputs(&mut graph, schema, &net, outputs),
         None => {
             graph.answer("Identity", &[&net], "output", &[]);
-            graph.output("output", Type::Float, Some(outputs));
+            graph.output("output", Type::Float, Columns::Unnamed(outputs));
         }
     }
     let bytes = graph.file(&plan.mlp().to_string());

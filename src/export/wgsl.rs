@@ -6,6 +6,7 @@
 
 mod calls;
 mod library;
+mod meanings;
 mod options;
 mod stages;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 pub use options::{Affine, ColumnScaling, Squash, WgslOptions};
 
 use crate::activation::Activation;
+use crate::data::Schema;
 use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Stage, StageOp, Tensor};
@@ -52,6 +54,8 @@ pub(super) struct Snippet<'a> {
     plan: &'a Plan,
     options: &'a WgslOptions,
     source: Source<'a>,
+    /// What inputs and outputs are.
+    schema: Option<&'a Schema>,
     /// Functions of stages by the position of the first layer that calls them.
     functions: Vec<(usize, Code)>,
     /// Functions of [`ACTIVATIONS`] that are called.
@@ -65,20 +69,26 @@ pub(super) struct Snippet<'a> {
 impl<'a> Snippet<'a> {
     /// One that reads the parameter arena.
     pub(super) fn live(plan: &'a Plan, options: &'a WgslOptions) -> Result<Self> {
-        Self::new(plan, options, Source::Buffer)
+        Self::new(plan, options, Source::Buffer, None)
     }
 
     /// One that carries the parameters of an arena.
     pub(super) fn baked(
         plan: &'a Plan,
         arena: &'a [f32],
+        schema: Option<&'a Schema>,
         options: &'a WgslOptions,
     ) -> Result<Self> {
         check_constants(plan, arena)?;
-        Self::new(plan, options, Source::Text(arena))
+        Self::new(plan, options, Source::Text(arena), schema)
     }
 
-    fn new(plan: &'a Plan, options: &'a WgslOptions, source: Source<'a>) -> Result<Self> {
+    fn new(
+        plan: &'a Plan,
+        options: &'a WgslOptions,
+        source: Source<'a>,
+        schema: Option<&'a Schema>,
+    ) -> Result<Self> {
         options.validate(plan.mlp().in_features(), plan.mlp().out_features())?;
         check_norms(plan)?;
         check_variables(plan)?;
@@ -86,6 +96,7 @@ impl<'a> Snippet<'a> {
             plan,
             options,
             source,
+            schema,
             functions: Vec::new(),
             activations: BTreeSet::new(),
             encodings: BTreeSet::new(),
@@ -208,7 +219,8 @@ impl<'a> Snippet<'a> {
             body += &format!("    output[{i}] = output[{i}] * {scale} + {shift};\n");
         }
         format!(
-            "fn {}(input: array<f32, {inputs}>) -> array<f32, {outputs}> {{\n{body}    return output;\n}}\n",
+            "{}fn {}(input: array<f32, {inputs}>) -> array<f32, {outputs}> {{\n{body}    return output;\n}}\n",
+            self.schema.map_or_else(String::new, |schema| meanings::comments(schema, outputs)),
             self.options.function
         )
     }

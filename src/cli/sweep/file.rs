@@ -106,7 +106,7 @@ fn place(train: &Command, setting: Setting) -> usize {
 fn values(train: &Command, setting: Setting, entry: Entry) -> Result<Said, String> {
     let (key, value) = (setting.key(), entry.value);
     let many = match value {
-        _ if setting.words(value).is_ok() => None,
+        _ if setting.words(value, entry.shown).is_ok() => None,
         DeValue::Array(items) => Some(list(train, setting, items)?),
         DeValue::Table(table) if is_number(setting) => Some(range(train, setting, table)?),
         _ => None,

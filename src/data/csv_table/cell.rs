@@ -1,5 +1,6 @@
 //! What the cells of a table say.
 
+use crate::data::column::Words;
 use crate::data::numbers::Numbers;
 use crate::data::statistics::narrow;
 use crate::data::wording::shortened;
@@ -46,6 +47,12 @@ fn has_decimal_comma(field: &str) -> bool {
 pub(super) fn content(field: &str) -> &str {
     let field = field.trim();
     field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
+}
+
+/// Adds a cell to a column of words.
+pub(super) fn add_word(words: &mut Words, field: &str) {
+    let is_missing = Cell::parse(field) == Cell::Missing;
+    words.push((!is_missing).then(|| content(field)));
 }
 
 /// Adds a cell to a column of numbers.

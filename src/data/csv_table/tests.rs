@@ -71,6 +71,16 @@ fn every_way_to_write_a_table_reads_the_same() {
 }
 
 #[test]
+fn whole_numbers_with_zeros_in_front_are_codes() {
+    let table = read("a,b,c,d,e\n007,7.0,0.5,0,00\n12,012,007,10,\n");
+    assert_eq!([0, 1].map(|i| row(&table, i)), ["007|7|0.5|0|00", "12|12|7|10|-"]);
+    let is_numeric = |column: &Column| matches!(column.values, ColumnValues::Numeric(_));
+    assert!(table.columns().iter().all(is_numeric));
+    // Without a header the first line counts too.
+    assert_eq!(row(&read("007,1\n8,2\n"), 0), "007|1");
+}
+
+#[test]
 fn a_given_delimiter_is_used() {
     let options = |delimiter| CsvOptions { delimiter: Some(delimiter), header: None };
     assert_eq!(read_with("a b\n1 2\n", &options(b' ')).unwrap().columns().len(), 2);

@@ -137,23 +137,6 @@ impl SchemaOptions {
                 ignored.len()
             )));
         }
-        let of_all = targets
-            .iter()
-            .map(|index| (index, ""))
-            .chain(inputs.iter().map(|index| (index, ", or leave the column out with `--ignore`")));
-        for (&index, or_else) in of_all {
-            let Column { name, merged, .. } = &table.columns()[index];
-            if let Some([least, most]) = merged {
-                let remedy = match least.abs().max(most.abs()) < f32::MIN_POSITIVE.into() {
-                    true => "use another unit".into(),
-                    false => format!("subtract {least} from them"),
-                };
-                return Err(table.error(format!(
-                    "column `{name}` lies between {least} and {most}, so close together that f32, which \
-                     keeps 7 digits, makes different ones equal; {remedy}{or_else}"
-                )));
-            }
-        }
         Ok((targets, inputs))
     }
 
@@ -162,6 +145,9 @@ impl SchemaOptions {
         let columns: Vec<&Column> = targets.iter().map(|&index| &table.columns()[index]).collect();
         if self.kind != TargetKind::Classes {
             columns.iter().try_for_each(|column| require_numbers(table, column))?;
+        }
+        for column in &columns {
+            require_apart(table, column, self.kind == TargetKind::Classes, "")?;
         }
         require_values(table, &columns, 0..table.rows(), TARGET_REMEDY)?;
 
@@ -210,7 +196,10 @@ impl SchemaOptions {
                 if self.kind == TargetKind::Auto && distinct.len() > few {
                     return Ok(None);
                 }
-                distinct.into_iter().filter_map(number_word).collect()
+                match &column.codes {
+                    Some(ColumnValues::Text { values, .. }) => values.clone(),
+                    _ => distinct.into_iter().filter_map(number_word).collect(),
+                }
             }
         };
         require_names(table, column)?;
@@ -260,9 +249,30 @@ pub(super) fn require_numbers(table: &Table, column: &Column) -> Result<()> {
     }
 }
 
+/// Refuses numbers of which f32 makes different ones equal, but names that are kept as they were written.
+pub(super) fn require_apart(
+    table: &Table,
+    column: &Column,
+    as_names: bool,
+    or_else: &str,
+) -> Result<()> {
+    let Some([least, most]) = column.merged.filter(|_| !as_names || column.codes.is_none()) else {
+        return Ok(());
+    };
+    let remedy = match least.abs().max(most.abs()) < f32::MIN_POSITIVE.into() {
+        true => "use another unit".into(),
+        false => format!("subtract {least} from them"),
+    };
+    Err(table.error(format!(
+        "column `{}` lies between {least} and {most}, so close together that f32, which keeps 7 digits, makes \
+         different ones equal; {remedy}{or_else}",
+        column.name
+    )))
+}
+
 /// Refuses numbers as names that aren't those of the table.
 fn require_names(table: &Table, column: &Column) -> Result<()> {
-    if !column.moved_whole {
+    if !column.moved_whole || column.codes.is_some() {
         return Ok(());
     }
     Err(table.error(format!(

@@ -9,7 +9,8 @@ use crate::data::table::Table;
 pub enum ColumnKind {
     /// A number, which the cells must be.
     Number,
-    /// One of some categories, whether the cells are text or numbers (a postcode, say).
+    /// One of some categories, whether the cells are text or numbers (a postcode, say): each by its
+    /// [word](crate::data::Column::word).
     Category,
     /// A place in this order, counted from 0 and then scaled as a number; at least two values, each
     /// once. Other cells are errors; the most frequent value fills in missing ones, and in later tables
@@ -59,7 +60,7 @@ impl SchemaOptions {
 mod tests {
     use super::ColumnKind::{Category, Number, Ordinal};
     use super::*;
-    use crate::data::{CsvOptions, InputKind, Missing, Scaling, Schema, read_csv};
+    use crate::data::{CsvOptions, InputKind, Missing, Scaling, Schema, Target, read_csv};
 
     const GRADES: &str = "zip,grade,y\n10,low,1.5\n9,high,2.5\n10,mid,3.5\n7,high,4.5\n";
 
@@ -96,6 +97,35 @@ mod tests {
         let summary = schema.summary(&table);
         assert!(summary.contains("one-hot, 3 inputs"), "{summary}");
         assert!(summary.contains("as it is in low, mid, high"), "{summary}");
+    }
+
+    #[test]
+    fn codes_keep_their_zeros() {
+        let fit = |text: &str, kinds| {
+            let table = table(text);
+            Schema::fit(&table, &table.all_rows(), &options(kinds)).unwrap()
+        };
+        let zips = fit("zip,y\n00501,1.5\n501,2.5\n90210,3.5\n", &[("zip", Category)]);
+        assert_eq!(zips.feature_names(), ["zip=00501", "zip=501", "zip=90210"]);
+        let zips = fit("zip,y\n00501,1.5\n01001,2.5\n90210,3.5\n", &[("zip", Category)]);
+        for text in ["zip\n01001\n", "zip\n1001\n", "zip\n1001.0\n"] {
+            assert_eq!(zips.encode_inputs(&table(text)).unwrap(), [0.0, 1.0, 0.0], "{text}");
+        }
+        // A model of the numbers knows them with zeros too.
+        let numbers = fit("zip,y\n501,1.5\n1001,2.5\n", &[("zip", Category)]);
+        assert_eq!(numbers.encode_inputs(&table("zip\n01001\n")).unwrap(), [0.0, 1.0]);
+        // f32 takes 20000001 for 20000000.
+        let long = fit("id,y\n020000000,1.5\n020000001,2.5\n", &[("id", Category)]);
+        assert_eq!(long.feature_names(), ["id=020000000", "id=020000001"]);
+        let long = fit("id,y\n020000001,1.5\n000000001,2.5\n", &[("id", Category)]);
+        assert!(long.encode_inputs(&table("id\n20000000\n")).is_err());
+        let order = [("zip", ordinal(&["01", "02", "03"]))];
+        let places = fit("zip,y\n03,1.5\n01,2.5\n", &order);
+        assert_eq!(places.feature_names(), ["zip"]);
+        // Classes are names too, and numbers stay numbers.
+        let classes = fit("x,y\n007,01\n008,02\n", &[]);
+        assert!(matches!(&classes.inputs[0].kind, InputKind::Numeric { .. }));
+        assert!(matches!(&classes.target, Target::Classes { names, .. } if *names == ["01", "02"]));
     }
 
     #[test]

@@ -23,11 +23,14 @@ impl<'a> Known<'a> {
         Self { index, values, fill }
     }
 
-    /// The one value that is the number of a cell in other digits: `007`, of a column with words, is 7 in a
-    /// column without.
+    /// The one value that is the number of a cell in other digits: `007`, of a column of codes or with words,
+    /// is 7 in a column without.
     fn written_otherwise(&self, column: &Column, row: usize) -> Option<usize> {
+        /// From here on f32 takes different whole numbers for one.
+        const MOST: f32 = (1 << f32::MANTISSA_DIGITS) as f32;
         let ColumnValues::Numeric(numbers) = &column.values else { return None };
-        let is_same = |value: &String| value.parse() == Ok(numbers[row]);
+        let is_same =
+            |value: &String| value.parse() == Ok(numbers[row]) && numbers[row].abs() < MOST;
         let mut same = (0..self.values.len()).filter(|&i| is_same(&self.values[i]));
         same.next().filter(|_| same.next().is_none())
     }

@@ -1,6 +1,6 @@
 //! A table's columns on their way into the net, and the net's outputs on their way to answers.
 
-use super::graph::{Attribute, Graph, ML, Type, Values};
+use super::graph::{Attribute, Columns, Graph, ML, Type, Values};
 use crate::data::{InputColumn, InputKind, Schema, Target};
 
 /// Appends what turns raw columns into the net's inputs; returns their name.
@@ -8,7 +8,8 @@ pub(super) fn inputs(graph: &mut Graph, schema: &Schema) -> String {
     let numeric: Option<Vec<_>> = schema.inputs.iter().map(numbers).collect();
     if let Some(columns) = numeric {
         let name = graph.reserve("input");
-        let x = graph.input(&name, Type::Float, columns.len());
+        let names: Vec<&str> = schema.inputs.iter().map(|column| column.name.as_str()).collect();
+        let x = graph.input(&name, Type::Float, Columns::Named(&names));
         return scaled(graph, "input", x, &columns);
     }
     // All columns have their names before the first node takes one.
@@ -54,11 +55,11 @@ fn part(graph: &mut Graph, name: &str, column: &InputColumn) -> String {
     let named = |part: &str| format!("{name}.{part}");
     match &column.kind {
         &InputKind::Numeric { fill, offset, scale } => {
-            let x = graph.input(name, Type::Float, 1);
+            let x = graph.input(name, Type::Float, Columns::Unnamed(1));
             scaled(graph, name, x, &[(fill, offset, scale)])
         }
         InputKind::Ordinal { fill, values, offset, scale } => {
-            let word = graph.input(name, Type::String, 1);
+            let word = graph.input(name, Type::String, Columns::Unnamed(1));
             // A word without a place is no number.
             let default = place(values, fill.as_deref()).map_or(f32::NAN, narrow);
             let places: Vec<f32> = (0..values.len()).map(narrow).collect();
@@ -71,7 +72,7 @@ fn part(graph: &mut Graph, name: &str, column: &InputColumn) -> String {
             scaled(graph, name, x, &[(None, *offset, *scale)])
         }
         InputKind::Categorical { fill, values } => {
-            let word = graph.input(name, Type::String, 1);
+            let word = graph.input(name, Type::String, Columns::Unnamed(1));
             // One behind the last has no column of its own: all are 0.
             let default = integer(place(values, fill.as_deref()).unwrap_or(values.len()));
             let places: Vec<i64> = (0..values.len()).map(integer).collect();
@@ -131,9 +132,10 @@ pub(super) fn outputs(graph: &mut Graph, schema: &Schema, net: &str, width: usiz
             let classes = graph.constant("classes", &[names.len()], &Values::Strings(names));
             graph.answer("Gather", &[&classes, &best], "label", &[]);
             graph.answer("Softmax", &["logits"], "probabilities", &axis);
-            graph.output("label", Type::String, None);
-            graph.output("probabilities", Type::Float, Some(names.len()));
-            graph.output("logits", Type::Float, Some(names.len()));
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            graph.output("label", Type::String, Columns::None);
+            graph.output("probabilities", Type::Float, Columns::Named(&names));
+            graph.output("logits", Type::Float, Columns::Named(&names));
         }
         Target::Values { columns } => {
             let of = |value: &dyn Fn(f32, f32) -> f32| -> Vec<f32> {
@@ -146,7 +148,8 @@ pub(super) fn outputs(graph: &mut Graph, schema: &Schema, net: &str, width: usiz
                 graph.constant("target.offset", &[columns.len()], &Values::Floats(&offset));
             let unscaled = graph.node("Div", &[net, &scale], "unscaled");
             graph.answer("Add", &[&unscaled, &offset], "prediction", &[]);
-            graph.output("prediction", Type::Float, Some(columns.len()));
+            let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+            graph.output("prediction", Type::Float, Columns::Named(&names));
         }
     }
 }

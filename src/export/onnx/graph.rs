@@ -88,6 +88,15 @@ const fn signed(value: i64) -> u64 {
     value.cast_unsigned()
 }
 
+/// The second dimension of an input or output.
+#[derive(Clone, Copy)]
+pub(super) enum Columns<'a> {
+    /// A value a row.
+    None,
+    Unnamed(usize),
+    Named(&'a [&'a str]),
+}
+
 /// Nodes in the order of the data flow.
 ///
 /// Each value of a graph needs a name of its own. Inputs and outputs have the names that they are asked
@@ -112,14 +121,14 @@ impl Graph {
         name
     }
 
-    /// An input of rows × `columns`; returns its name.
-    pub(super) fn input(&mut self, name: &str, of: Type, columns: usize) -> String {
-        self.inputs.push(value_info(name, of, Some(columns)));
+    /// An input; returns its name.
+    pub(super) fn input(&mut self, name: &str, of: Type, columns: Columns<'_>) -> String {
+        self.inputs.push(value_info(name, of, columns));
         name.into()
     }
 
-    /// An output of rows × `columns`, or of a value a row.
-    pub(super) fn output(&mut self, name: &str, of: Type, columns: Option<usize>) {
+    /// An output.
+    pub(super) fn output(&mut self, name: &str, of: Type, columns: Columns<'_>) {
         self.outputs.push(value_info(name, of, columns));
     }
 
@@ -231,11 +240,17 @@ fn attribute((name, value): &(&str, Attribute<'_>)) -> Message {
     }
 }
 
-/// Name, type and shape of an input or output.
-fn value_info(name: &str, of: Type, columns: Option<usize>) -> Message {
+/// Name, type and shape of an input or output; the names of its columns are its description.
+fn value_info(name: &str, of: Type, columns: Columns<'_>) -> Message {
+    let (width, names) = match columns {
+        Columns::None => (None, None),
+        Columns::Unnamed(count) => (Some(count), None),
+        Columns::Named(names) => (Some(names.len()), serde_json::to_string(names).ok()),
+    };
     let rows = Message::default().text(2, "rows");
-    let columns = columns.map(|columns| Message::default().number(1, columns as u64));
-    let shape = Message::default().message(1, &rows).messages(1, &columns);
+    let width = width.map(|width| Message::default().number(1, width as u64));
+    let shape = Message::default().message(1, &rows).messages(1, &width);
     let tensor = Message::default().number(1, of as u64).message(2, &shape);
-    Message::default().text(1, name).message(2, &Message::default().message(1, &tensor))
+    let info = Message::default().text(1, name).message(2, &Message::default().message(1, &tensor));
+    names.iter().fold(info, |info, names| info.text(3, names))
 }

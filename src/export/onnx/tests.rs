@@ -132,6 +132,24 @@ fn columns_may_be_called_as_anything() {
 }
 
 #[test]
+fn columns_of_one_tensor_are_named() {
+    let rows = "a,\"b \"\"c\"\"\",k\n1,2,no\n3,5,yes\n";
+    let table = read_csv(rows.as_bytes(), "t.csv", &CsvOptions::default()).unwrap();
+    let schema = Schema::fit(&table, &[0, 1], &SchemaOptions::default()).unwrap();
+    let onnx = model(&Mlp::new(2).linear(2), Some(schema)).to_onnx().unwrap();
+    let graph = all(&onnx, 7)[0];
+    let described = |field| -> Vec<_> {
+        all(graph, field)
+            .into_iter()
+            .map(|info| all(info, 3).first().map(|doc| text(doc)))
+            .collect()
+    };
+    assert_eq!(described(11), [Some(r#"["a","b \"c\""]"#.to_owned())]);
+    let classes = Some(r#"["no","yes"]"#.to_owned());
+    assert_eq!(described(12), [None, classes.clone(), classes]);
+}
+
+#[test]
 fn a_batch_norm_without_statistics_is_refused() {
     let norm = BatchNorm { track_running_stats: false, ..BatchNorm::default() };
     let mlp = Mlp::new(2).layer(Layer::BatchNorm(norm)).linear(1);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAX_CATEGORIES, Missing, SchemaOptions, require_names, require_numbers};
+use super::{
+    MAX_CATEGORIES, Missing, SchemaOptions, require_apart, require_names, require_numbers,
+};
 use crate::Result;
-use crate::data::column::{Column, ColumnValues, number_word};
+use crate::data::column::{Column, ColumnValues};
 use crate::data::schema::encode::place_number;
 use crate::data::schema::known::Known;
 use crate::data::schema::{ColumnKind, InputColumn, InputKind};
@@ -29,15 +31,16 @@ impl SchemaOptions {
                 train_rows.len()
             ))
         };
-        if matches!(kind, None | Some(ColumnKind::Number)) {
+        let as_names = !matches!(kind, None | Some(ColumnKind::Number));
+        if !as_names {
             require_numbers(table, column)?;
         }
+        require_apart(table, column, as_names, ", or leave the column out with `--ignore`")?;
         let numbers_as_words;
         let column = match (kind, &column.values) {
-            (Some(ColumnKind::Category), ColumnValues::Numeric(numbers)) => {
+            (Some(ColumnKind::Category), ColumnValues::Numeric(_)) => {
                 require_names(table, column)?;
-                let words = numbers.iter().map(|&number| number_word(number));
-                numbers_as_words = Column::text(&column.name, words);
+                numbers_as_words = column.to_text();
                 &numbers_as_words
             }
             _ => column,
