@@ -15,7 +15,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EarlyStopping {
-    /// Epochs without improvement after which the training ends, at least 1. Default: 10.
+    /// Epochs without improvement after which the training ends, at least 1; those without a look at the
+    /// validation rows, as when a host app records steps, don't count. Default: 10.
     pub patience: u64,
     /// What counts as an improvement: more than this, in the units of the metric; not negative.
     /// Default: 0.
@@ -63,6 +64,9 @@ impl EarlyStopping {
 pub(crate) struct Best {
     /// Epoch and what is watched, larger is better.
     best: Option<(u64, f64)>,
+    /// Epochs looked at since then.
+    #[serde(default)]
+    since: u64,
 }
 
 /// What an epoch means for the training.
@@ -92,14 +96,13 @@ impl Best {
         // Neither NaN nor a score that overflowed is an improvement.
         let improves =
             value.is_finite() && self.best.is_none_or(|(_, best)| value > best + options.min_delta);
-        match self.best {
-            _ if improves => {
-                self.best = Some((epoch, value));
-                Verdict::Improved
-            }
-            Some((at, _)) if epoch - at >= options.patience => Verdict::Stop,
-            _ => Verdict::Waiting,
+        if improves {
+            *self = Self { best: Some((epoch, value)), since: 0 };
+            return Verdict::Improved;
         }
+        self.since = self.since.saturating_add(1);
+        let stops = self.best.is_some() && self.since >= options.patience;
+        if stops { Verdict::Stop } else { Verdict::Waiting }
     }
 
     /// The best epoch, counted from 1.
@@ -132,5 +135,15 @@ mod tests {
         assert_eq!(verdicts(&coarse, &[3.0, 2.0, 2.0, 1.9]).0[3], Stop);
         assert_eq!(verdicts(&options, &[f64::NAN, 1.0]).1, Some(2));
         assert_eq!(verdicts(&by_score, &[f64::INFINITY, f64::NEG_INFINITY, 1.0]).1, Some(3));
+    }
+
+    #[test]
+    fn epochs_without_a_look_do_not_count() {
+        let options = EarlyStopping { patience: 2, ..EarlyStopping::default() };
+        let mut best = Best::default();
+        // A host has recorded the epochs in between.
+        let seen = [(1, 1.0), (40, 2.0), (80, 3.0)]
+            .map(|(epoch, loss)| best.observe(&options, epoch, loss, -loss));
+        assert_eq!(seen, [Verdict::Improved, Verdict::Waiting, Verdict::Stop]);
     }
 }

@@ -1,5 +1,6 @@
 //! What executes a plan.
 
+mod any_number;
 pub(crate) mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod kernel;
@@ -129,7 +130,9 @@ pub struct Metrics {
     /// Sum of what the rows count: the number of rows but for weights of rows and
     /// classes.
     pub weight_sum: f64,
-    /// Right predictions; for regression the sum of squared errors over rows and outputs.
+    /// Right predictions; for regression the sum of squared errors over rows and outputs, which may overflow
+    /// where the loss doesn't.
+    #[serde(with = "any_number")]
     pub score_sum: f64,
     /// Rows whose loss is NaN or infinite.
     pub not_finite: f64,

@@ -142,7 +142,12 @@ impl TrainOptions {
 
     /// Parts of a full batch.
     pub(crate) fn parts(&self) -> usize {
-        self.batch_size.div_ceil(self.rows_at_once())
+        self.parts_of(usize::MAX)
+    }
+
+    /// Parts of a batch of a data set of so many rows.
+    pub(crate) fn parts_of(&self, rows: usize) -> usize {
+        self.batch_size.min(rows).div_ceil(self.rows_at_once())
     }
 
     /// Optimizer steps per epoch over `rows` training rows.

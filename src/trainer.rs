@@ -242,12 +242,18 @@ pub fn evaluate<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Evaluation>
     engine.evaluate(&resident.data, resident.rows)?;
     engine.finish()?;
     engine.reports(&mut reports)?;
-    Ok(evaluation(engine, take_sum(&mut reports), resident.target_squares))
+    Ok(evaluation(engine, take_sum(&mut reports, resident.rows.into()), resident.target_squares))
 }
 
-fn take_sum(reports: &mut Vec<Report>) -> Metrics {
+/// Takes the first reports, of so many rows, and sums them.
+fn take_sum(reports: &mut Vec<Report>, rows: u64) -> Metrics {
     let mut sum = Metrics::default();
-    reports.drain(..).for_each(|report| sum += report.metrics);
+    let mut taken = 0;
+    while sum.rows < rows && taken < reports.len() {
+        sum += reports[taken].metrics;
+        taken += 1;
+    }
+    reports.drain(..taken);
     sum
 }
 

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use common::{gpu_engine, learnable};
-use wgrad::data::Dataset;
+use wgrad::data::{Dataset, Targets};
 use wgrad::schedule::Plateau;
 use wgrad::{
     Activation, Checkpoint, Clip, CpuEngine, EarlyStopping, Engine, EpochReport, Error, Loss, Mlp,
@@ -174,6 +174,29 @@ fn another_training_is_refused() {
     assert!(error.contains("options") && error.contains("\"seed\":6"), "{error}");
     let error = refused(mlp(), &adam, &learnable(60, 3, 2, &Loss::Mse, 8));
     assert!(error.contains("training rows: expected 60, got 61"), "{error}");
+}
+
+/// The sum of squares that R² is made of overflows in f32 where the mean error doesn't.
+#[test]
+fn a_score_that_overflows_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c");
+    let mae = TrainOptions { batch_size: 1, ..TrainOptions::new(Loss::Mae, Optimizer::sgd(0.1)) };
+    let plan = Plan::new(&Mlp::new(1).linear(1), &mae).unwrap();
+    let targets = Targets::Values { values: vec![1e20, 2e20], width: 1 };
+    let data = Dataset::new(vec![1.0, 2.0], 1, targets).unwrap();
+    let trainer = || Trainer::new(CpuEngine::<f32>::new(plan.clone()), &data, None).unwrap();
+    let mut first = trainer();
+    first.train_steps(1, |_| ControlFlow::Continue(())).unwrap();
+    let checkpoint = first.checkpoint().unwrap();
+    checkpoint.save(&path).unwrap();
+    let loaded = Checkpoint::load(&path).unwrap();
+    assert_eq!(loaded, checkpoint);
+    let mut second = trainer();
+    second.resume(&loaded).unwrap();
+    let [first, second] = [first, second].map(|mut trainer| trainer.train().unwrap().train);
+    assert_eq!(first, second);
+    assert!(first.is_finite() && first.score_sum == f64::INFINITY);
 }
 
 #[test]

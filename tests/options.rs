@@ -202,15 +202,15 @@ fn the_optimizer_stays_one_dispatch() {
         trainer.train().unwrap();
         trainer.engine().stats().dispatches
     };
-    // Three layers and the loss; three weight and two input gradients; and the check of the last step's
-    // parameters: three layers and the loss.
-    let net = 4 + 5 + 4;
+    // Three layers and the loss; three weight and two input gradients; and the checks of the last step's
+    // parameters and of their average: three layers and the loss.
+    let net = 4 + 5 + 2 * 4;
     assert_eq!(dispatches(&|_| {}), net + 1);
     assert_eq!(dispatches(&|o| o.clip = Some(Clip::Value(1.0))), net + 1);
     assert_eq!(dispatches(&|o| o.clip = Some(Clip::Norm(1.0))), net + 2);
     assert_eq!(dispatches(&|o| o.optimizer.rule = Rule::AMSGRAD), net + 1);
-    // Four parts: the net four times, the optimizer once; the check takes a whole batch.
-    assert_eq!(dispatches(&|o| o.micro_batch = Some(8)), 4 * 9 + 4 + 1);
+    // Four parts: the net four times, the optimizer once; the checks take whole batches.
+    assert_eq!(dispatches(&|o| o.micro_batch = Some(8)), 4 * 9 + 2 * 4 + 1);
     // Insights: one dispatch for all tensors and one for the ReLU.
     assert_eq!(dispatches(&|o| o.insight_every = Some(1)), net + 3);
 }
@@ -395,6 +395,24 @@ fn batch_norm_refuses_batches_of_one() {
     assert!(engine.predict(&[0.0; 3]).unwrap_err().to_string().starts_with("layer 0: batch norm"));
     // 257 rows go in two parts of about the same size.
     assert_eq!(engine.predict(&[0.5; 3 * 257]).unwrap().len(), 257);
+}
+
+#[test]
+fn labels_without_a_weight_of_their_class_are_refused() {
+    let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![1.0, 2.0] };
+    let plan = Plan::new(&Mlp::new(1).linear(2), &options(loss, Optimizer::sgd(0.1))).unwrap();
+    let data = |classes: u32| {
+        let targets =
+            Targets::Classes { labels: vec![0, 1, classes - 1], classes: classes as usize };
+        Dataset::new(vec![0.1, 0.2, 0.3], 1, targets).unwrap()
+    };
+    let mut trainer = Trainer::new(CpuEngine::<f32>::new(plan.clone()), &data(2), None).unwrap();
+    for error in [
+        trainer.evaluate(&data(3)).unwrap_err(),
+        Trainer::new(CpuEngine::<f32>::new(plan), &data(3), None).err().unwrap(),
+    ] {
+        assert!(matches!(error, wgrad::Error::Shape { .. }), "{error}");
+    }
 }
 
 #[test]

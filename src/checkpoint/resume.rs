@@ -40,8 +40,7 @@ impl<E: Engine> Trainer<E> {
 }
 
 impl Module {
-    /// The module as it is, between an update and the next forward pass; a forward pass that is done
-    /// already is no more to be gone back through. Waits for it. A module of the same net and options that
+    /// The module as it is, between an update and the next backward pass. Waits for it. A module of the same net and options that
     /// [`resume`](Self::resume)s it goes on with the same bits, if what its host gives it has the same.
     ///
     /// # Errors
@@ -50,7 +49,7 @@ impl Module {
     /// fails, [`Error::Lost`] if it is gone.
     pub fn checkpoint(&mut self) -> Result<Checkpoint> {
         let progress = Progress::Module(self.progress("checkpoint")?);
-        Checkpoint::take(self.engine_mut(), 0, progress)
+        Checkpoint::take(&mut self.engine, 0, progress)
     }
 
     /// Goes on where a checkpoint was taken, of a module with the same net and options.
@@ -65,7 +64,7 @@ impl Module {
         if !state.is_possible() {
             return differs("progress", "a forward pass for each update", format!("{state:?}"));
         }
-        self.engine_mut().set_state(&checkpoint.state)?;
+        self.engine.set_state(&checkpoint.state)?;
         self.set_progress(state);
         Ok(())
     }

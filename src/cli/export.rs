@@ -10,7 +10,7 @@ use wgrad::{ColumnScaling, ModelFile, Squash, WgslOptions};
 use super::args::ExportArgs;
 use super::choices::ExportFormat;
 use super::failure::Failure;
-use super::run_folder::write_whole;
+use super::files::write_whole;
 use super::talk::Talk;
 use super::trained::{keep, model_path};
 

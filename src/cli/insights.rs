@@ -7,7 +7,8 @@ use wgrad::{Insight, Spread, TensorInsight};
 
 use super::failure::Failure;
 use super::figure::{Axis, Figure, Line, Panel};
-use super::run_folder::{INSIGHT_LINES, keep_lines, lines_behind};
+use super::files::{keep_lines, lines_behind};
+use super::run_folder::INSIGHT_LINES;
 use super::talk::shortest;
 use super::thinned::Thinned;
 
@@ -138,7 +139,7 @@ impl Insights {
     /// Goes on with `insights.csv` of a run that has `steps` steps behind it.
     pub(crate) fn reopen(folder: &Path, steps: u64) -> Result<Self, Failure> {
         let path = folder.join(INSIGHT_LINES);
-        keep_lines(&path, steps)?;
+        keep_lines(&path, steps, |_, _| ())?;
         let mut last = None;
         read(&path, |step| last = Some(step))?;
         Ok(Self { lines: lines_behind(&path)?, path, last, failed: None })

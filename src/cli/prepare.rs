@@ -10,7 +10,7 @@ use super::config::Config;
 use super::device::{free_memory, memory_beside};
 use super::failure::Failure;
 use super::progress::ReadingBar;
-use super::report::{Part, some_rows};
+use super::report::{MOST_ROWS, Part, some_rows};
 use super::talk::{Talk, count};
 
 /// The data of a run. The table that they are from is given up. Parts without rows are `None`.
@@ -238,7 +238,9 @@ pub(crate) fn rows_to_report(
     let encode = |rows: &[u32]| encoded(schema, &table, rows, config.data.weights.as_deref());
     Ok(match (&parts.test[..], &parts.validation[..]) {
         ([], []) => None,
-        ([], rows) => Some((Part::Validation, some_rows(&encode(rows)?, config.training.seed)?)),
+        ([], rows) => {
+            Some((Part::Validation, some_rows(&encode(rows)?, MOST_ROWS, config.training.seed)?))
+        }
         (rows, _) => Some((Part::Test, encode(rows)?)),
     })
 }

@@ -19,13 +19,14 @@ use super::args::ReportArgs;
 use super::config::Config;
 use super::device::{Device, Job};
 use super::failure::Failure;
+use super::files::write_whole;
 use super::page::Page;
 use super::prepare;
-use super::run_folder::{REPORT, write_whole};
+use super::run_folder::REPORT;
 use super::run_record::RunRecord;
 use super::talk::{Talk, count};
 use super::trained::Trained;
-pub(crate) use scored::{Part, Scored, some_rows};
+pub(crate) use scored::{MOST_ROWS, Part, Scored, some_rows};
 
 /// A run's rows as they were scored; or why they couldn't be.
 pub(crate) type Outcome = Result<Option<Scored>, Failure>;

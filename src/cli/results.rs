@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use wgrad::data::{Dataset, Schema, Target, Targets};
 use wgrad::{Engine, Evaluation, Loss, Score};
 
+use super::confusion::Confusion;
 use super::failure::Failure;
 use super::talk::{r2, rows_of, significant};
 
@@ -23,11 +24,7 @@ pub(crate) struct Results {
 
 #[derive(Debug)]
 pub(crate) enum Detail {
-    Classes {
-        names: Vec<String>,
-        /// Rows of each true class (outer) by predicted class (inner).
-        confusion: Vec<Vec<usize>>,
-    },
+    Classes { names: Vec<String>, confusion: Confusion },
     Values(Vec<ValueErrors>),
 }
 
@@ -74,11 +71,12 @@ impl Results {
         let detail = match (&schema.target, data.targets()) {
             (Target::Classes { names, .. }, Targets::Classes { labels, .. }) => {
                 let width = outputs.len() / data.rows();
-                let mut confusion = vec![vec![0; names.len()]; names.len()];
-                for (logits, &label) in outputs.chunks_exact(width).zip(labels) {
-                    confusion[label as usize][predicted_class(logits)] += 1;
+                let predicted = outputs.chunks_exact(width).map(predicted_class);
+                let rows = labels.iter().map(|&label| label as usize).zip(predicted);
+                Detail::Classes {
+                    names: names.clone(),
+                    confusion: Confusion::of(names.len(), rows),
                 }
-                Detail::Classes { names: names.clone(), confusion }
             }
             (Target::Values { columns }, targets) => {
                 let (mut predicted, mut wanted) = (outputs, targets.to_f32());
@@ -153,7 +151,8 @@ impl Results {
         match &self.detail {
             Detail::Classes { names, confusion } => {
                 entries.insert("classes".into(), json!(names));
-                entries.insert("confusion".into(), json!(confusion));
+                let (key, counts) = confusion.json();
+                entries.insert(key.into(), counts);
             }
             Detail::Values(errors) => {
                 let column = |e: &ValueErrors| {
@@ -226,8 +225,7 @@ fn error_table(errors: &[ValueErrors]) -> String {
 }
 
 /// Rows are true classes, columns predicted ones; zeros are dots, so that errors stand out.
-#[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
-fn matrix(names: &[String], confusion: &[Vec<usize>]) -> String {
+fn matrix(names: &[String], confusion: &Confusion) -> String {
     const LABEL: usize = 24;
     // Longer names are cut in the heads of columns, which are as wide as the widest of them.
     let head = if names.len() <= 6 { 14 } else { 8 };
@@ -238,23 +236,20 @@ fn matrix(names: &[String], confusion: &[Vec<usize>]) -> String {
     let heads: Vec<String> = names.iter().map(|name| cut(name, head)).collect();
     let labels: Vec<String> = names.iter().map(|name| cut(name, LABEL)).collect();
     let chars = |texts: &[String]| texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
-    let digits = confusion.iter().flatten().map(|n| n.to_string().len()).max().unwrap_or(1);
+    let digits = confusion.most().to_string().len();
     let (label, cell) = (chars(&labels).max("true".len()), chars(&heads).max(digits));
 
     let mut text = format!("{:label$}   predicted\n{:label$}", "", "true");
     heads.iter().for_each(|head| text += &format!("  {head:>cell$}"));
     text += &format!("  {:>8}\n", "recall");
-    for ((name, row), i) in labels.iter().zip(confusion).zip(0..) {
+    for (i, (name, class)) in labels.iter().zip(confusion.classes()).enumerate() {
         text += &format!("{name:label$}");
-        for &n in row {
+        for n in (0..names.len()).map(|predicted| confusion.count(i, predicted)) {
             let shown = if n == 0 { "·".to_owned() } else { n.to_string() };
             text += &format!("  {shown:>cell$}");
         }
-        let total: usize = row.iter().sum();
-        let recall = match total {
-            0 => "no rows".into(),
-            _ => format!("{:.1} %", 100.0 * row[i] as f64 / total as f64),
-        };
+        let recall = class.recall();
+        let recall = recall.map_or("no rows".into(), |recall| format!("{:.1} %", 100.0 * recall));
         text += &format!("  {recall:>8}\n");
     }
     text
@@ -263,11 +258,12 @@ fn matrix(names: &[String], confusion: &[Vec<usize>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::confusion::tests::confusion;
 
     #[test]
     fn a_confusion_matrix_is_aligned() {
         let names = ["cat", "dog", "hippopotamus tail"].map(String::from);
-        let confusion = [vec![10, 0, 1], vec![2, 120, 0], vec![0, 0, 0]];
+        let confusion = confusion(&[vec![10, 0, 1], vec![2, 120, 0], vec![0, 0, 0]]);
         assert_eq!(
             matrix(&names, &confusion),
             "                    predicted

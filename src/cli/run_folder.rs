@@ -1,13 +1,14 @@
 //! The folder that a run leaves behind.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use wgrad::{EpochReport, Evaluation, Metrics, Score};
 
 use super::failure::Failure;
+use super::files::{keep_lines, lines_behind, write_whole};
 use super::lock::Lock;
 use super::talk::shortest;
 
@@ -187,69 +188,16 @@ fn score_of(head: &csv::StringRecord) -> Option<(&'static str, OfNumber)> {
 
 /// Drops the lines of epochs behind the first `epochs`, and returns what the others tell.
 fn keep_epochs(metrics: &Path, epochs: u64) -> Result<Vec<EpochReport>, Failure> {
-    let (head, lines) = keep_lines(metrics, epochs)?;
-    let Some((_, score)) = score_of(&head) else { return Ok(Vec::new()) };
-    Ok(lines.iter().filter_map(|line| report(line, score)).collect())
-}
-
-/// Writes lines behind those of a CSV file.
-pub(crate) fn lines_behind(path: &Path) -> Result<csv::Writer<File>, Failure> {
-    let file = File::options().append(true).open(path);
-    let file = file.map_err(|e| Failure::run(format!("{}: {e}", path.display())))?;
-    Ok(csv::WriterBuilder::new().has_headers(false).from_writer(file))
+    let mut history = Vec::new();
+    keep_lines(metrics, epochs, |head, line| {
+        history.extend(score_of(head).and_then(|(_, score)| report(line, score)));
+    })?;
+    Ok(history)
 }
 
 /// The steps behind a kept checkpoint, from its name.
 fn steps_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
-}
-
-/// Drops the lines of a CSV file whose first number is above `last`, and returns its head and the others. A
-/// line that was cut off when the run was killed goes too.
-pub(crate) fn keep_lines(
-    path: &Path,
-    last: u64,
-) -> Result<(csv::StringRecord, Vec<csv::StringRecord>), Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::run(format!("{}: {e}", path.display()));
-    let mut reader = csv::Reader::from_path(path).map_err(|e| failed(&e))?;
-    let head = reader.headers().map_err(|e| failed(&e))?.clone();
-    let number = |line: &csv::StringRecord| line.get(0).and_then(|n| n.parse::<u64>().ok());
-    let kept: Vec<_> = reader
-        .records()
-        .map_while(Result::ok)
-        .take_while(|line| number(line).is_some_and(|n| n <= last))
-        .collect();
-    let mut text = csv::Writer::from_writer(Vec::new());
-    for line in std::iter::once(&head).chain(&kept) {
-        text.write_record(line).map_err(|e| failed(&e))?;
-    }
-    write_whole(path, &text.into_inner().map_err(|e| failed(&e))?)?;
-    Ok((head, kept))
-}
-
-/// What files are called that aren't whole yet.
-pub(crate) const PARTIAL: &str = ".partial";
-
-/// Writes a file in one piece: a run that is killed here keeps the old one, or has the new one. What is no
-/// file (a device, a pipe, a link) is written to as it is.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let is_file = path.symlink_metadata().map_or(true, |found| found.is_file());
-    let written = if is_file { replace(path, content) } else { std::fs::write(path, content) };
-    written.map_err(|e| Failure::run(format!("{}: {e}", path.display())))
-}
-
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut partial = tempfile::Builder::new();
-    partial.prefix(".").suffix(PARTIAL);
-    // As any new file: for all to read, less what the umask takes; not for the owner alone.
-    #[cfg(unix)]
-    partial.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = partial.tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// An epoch, from its line.

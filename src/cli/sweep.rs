@@ -23,10 +23,10 @@ use super::args::SweepArgs;
 use super::choices::PrecisionChoice;
 use super::device::Device;
 use super::failure::Failure;
+use super::files::write_whole;
 use super::interrupt;
 use super::prepare::load;
 use super::progress::bar;
-use super::run_folder::write_whole;
 use super::talk::{Talk, count, printable};
 
 /// A line a trial.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use wgrad::data::{Dataset, Schema};
-use wgrad::{Engine, EpochReport, Error, Trainer};
+use wgrad::{Checkpoint, Engine, EpochReport, Error, Trainer};
 
 pub(super) use self::beginning::Beginning;
 use self::history::History;
@@ -32,7 +32,7 @@ use super::interrupt;
 use super::prepare::Prepared;
 use super::report::{self, Part};
 use super::results::Results;
-use super::run_folder::{CONFIG, MODEL, RESULTS, RunFolder, TUNING};
+use super::run_folder::{CHECKPOINT, CONFIG, MODEL, RESULTS, RunFolder, TUNING};
 use super::talk::{Talk, printable};
 use super::tensorboard::EventFile;
 
@@ -98,8 +98,9 @@ pub(super) fn run(
     device: &mut Device,
     manner: Manner,
 ) -> Result<(), Failure> {
-    let Beginning { mut config, folder, is_named, data, plan, checkpoint, initial, lock: _lock } =
+    let Beginning { folder, is_named, plan, checkpoint, goes_back, initial, lock: _lock, .. } =
         beginning;
+    let (mut config, data) = (beginning.config, beginning.data);
     let talk = manner.talk;
     config.run.engine = device.engine().into();
     config.run.device_name = device.name();
@@ -114,7 +115,8 @@ pub(super) fn run(
     let reported = match (test, &validation) {
         (Some(test), _) => Some((Part::Test, test)),
         (None, Some(validation)) => {
-            Some((Part::Validation, report::some_rows(validation, config.training.seed)?))
+            let seed = config.training.seed;
+            Some((Part::Validation, report::some_rows(validation, report::MOST_ROWS, seed)?))
         }
         (None, None) => None,
     };
@@ -126,6 +128,7 @@ pub(super) fn run(
         reported,
         folder,
         is_named,
+        goes_back,
         initial,
         tuning: tuned,
         manner,
@@ -165,6 +168,8 @@ struct Run<'a> {
     folder: PathBuf,
     /// Whether the folder's name was given.
     is_named: bool,
+    /// Whether the checkpoint that it goes on from may be older than the folder's newest.
+    goes_back: bool,
     /// Parameters to begin with, where they are given.
     initial: Option<Vec<f32>>,
     /// The variants of the kernels, where they were measured.
@@ -267,11 +272,12 @@ impl Job for Training<'_> {
         let mut out = std::io::stdout();
         let told = out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
         let scores = log.folder.write(RESULTS, &summary.json());
-        let page = scores.and_then(|()| match end {
-            // It would be another when the run has gone on.
+        let page = match end {
+            // It would be another when the run has gone on, and is made of the scores.
             End::Paused => Ok(()),
+            _ if scores.is_err() => Ok(()),
             _ => run.report(trainer.engine_mut(), log.folder.path(), summary.results),
-        });
+        };
         if let Err(failure) = page {
             // Where nothing is printed, somebody reads the files.
             if run.manner.told == Told::Nothing {
@@ -282,6 +288,7 @@ impl Job for Training<'_> {
         }
         told?;
         written?;
+        scores?;
         match diverged {
             Some(error) => Err(Failure::run(format!(
                 "{error}; the parameters from before that epoch are in {}",
@@ -319,7 +326,7 @@ impl Run<'_> {
                         log.go_back(steps, epochs)?;
                         return Ok(log);
                     }
-                    None => self.old_log(steps, epochs)?,
+                    None => self.old_log(checkpoint)?,
                 }
             }
         };
@@ -345,8 +352,14 @@ impl Run<'_> {
         Ok(Log { folder, insights, events, history: self.no_history() })
     }
 
-    fn old_log(&self, steps: u64, epochs: u64) -> Result<Log, Failure> {
+    fn old_log(&self, checkpoint: &Checkpoint) -> Result<Log, Failure> {
+        let (steps, epochs) = (checkpoint.steps(), checkpoint.epochs());
         let measures = self.config.run.insight_every.is_some();
+        if self.goes_back {
+            // Before anything is cut off: a later one would go on from where no lines lead to.
+            let newest = self.folder.join(CHECKPOINT);
+            checkpoint.save(&newest).map_err(|error| Failure::run(error.to_string()))?;
+        }
         self.talk.line(format_args!("going on after step {steps}, in epoch {}\n", epochs + 1));
         let (folder, history) = RunFolder::reopen(self.folder.clone(), epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;

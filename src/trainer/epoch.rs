@@ -1,5 +1,6 @@
 //! An epoch: its steps, the look at the rows behind them, and what follows from it.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -37,18 +38,30 @@ impl<E: Engine> Trainer<E> {
     /// [`Error::Diverged`] if a loss, a gradient or a parameter isn't finite: in a step, or after the
     /// epoch the loss of the validation rows (without such rows, of one batch); what else may come of that
     /// says [`OnDivergence`](crate::OnDivergence). Parameters and step count are then those of
-    /// the end of the last epoch that ended in such a call, the optimizer's moments 0. [`Error::Pending`]
+    /// the end of the last epoch that ended in such a call, the optimizer's moments 0. A training that rolls
+    /// back ends so too where `observe` has broken off: the next call goes on with the lower learning rate.
+    /// [`Error::Pending`]
     /// if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
     ) -> Result<EpochReport> {
+        let broke = Cell::new(false);
+        let mut observe = |progress: &Progress<'_>| {
+            let flow = observe(progress);
+            broke.set(broke.get() || flow.is_break());
+            flow
+        };
         loop {
             let start = Instant::now();
             let epoch = self
                 .give_steps(u64::MAX, &mut observe)
                 .and_then(|broke| self.end_epoch_from(start, broke, &mut observe));
             match epoch {
+                Err(error) if broke.get() => {
+                    self.lowers_rates(&error);
+                    return Err(error);
+                }
                 Err(error) => self.roll_back(error)?,
                 report => return report,
             }
@@ -97,15 +110,21 @@ impl<E: Engine> Trainer<E> {
     }
 
     /// Ends the epoch under way where it is, as [`train_epoch`](Self::train_epoch) does when it is
-    /// interrupted: with a look at the validation rows.
+    /// interrupted: with a look at one batch, not at the validation rows, so that neither early stopping nor a
+    /// plateau takes note of it.
     ///
     /// # Errors
-    /// [`Error::Sequence`] if the epoch has no step yet, else as [`train_epoch`](Self::train_epoch).
+    /// [`Error::Sequence`] if the epoch has no step yet, else as [`train_epoch`](Self::train_epoch) whose
+    /// `observe` has broken off.
     pub fn end_epoch(&mut self) -> Result<EpochReport> {
         if self.at.step == self.begin.step {
             return Err(Error::Sequence { call: "end_epoch", needs: "a step of the epoch" });
         }
-        self.end_epoch_from(Instant::now(), true, &mut |_| ControlFlow::Continue(()))
+        let ended = self.end_epoch_from(Instant::now(), true, &mut |_| ControlFlow::Continue(()));
+        if let Err(error) = &ended {
+            self.lowers_rates(error);
+        }
+        ended
     }
 
     /// Gives the engine up to `most` steps of the epoch under way. Says whether `observe` broke off.
@@ -141,6 +160,14 @@ impl<E: Engine> Trainer<E> {
         let batch = u32::try_from(self.engine.plan().options().batch_size).unwrap_or(u32::MAX);
         let rows = if validation.is_some() { shown.rows } else { shown.rows.min(batch) };
         let target_squares = validation.map(|validation| validation.target_squares);
+        // An average hides for long what its weights have come to.
+        let trained_rows = match self.engine.plan().options().ema {
+            Some(_) => self.train.rows.min(batch),
+            None => 0,
+        };
+        if trained_rows > 0 {
+            self.engine.evaluate(&self.train.data, trained_rows)?;
+        }
         self.engine.swap_average();
         let given = self.engine.evaluate(&shown.data, rows);
         self.engine.swap_average();
@@ -148,9 +175,10 @@ impl<E: Engine> Trainer<E> {
         self.engine.finish()?;
         self.engine.reports(&mut self.reports)?;
         interrupted |= self.take_training_reports(observe)?;
-        let shown = take_sum(&mut self.reports);
-        if !shown.is_finite() {
-            return Err(self.go_back(self.at.step, shown.loss(), None));
+        let trained = take_sum(&mut self.reports, trained_rows.into());
+        let shown = take_sum(&mut self.reports, rows.into());
+        if let Some(bad) = [trained, shown].iter().find(|seen| !seen.is_finite()) {
+            return Err(self.go_back(self.at.step, bad.loss(), None));
         }
         self.engine.keep(Keep::LastGood);
         // Part of an epoch ends it too.
@@ -288,12 +316,17 @@ impl<E: Engine> Trainer<E> {
 
     /// Makes what a divergence has gone back to the training's new beginning, if the policy is so.
     fn roll_back(&mut self, error: Error) -> Result<()> {
-        let policy = self.engine.plan().options().on_divergence;
-        if !matches!(error, Error::Diverged { .. }) || !self.recovery.rolls_back(policy) {
+        if !self.lowers_rates(&error) {
             return Err(error);
         }
         self.rolled_back = Some(error);
         Ok(())
+    }
+
+    /// Lowers the learning rates after a divergence, if the policy is so, and says whether it did.
+    fn lowers_rates(&mut self, error: &Error) -> bool {
+        let policy = self.engine.plan().options().on_divergence;
+        matches!(error, Error::Diverged { .. }) && self.recovery.rolls_back(policy)
     }
 }
 

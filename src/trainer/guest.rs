@@ -11,7 +11,7 @@ use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
 use crate::sampler::Sampling;
-use crate::{Loss, Optimizer};
+use crate::{Loss, Optimizer, Precision};
 
 /// What a host app calls in its frames.
 ///
@@ -53,9 +53,12 @@ impl Trainer<GpuEngine> {
     pub fn required_limits(mlp: &Mlp, batch_size: usize) -> Result<wgpu::Limits> {
         // Sizes don't depend on the loss, and Adam has as many buffers as any usual rule.
         let options = TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3));
-        let plan = Plan::new(mlp, &TrainOptions { batch_size, ..options })?;
-        let limits = plan.required_limits();
-        plan.check_limits(&limits)?;
+        let plan =
+            |precision| Plan::new(mlp, &TrainOptions { batch_size, precision, ..options.clone() });
+        let plans = [plan(Precision::F32)?, plan(Precision::Mixed)?];
+        let [single, mixed] = plans.each_ref().map(Plan::required_limits);
+        let limits = single.or_better_values_from(&mixed);
+        plans.iter().try_for_each(|plan| plan.check_limits(&limits))?;
         Ok(limits)
     }
 
@@ -144,8 +147,7 @@ impl Trainer<GpuEngine> {
         encoder: &mut wgpu::CommandEncoder,
         budget: Duration,
     ) -> Result<u64> {
-        let parts = self.engine.plan().options().parts();
-        let steps = self.engine.affordable(budget, parts)?;
+        let steps = self.engine.affordable(budget, self.parts())?;
         self.encode_steps(encoder, steps)
     }
 
@@ -161,8 +163,7 @@ impl Trainer<GpuEngine> {
         self.run_steps(steps)?;
         #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
         let each = start.elapsed().div_f64(steps as f64);
-        let parts = self.engine.plan().options().parts();
-        self.engine.observe_step(each, parts);
+        self.engine.observe_step(each, self.parts());
         Ok(each)
     }
 
@@ -170,7 +171,12 @@ impl Trainer<GpuEngine> {
     /// [`encode_steps_within`](Self::encode_steps_within).
     #[must_use]
     pub fn step_time(&self) -> Option<Duration> {
-        self.engine.step_time(self.engine.plan().options().parts())
+        self.engine.step_time(self.parts())
+    }
+
+    /// Parts of a step.
+    fn parts(&self) -> usize {
+        self.engine.plan().options().parts_of(self.train.rows as usize)
     }
 
     /// Metrics of the recorded steps that came back since the last call; `None` if none did. They come

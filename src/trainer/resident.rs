@@ -22,13 +22,14 @@ pub(super) struct Resident<D> {
 
 #[expect(clippy::cast_possible_truncation, reason = "data sets have at most 2³² rows")]
 pub(super) fn upload<E: Engine>(engine: &mut E, data: &Dataset) -> Result<Resident<E::Data>> {
-    let row_weights = row_weights(engine.plan(), data);
-    let sampling = engine.plan().options().sampling;
+    // Which refuses labels without an output, and so without a class's weight.
+    let uploaded = engine.upload(data)?;
+    let plan = engine.plan();
     Ok(Resident {
-        row_weights,
-        data: engine.upload(data)?,
+        data: uploaded,
         rows: data.rows() as u32,
-        sampling,
+        sampling: plan.options().sampling,
+        row_weights: row_weights(plan, data),
         target_squares: squares_about_the_mean(data.targets()),
     })
 }

@@ -351,6 +351,32 @@ fn calls_out_of_order_are_refused() {
     host.submit(encoder);
 }
 
+/// A checkpoint between a forward and its backward pass disturbs neither, taken or refused.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_checkpoint_leaves_the_forward_pass_alone() {
+    let host = Host::new();
+    let mlp = Mlp::with_hidden(3, &[8], Activation::Tanh, 2);
+    let options =
+        TrainOptions { batch_size: 8, ..TrainOptions::new(Loss::Mse, Optimizer::sgd(0.1)) };
+    let (x, dy) = (learnable(8, 3, 2, &Loss::Mse, 8), vec![0.5; 16]);
+    let mut module = module(&host, &mlp, &options);
+    let [_, want, _] = gradients(&host, &mut module, x.inputs(), &dy);
+    module.reset();
+    module.engine_mut();
+    let (x, y, dy) = (host.floats(x.inputs()), host.empty(4 * 16), host.floats(&dy));
+    let mut encoder = host.encoder();
+    module.encode_forward(&mut encoder, x.slice(..), y.slice(..)).unwrap();
+    assert!(matches!(module.checkpoint(), Err(Error::Pending { .. })));
+    host.submit(encoder);
+    host.wait();
+    module.checkpoint().unwrap();
+    let mut encoder = host.encoder();
+    module.encode_backward(&mut encoder, dy.slice(..), None).unwrap();
+    host.submit(encoder);
+    assert_eq!(bits(&module.engine_mut().gradients().unwrap()), bits(&want));
+}
+
 /// Dropout, bias correction, running statistics and the average go on too.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]

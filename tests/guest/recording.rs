@@ -6,7 +6,7 @@ use std::time::Duration;
 use wgrad::data::Dataset;
 use wgrad::{
     Activation, Clip, Engine as _, Error, GpuEngine, GpuOptions, Loss, Mlp, Optimizer, Plan,
-    TrainOptions, Trainer, wgpu,
+    Precision, TrainOptions, Trainer, wgpu,
 };
 
 use super::common::learnable;
@@ -316,10 +316,34 @@ fn limits_can_be_asked_for_before_there_is_a_device() {
     let options =
         TrainOptions { batch_size: 50_000, ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3)) };
     Plan::new(&wide, &options).unwrap().check_limits(&limits).unwrap();
+    // Mixed precision places tensors further apart.
+    let odd = Mlp::new(5_000).linear(7_000).linear(10);
+    let limits = Trainer::required_limits(&odd, 64).unwrap();
+    for precision in [Precision::F32, Precision::Mixed] {
+        let options = TrainOptions { precision, batch_size: 64, ..options.clone() };
+        Plan::new(&odd, &options).unwrap().check_limits(&limits).unwrap();
+    }
     // No device has more workgroups in a row.
     let refused = Trainer::required_limits(&mlp(), 70_000).unwrap_err();
     assert!(refused.to_string().contains("65535"), "{refused}");
     assert!(Trainer::optional_features().contains(wgpu::Features::SUBGROUP));
+}
+
+/// A batch of more rows than there are is one of all rows, in as many parts as these take.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_full_batch_can_be_budgeted() {
+    let host = Host::new();
+    let whole =
+        TrainOptions { batch_size: usize::MAX, micro_batch: Some(16), epochs: 1000, ..options() };
+    let mut trainer = trainer(&host, &whole);
+    let measured = trainer.measure_steps(4).unwrap();
+    let ratio = trainer.step_time().unwrap().as_secs_f64() / measured.as_secs_f64();
+    assert!((ratio - 1.0).abs() < 1e-3, "{ratio}");
+    let mut encoder = host.encoder();
+    let budget = measured.mul_f64(2.5);
+    assert_eq!(trainer.encode_steps_within(&mut encoder, budget).unwrap(), 2);
+    host.submit(encoder);
 }
 
 /// A device with less than wgpu's defaults: with a compatibility mode's workgroups of 128 invocations, and

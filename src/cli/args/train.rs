@@ -44,7 +44,7 @@ pub(crate) struct TrainArgs {
     /// that run was told. Its table is named again only where it has moved, or was standard input
     #[arg(long, value_name = "RUN", conflicts_with_all = [
         "config", "TableArgs", "ColumnArgs", "NetArgs", "TrainingArgs", "DeviceArgs", "name", "runs",
-        "insight_every", "checkpoint_every", "tensorboard",
+        "insight_every", "checkpoint_every", "keep_checkpoints", "keep_best", "tune", "tensorboard",
     ])]
     pub resume: Option<PathBuf>,
     /// What that file derived, and is still said by it.

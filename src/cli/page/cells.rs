@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Picture, cut, escaped, label, picture};
+use crate::cli::confusion::Confusion;
 
 const WIDTH: f64 = 400.0;
 /// Up to this many rows, cells are large enough for their numbers.
@@ -10,10 +11,10 @@ const NUMBERED: usize = 12;
 /// Up to this many, the heads beside rows and columns can be read.
 const NAMED: usize = 25;
 
-/// Rows of each true class (outer) by predicted class (inner): on the diagonal in one colour, beside it in
-/// another, each as strong as its share of the row.
+/// A row for each true class, a column for each predicted one: on the diagonal in one colour, beside it in
+/// another, each cell as strong as its share of the row.
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
-pub(crate) fn confusion(names: &[String], counts: &[Vec<usize>]) -> Picture {
+pub(crate) fn confusion(names: &[String], counts: &Confusion) -> Picture {
     let n = names.len() as f64;
     let named = names.len() <= NAMED;
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -37,7 +38,7 @@ pub(crate) fn confusion(names: &[String], counts: &[Vec<usize>]) -> Picture {
     let mut errors = Vec::new();
     for (row, name) in names.iter().enumerate() {
         let y = top + height * row as f64;
-        let total: usize = counts[row].iter().sum();
+        let total = counts.classes()[row].rows;
         let head = cut(name, 14);
         if named {
             drawing += &label("end strong", left - 5.0, y + height / 2.0 + 4.0, &head);
@@ -50,7 +51,8 @@ pub(crate) fn confusion(names: &[String], counts: &[Vec<usize>]) -> Picture {
                 label("middle strong", x, top - 6.0, &head)
             };
         }
-        for (column, &count) in counts[row].iter().enumerate() {
+        for column in 0..names.len() {
+            let count = counts.count(row, column);
             let share = count as f64 / total.max(1) as f64;
             let x = left + size * column as f64;
             let (color, strength) = match count {
@@ -170,17 +172,19 @@ fn gap(size: f64) -> f64 {
 mod tests {
     use super::super::tests::HOSTILE;
     use super::*;
+    use crate::cli::confusion::tests::confusion as counted;
 
     #[test]
     fn every_matrix_can_be_drawn() {
         for classes in [2, 3, 12, 13, 25, 26, 50] {
             let names: Vec<String> = (0..classes).map(|k| format!("{k}{HOSTILE}")).collect();
             let counts: Vec<Vec<usize>> = (0..classes).map(|k| vec![k; classes]).collect();
-            let Picture(svg) = confusion(&names, &counts);
+            let Picture(svg) = confusion(&names, &counted(&counts));
             assert!(!svg.contains("NaN") && !svg.contains("<script"), "{svg}");
             assert_eq!(svg.matches("class=\"cell").count(), classes * classes);
         }
-        let Picture(svg) = confusion(&["a".into(), "b".into()], &[vec![0, 2], vec![0, 0]]);
+        let Picture(svg) =
+            confusion(&["a".into(), "b".into()], &counted(&[vec![0, 2], vec![0, 0]]));
         assert!(svg.contains("largest errors: a predicted as b: 2 of 2"), "{svg}");
     }
 

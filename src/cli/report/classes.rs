@@ -8,6 +8,7 @@ use wgrad::data::Targets;
 use super::number;
 use super::ranking::{Ranking, log_odds};
 use super::scored::Scored;
+use crate::cli::confusion::{Class, Confusion, share};
 use crate::cli::figure::{Axis, Line, Panel};
 use crate::cli::page::cells::confusion as confusion_matrix;
 use crate::cli::page::curves::curves_with;
@@ -26,53 +27,15 @@ const REFERENCE: usize = 6;
 const HEAD: [&str; 7] =
     ["class", "rows", "precision", "recall", "F1", "ROC AUC", "average precision"];
 
-/// What the confusion matrix tells of one class.
-struct Class {
-    /// Rows of it.
-    rows: usize,
-    /// Rows taken for it.
-    taken: usize,
-    right: usize,
-}
-
-impl Class {
-    fn all(confusion: &[Vec<usize>]) -> impl Iterator<Item = Self> {
-        (0..confusion.len()).map(|k| Self {
-            rows: confusion[k].iter().sum(),
-            taken: confusion.iter().map(|row| row[k]).sum(),
-            right: confusion[k][k],
-        })
-    }
-
-    /// Of the rows taken for it those that are; `None` if there are none.
-    fn precision(&self) -> Option<f64> {
-        share(self.right, self.taken)
-    }
-
-    /// Of its rows those that were taken for it.
-    fn recall(&self) -> Option<f64> {
-        share(self.right, self.rows)
-    }
-
-    /// The harmonic mean of both; 0 of a class that is never right, `None` of one that never occurs.
-    fn f1(&self) -> Option<f64> {
-        share(2 * self.right, self.rows + self.taken)
-    }
-}
-
-fn share(part: usize, of: usize) -> Option<f64> {
-    (of > 0).then(|| number(part) / number(of))
-}
-
 /// The results in a few numbers.
 pub(super) fn tiles(
     part: &str,
     results: &Results,
     names: &[String],
-    confusion: &[Vec<usize>],
+    confusion: &Confusion,
 ) -> Vec<Tile> {
     let Evaluation { loss, score, rows, .. } = results.evaluation;
-    let classes: Vec<Class> = Class::all(confusion).collect();
+    let classes = confusion.classes();
     let right: usize = classes.iter().map(|class| class.right).sum();
     let all: usize = classes.iter().map(|class| class.rows).sum();
     let frequent = (0..names.len()).max_by_key(|&k| (classes[k].rows, Reverse(k))).unwrap_or(0);
@@ -99,12 +62,7 @@ pub(super) fn tiles(
 }
 
 /// The section.
-pub(super) fn section(
-    page: &mut Page,
-    scored: &Scored,
-    names: &[String],
-    confusion: &[Vec<usize>],
-) {
+pub(super) fn section(page: &mut Page, scored: &Scored, names: &[String], confusion: &Confusion) {
     page.section("Classes");
     let rankings = rankings(scored, names);
     let mut pictures = Vec::new();
@@ -196,20 +154,20 @@ fn color(names: &[String], class: usize) -> usize {
 /// A line per class, coloured as its curves; of very many the worst.
 fn table(
     names: &[String],
-    confusion: &[Vec<usize>],
+    confusion: &Confusion,
     rankings: &[Option<Ranking>],
 ) -> Vec<(Option<usize>, Vec<String>)> {
     let of = |share: Option<f64>| share.map_or_else(|| "–".into(), percent);
     let area = |k: usize, of: fn(&Ranking) -> f64| {
         rankings[k].as_ref().map_or_else(|| "–".into(), |ranking| format!("{:.4}", of(ranking)))
     };
-    let mut classes: Vec<(usize, Class)> = Class::all(confusion).enumerate().collect();
+    let mut classes: Vec<(usize, &Class)> = confusion.classes().iter().enumerate().collect();
     if classes.len() > MOST_SHOWN {
         let f1 = |class: &Class| class.f1().unwrap_or(f64::INFINITY);
-        classes.sort_by(|a, b| f1(&a.1).total_cmp(&f1(&b.1)));
+        classes.sort_by(|a, b| f1(a.1).total_cmp(&f1(b.1)));
         classes.truncate(MOST_SHOWN);
     }
-    let line = |(k, class): (usize, Class)| {
+    let line = |(k, class): (usize, &Class)| {
         let is_drawn = rankings[k].is_some() && has_curves(names, k);
         let color = is_drawn.then_some(color(names, k));
         let cells = vec![
@@ -229,29 +187,18 @@ fn table(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_of_a_class_follow_from_the_matrix() {
-        // Rows: 8, 3, 0; taken: 7, 4, 0.
-        let confusion = [vec![6, 2, 0], vec![1, 2, 0], vec![0, 0, 0]];
-        let [a, b, absent] = &Class::all(&confusion).collect::<Vec<_>>()[..] else { panic!("3") };
-        assert_eq!(
-            (a.precision(), a.recall(), a.f1()),
-            (Some(6.0 / 7.0), Some(0.75), Some(12.0 / 15.0))
-        );
-        assert_eq!((b.precision(), b.recall()), (Some(0.5), Some(2.0 / 3.0)));
-        assert_eq!((absent.precision(), absent.recall(), absent.f1()), (None, None, None));
-    }
+    use crate::cli::confusion::tests::confusion;
 
     #[test]
     fn of_very_many_classes_the_worst_are_told() {
         let names: Vec<String> = (0..60).map(|k| k.to_string()).collect();
         // Each class k is right in k of 60 rows.
-        let confusion: Vec<Vec<usize>> = (0..60)
+        let confusion_rows: Vec<Vec<usize>> = (0..60)
             .map(|k| {
                 (0..60).map(|l| if l == k { k } else { usize::from(l == 0) * (60 - k) }).collect()
             })
             .collect();
+        let confusion = confusion(&confusion_rows);
         let none: Vec<Option<Ranking>> = names.iter().map(|_| None).collect();
         let table = table(&names, &confusion, &none);
         assert_eq!(table.len(), MOST_SHOWN);

@@ -8,6 +8,7 @@ use wgrad::data::{Dataset, Schema, Targets};
 use wgrad::rng::{Purpose, Stream};
 
 use super::groups::{Group, groups};
+use super::scored::some_rows;
 use crate::cli::failure::Failure;
 use crate::cli::results::predicted_class;
 
@@ -56,11 +57,11 @@ impl Importance {
         let all = groups.len();
         let affordable = MOST_FLOPS / engine.plan().flops_per_row().max(1);
         let work = usize::try_from(affordable).map_or(MOST_WORK, |rows| rows.min(MOST_WORK));
-        let rows = data.rows().min(LEAST_ROWS.max(work / all));
+        let data = some_rows(data, LEAST_ROWS.max(work / all), seed)?;
+        let rows = data.rows();
         let shuffles = (work / (rows * all)).clamp(1, MOST_SHUFFLES);
-        let width = data.in_features();
-        let whole = &data.inputs()[..rows * width];
-        let before = score(&engine.predict(whole)?, data.targets(), rows);
+        let (whole, width) = (data.inputs(), data.in_features());
+        let before = score(&engine.predict(whole)?, data.targets());
         if !before.is_finite() || rows < 2 {
             return Ok(None);
         }
@@ -88,7 +89,7 @@ impl Importance {
                 for (to, from) in order.into_iter().enumerate() {
                     features().for_each(|k| inputs[to * width + k] = whole[from * width + k]);
                 }
-                drops.push(before - score(&engine.predict(&inputs)?, data.targets(), rows));
+                drops.push(before - score(&engine.predict(&inputs)?, data.targets()));
                 for (row, whole) in inputs.chunks_exact_mut(width).zip(whole.chunks_exact(width)) {
                     features().for_each(|k| row[k] = whole[k]);
                 }
@@ -107,24 +108,24 @@ impl Importance {
     }
 }
 
-/// Accuracy or R² of outputs for the first rows of the targets.
+/// Accuracy or R² of outputs for these targets.
 #[expect(clippy::cast_precision_loss, reason = "rows are far below 2⁵²")]
-fn score(outputs: &[f32], targets: &Targets, rows: usize) -> f64 {
+fn score(outputs: &[f32], targets: &Targets) -> f64 {
     match targets {
         Targets::Classes { labels, .. } => {
-            let outputs = outputs.chunks_exact(outputs.len() / rows);
+            let outputs = outputs.chunks_exact(outputs.len() / labels.len());
             let right = |(z, label): &(&[f32], &u32)| predicted_class(z) == **label as usize;
-            outputs.zip(labels).filter(right).count() as f64 / rows as f64
+            outputs.zip(labels).filter(right).count() as f64 / labels.len() as f64
         }
         Targets::Values { values, width } => {
-            let wanted = &values[..rows * width];
+            let rows = values.len() / width;
             let mean = |k: usize| -> f64 {
-                wanted.iter().skip(k).step_by(*width).map(|&y| f64::from(y)).sum::<f64>()
+                values.iter().skip(k).step_by(*width).map(|&y| f64::from(y)).sum::<f64>()
                     / rows as f64
             };
             let means: Vec<f64> = (0..*width).map(mean).collect();
             let squares = |guess: &dyn Fn(usize) -> f64| -> f64 {
-                wanted.iter().enumerate().map(|(i, &y)| (f64::from(y) - guess(i)).powi(2)).sum()
+                values.iter().enumerate().map(|(i, &y)| (f64::from(y) - guess(i)).powi(2)).sum()
             };
             1.0 - squares(&|i| f64::from(outputs[i])) / squares(&|i| means[i % width])
         }
@@ -180,12 +181,42 @@ mod tests {
 
     #[test]
     fn scores_are_those_of_the_rows_looked_at() {
-        let classes = Targets::Classes { labels: vec![0, 1, 1, 9], classes: 10 };
-        assert_eq!(score(&[-1.0, 1.0, -1.0], &classes, 3), 2.0 / 3.0);
-        let values = Targets::Values { values: vec![1.0, 3.0, 5.0, 99.0], width: 1 };
-        assert_eq!(score(&[1.0, 3.0, 5.0], &values, 3), 1.0);
-        assert_eq!(score(&[3.0, 3.0, 3.0], &values, 3), 0.0);
+        let classes = Targets::Classes { labels: vec![0, 1, 1], classes: 10 };
+        assert_eq!(score(&[-1.0, 1.0, -1.0], &classes), 2.0 / 3.0);
+        let values = Targets::Values { values: vec![1.0, 3.0, 5.0], width: 1 };
+        assert_eq!(score(&[1.0, 3.0, 5.0], &values), 1.0);
+        assert_eq!(score(&[3.0, 3.0, 3.0], &values), 0.0);
         let constant = Targets::Values { values: vec![1.0; 2], width: 1 };
-        assert!(!score(&[1.0, 2.0], &constant, 2).is_finite());
+        assert!(!score(&[1.0, 2.0], &constant).is_finite());
+    }
+
+    /// A wide table sorted by class: the columns that mark the first, second and last class, all of which the
+    /// net reads alike, are worth the same.
+    #[test]
+    fn rows_are_from_all_over_the_table() {
+        const WIDTH: usize = 600;
+        let (rows, per_class) = (3 * 600, 600);
+        let mut inputs = vec![0.0; rows * WIDTH];
+        let labels: Vec<u32> = (0..rows as u32).map(|row| row / per_class).collect();
+        for (row, &label) in labels.iter().enumerate() {
+            inputs[row * WIDTH + label as usize] = 1.0;
+        }
+        let data = Dataset::new(inputs, WIDTH, Targets::Classes { labels, classes: 3 }).unwrap();
+        let names: Vec<String> = (0..WIDTH).map(|k| format!("x{k}")).collect();
+        let text =
+            format!("{},y\n{}a\n{}b\n", names.join(","), "0,".repeat(WIDTH), "1,".repeat(WIDTH));
+        let table = read_csv(text.as_bytes(), "t", &CsvOptions::default()).unwrap();
+        let schema = Schema::fit(&table, &table.all_rows(), &SchemaOptions::default()).unwrap();
+        let options = TrainOptions::new(Loss::CROSS_ENTROPY, Optimizer::adam(1e-3));
+        let plan = Plan::new(&Mlp::new(WIDTH).linear(3), &options).unwrap();
+        let mut engine = CpuEngine::<f32>::new(plan.clone());
+        let mut parameters = vec![0.0; plan.arena_len()];
+        (0..3).for_each(|class| parameters[class * WIDTH + class] = 1.0);
+        engine.set_parameters(&parameters).unwrap();
+        let importance = Importance::of(&mut engine, &schema, &data, 0).unwrap().unwrap();
+        assert!(importance.rows < rows);
+        let drop = |column: usize| importance.columns[column].drop;
+        // 2/9 of the rows lose their mark, and as many get a second one.
+        assert!((0..3).all(|k| drop(k) > 0.1), "{} {} {}", drop(0), drop(1), drop(2));
     }
 }

@@ -54,19 +54,19 @@ impl Scored {
             Some(results) => results,
             None => Results::of(engine, schema, data)?,
         };
-        let sample = some_rows(data, seed)?;
+        let sample = some_rows(data, MOST_ROWS, seed)?;
         let outputs = engine.predict(sample.inputs())?;
         let importance = Importance::of(engine, schema, &sample, seed)?;
         Ok(Self { part, results, sample, outputs, importance })
     }
 }
 
-/// At most [`MOST_ROWS`] of the rows.
-pub(crate) fn some_rows(data: &Dataset, seed: u64) -> Result<Dataset, Failure> {
+/// At most `most` of the rows, from all over the table: many are sorted by class.
+pub(crate) fn some_rows(data: &Dataset, most: usize, seed: u64) -> Result<Dataset, Failure> {
     fn taken<T: Copy>(from: &[T], width: usize, rows: &[u32]) -> Vec<T> {
         rows.iter().flat_map(|&row| &from[row as usize * width..][..width]).copied().collect()
     }
-    let rows = sample(data.rows(), seed);
+    let rows = sample(data.rows(), most, seed);
     let targets = match data.targets() {
         Targets::Classes { labels, classes } => {
             Targets::Classes { labels: taken(labels, 1, &rows), classes: *classes }
@@ -83,9 +83,9 @@ pub(crate) fn some_rows(data: &Dataset, seed: u64) -> Result<Dataset, Failure> {
     Ok(if weights.iter().any(|w| *w > 0.0) { some.with_weights(weights)? } else { some })
 }
 
-/// One row of each of [`MOST_ROWS`] stretches; all rows if there are no more.
-fn sample(rows: usize, seed: u64) -> Vec<u32> {
-    let count = rows.min(MOST_ROWS) as u64;
+/// One row of each of `most` stretches; all rows if there are no more.
+fn sample(rows: usize, most: usize, seed: u64) -> Vec<u32> {
+    let count = rows.min(most) as u64;
     let mut random = Stream::new(seed, Purpose::Inspect, 0);
     let start = |i: u64| u32::try_from(i * rows as u64 / count).unwrap_or(u32::MAX);
     (0..count).map(|i| start(i) + random.below(start(i + 1) - start(i))).collect()
@@ -97,12 +97,12 @@ mod tests {
 
     #[test]
     fn samples_are_in_order_and_of_all_rows() {
-        assert_eq!(sample(7, 0), [0, 1, 2, 3, 4, 5, 6]);
-        let many = sample(4_000_000_000, 0);
+        assert_eq!(sample(7, MOST_ROWS, 0), [0, 1, 2, 3, 4, 5, 6]);
+        let many = sample(4_000_000_000, MOST_ROWS, 0);
         assert_eq!(many.len(), MOST_ROWS);
         assert!(many.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(many[0] < 400_000 && many[MOST_ROWS - 1] >= 3_999_600_000);
-        assert_ne!(sample(20_000, 1), sample(20_000, 2));
+        assert_ne!(sample(20_000, MOST_ROWS, 1), sample(20_000, MOST_ROWS, 2));
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         let inputs = (0..40_000_u16).map(f32::from).collect();
         let labels = (0..20_000).collect();
         let data = Dataset::new(inputs, 2, Targets::Classes { labels, classes: 20_000 }).unwrap();
-        let some = some_rows(&data, 3).unwrap();
+        let some = some_rows(&data, MOST_ROWS, 3).unwrap();
         let Targets::Classes { labels, .. } = some.targets() else { panic!("classes") };
         assert_eq!(some.rows(), MOST_ROWS);
         for (row, &label) in some.inputs().chunks_exact(2).zip(labels) {

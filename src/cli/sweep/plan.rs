@@ -13,9 +13,10 @@ use super::trial::Trial;
 use crate::cli::args::{SweepArgs, SweepTable, TrainArgs};
 use crate::cli::choices::{StopOn, SweepMethod};
 use crate::cli::failure::Failure;
+use crate::cli::files::{PARTIAL, write_whole};
 use crate::cli::lock::{LOCK, Lock};
 use crate::cli::prepare::fingerprint;
-use crate::cli::run_folder::{PARTIAL, PLAN, is_plain, write_whole};
+use crate::cli::run_folder::{PLAN, is_plain};
 use crate::cli::table::Table as Text;
 use crate::cli::talk::count;
 

@@ -13,10 +13,11 @@ use crate::cli::choices::StopOn;
 use crate::cli::config::{Config, DIVERGED, DataConfig, PAUSED};
 use crate::cli::device::Device;
 use crate::cli::failure::Failure;
+use crate::cli::files::write_whole;
 use crate::cli::lock::Lock;
 use crate::cli::options;
 use crate::cli::prepare::Prepared;
-use crate::cli::run_folder::{CHECKPOINT, CONFIG, write_whole};
+use crate::cli::run_folder::{CHECKPOINT, CONFIG};
 use crate::cli::run_record::RunRecord;
 use crate::cli::talk::Talk;
 use crate::cli::train::{self, Beginning, Manner, Told};
@@ -92,6 +93,7 @@ impl Trial {
                 data,
                 plan,
                 checkpoint: None,
+                goes_back: false,
                 initial,
                 lock: None,
             })

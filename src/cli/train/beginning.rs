@@ -21,6 +21,8 @@ pub(crate) struct Beginning {
     pub data: Prepared,
     pub plan: Plan,
     pub checkpoint: Option<Checkpoint>,
+    /// Whether that was named, and so may be older than the folder's newest.
+    pub goes_back: bool,
     /// Parameters of `--init-from`.
     pub initial: Option<Vec<f32>>,
     /// On the folder of a run that goes on.
@@ -47,7 +49,8 @@ impl Beginning {
         let initial = if going_on.is_none() { config.initial(&plan)? } else { None };
         let (lock, checkpoint) = going_on.unzip();
         let is_named = args.run.name.is_some();
-        Ok(Self { config, folder, is_named, data, plan, checkpoint, initial, lock })
+        let goes_back = args.resume.as_ref().is_some_and(|run| run.is_file());
+        Ok(Self { config, folder, is_named, data, plan, checkpoint, goes_back, initial, lock })
     }
 }
 

@@ -53,23 +53,12 @@ impl Run<'_> {
             });
             let report = match report {
                 Ok(report) => report,
-                Err(error @ Error::Diverged { .. }) => {
-                    display.finish();
-                    return Ok(End::Diverged(error));
-                }
-                Err(error) => {
-                    display.finish();
-                    return Err(error.into());
-                }
+                Err(error) => return broken_off(error, &mut display),
             };
             let rollback = trainer.take_rollback();
             let is_under_way = report.is_none() && rollback.is_none();
             if let Some(error) = rollback {
-                let (epoch, factor) = (trainer.epochs(), trainer.rollback_factor());
-                display.line(&format!(
-                    "{error}; back to the end of epoch {epoch}, with {factor} times the learning rates"
-                ));
-                log.go_back(trainer.steps(), epoch)?;
+                go_back(&error, trainer, log, &mut display)?;
             }
             if let Some(report) = report {
                 stop = report.stop;
@@ -87,8 +76,14 @@ impl Run<'_> {
             if let Some(end) = end.filter(|_| trainer.epochs() < epochs) {
                 self.keep(trainer, log, standing)?;
                 if is_under_way {
-                    let report = trainer.end_epoch()?;
-                    self.end_epoch(trainer, log, &mut display, report)?;
+                    let factor = trainer.rollback_factor();
+                    match trainer.end_epoch() {
+                        Ok(report) => self.end_epoch(trainer, log, &mut display, report)?,
+                        Err(error) if trainer.rollback_factor() < factor => {
+                            go_back(&error, trainer, log, &mut display)?;
+                        }
+                        Err(error) => return broken_off(error, &mut display),
+                    }
                 } else if trainer.restore_best() {
                     log.history.restored();
                 }
@@ -148,5 +143,28 @@ impl Run<'_> {
         }
         standing.set(checkpoint);
         Ok(())
+    }
+}
+
+/// Tells that the training has gone back, and takes what it has gone back over out of the files.
+fn go_back<E: Engine>(
+    why: &Error,
+    trainer: &Trainer<E>,
+    log: &mut Log,
+    display: &mut Display,
+) -> Result<(), Failure> {
+    let (epoch, factor) = (trainer.epochs(), trainer.rollback_factor());
+    display.line(&format!(
+        "{why}; back to the end of epoch {epoch}, with {factor} times the learning rates"
+    ));
+    log.go_back(trainer.steps(), epoch)
+}
+
+/// What an error makes of the training: numbers that went wrong are an end with a model.
+fn broken_off(error: Error, display: &mut Display) -> Result<End, Failure> {
+    display.finish();
+    match error {
+        Error::Diverged { .. } => Ok(End::Diverged(error)),
+        error => Err(error.into()),
     }
 }

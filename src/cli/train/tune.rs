@@ -9,8 +9,9 @@ use wgrad::{Gpu, GpuEngine, GpuOptions, Plan, Precision, Tuning, is_software};
 use crate::cli::choices::TuneChoice;
 use crate::cli::device::{Device, driver};
 use crate::cli::failure::Failure;
+use crate::cli::files::write_whole;
 use crate::cli::progress::bar;
-use crate::cli::run_folder::{CONFIG, TUNING, write_whole};
+use crate::cli::run_folder::{CONFIG, TUNING};
 use crate::cli::talk::Talk;
 
 /// What a search may take on a GPU, and on a software adapter, whose compiler is slow.

@@ -90,7 +90,8 @@ impl GpuEngine {
             let net = program.fused_net(&mut builder);
             let targets = Rows::Batch(&batch_targets);
             Feed::new(builder, net, vec![dispatch], &inputs, Some(&targets))
-        });
+        })
+        .inspect_err(|_| program.forget_fused_net());
         let feed = self.told(feed)?;
         self.prepare()?;
         let data = self.data(feed, generator.rows as usize, false);

@@ -203,7 +203,8 @@ impl GpuEngine {
             };
             let net = program.fused_net(&mut builder);
             Feed::new(builder, net, fill, &inputs, Some(&targets))
-        });
+        })
+        .inspect_err(|_| program.forget_fused_net());
         let feed = self.told(feed)?;
         self.prepare()?;
         Ok(self.data(feed, rows as usize, false))

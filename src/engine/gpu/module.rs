@@ -41,7 +41,7 @@ use crate::schedule::Run;
 /// `COPY_SRC`, what is written `COPY_DST`.
 #[derive(Debug)]
 pub struct Module {
-    engine: GpuEngine,
+    pub(crate) engine: GpuEngine,
     /// All gradients, down to dL/dinput.
     backward: Vec<Dispatch>,
     /// Where dL/dinput arrives (rows × `in_features`).
