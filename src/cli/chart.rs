@@ -29,6 +29,8 @@ pub(crate) const FONT: &str =
     "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 /// Losses that differ by more than this factor are drawn on a logarithmic axis.
 const LOG_FROM: f64 = 20.0;
+/// About so many marks are beside the upright axis.
+const MARKS: u8 = 7;
 /// Up to this many epochs each gets a dot.
 const DOTS: usize = 30;
 
@@ -65,7 +67,7 @@ pub(crate) fn curve_svg(
     let range = 0.0..if most > 0.0 { 1.06 * most } else { 1.0 };
     let curve = Curve { name: String::new(), color: TRAIN, points };
     picture(TITLE_HEIGHT + LOSS_HEIGHT, title, |body| {
-        panel(body, &xs, range, y_name, &[curve], Some(x_name))
+        panel(body, &xs, range.clone(), step(&range), y_name, &[curve], Some(x_name))
     })
 }
 
@@ -139,7 +141,8 @@ fn draw(body: &Area<'_>, history: &[EpochReport]) -> Drawn {
         // An accuracy is no more than 1, and an R² neither.
         let range = range.start..range.end.min(1.0 + 0.03 * (1.0 - range.start).abs().max(1e-3));
         let label = score.name.clone();
-        panel(&bottom, &epochs, range, &label, &[score], Some("epoch"))?;
+        let step = step(&range);
+        panel(&bottom, &epochs, range, step, &label, &[score], Some("epoch"))?;
     }
     Ok(())
 }
@@ -163,11 +166,14 @@ fn draw_losses(area: &Area<'_>, epochs: &Range<f64>, losses: &[Curve], lowest: b
     let least = values().fold(f64::INFINITY, f64::min);
     let most = values().fold(0.0, f64::max);
     if least > 0.0 && most / least > LOG_FROM {
-        panel(area, epochs, (least / 1.3..most * 1.3).log_scale(), "loss", losses, x_name)
+        let range = (least / 1.3..most * 1.3).log_scale();
+        panel(area, epochs, range, f64::INFINITY, "loss", losses, x_name)
     } else {
         let range = padded(values());
         // Losses are not negative.
-        panel(area, epochs, range.start.max(0.0)..range.end, "loss", losses, x_name)
+        let range = range.start.max(0.0)..range.end;
+        let step = step(&range);
+        panel(area, epochs, range, step, "loss", losses, x_name)
     }
 }
 
@@ -182,11 +188,17 @@ fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     least - air..most + air
 }
 
-/// One system of axes with its curves. `x_name` is written below the lowest.
+/// About how far apart the marks beside a range are.
+fn step(range: &Range<f64>) -> f64 {
+    (range.end - range.start) / f64::from(MARKS)
+}
+
+/// One system of axes with its curves; marks beside the upright one are about `step` apart. `x_name` is written below the lowest.
 fn panel<Y>(
     area: &Area<'_>,
     xs: &Range<f64>,
     range: Y,
+    step: f64,
     label: &str,
     curves: &[Curve],
     x_name: Option<&str>,
@@ -204,7 +216,7 @@ where
         .build_cartesian_2d(xs.clone(), range)?;
     let text = |size: u32, color: &'static RGBColor| TextStyle::from((FONT, px(size))).color(color);
     let whole = |x: &f64| if x.fract() == 0.0 { format!("{x}") } else { String::new() };
-    let value = |y: &f64| tick(*y);
+    let value = |y: &f64| tick_of(*y, step);
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh()
         .light_line_style(TRANSPARENT)
@@ -215,7 +227,7 @@ where
         .axis_desc_style(text(15, &TEXT))
         .y_desc(label)
         .x_labels(12)
-        .y_labels(7)
+        .y_labels(MARKS.into())
         .x_label_formatter(&whole)
         .y_label_formatter(&value);
     if let Some(name) = x_name {
@@ -256,22 +268,30 @@ where
     Ok(())
 }
 
-/// A number beside an axis: three digits, without zeros behind a point.
+/// A number in a picture: three digits, without zeros behind a point.
 pub(crate) fn tick(value: f64) -> String {
+    tick_of(value, f64::INFINITY)
+}
+
+/// A number beside an axis whose marks are about `step` apart: with more digits where three don't tell them
+/// apart.
+pub(crate) fn tick_of(value: f64, step: f64) -> String {
     let magnitude = value.abs().log10().floor();
+    let digits = (magnitude - step.log10().floor() + 1.0).clamp(3.0, 15.0);
     let trimmed = |digits: &str| match digits.contains('.') {
         true => digits.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => digits.to_owned(),
     };
     if value == 0.0 {
         "0".into()
-    } else if !(-4.0..5.0).contains(&magnitude) {
-        let digits = format!("{value:.2e}");
+    } else if (-4.0..5.0).contains(&magnitude) || digits > 3.0 && (5.0..9.0).contains(&magnitude) {
+        let decimals = (0..15).find(|&d| magnitude + f64::from(d) >= digits - 1.0).unwrap_or(15);
+        trimmed(&format!("{value:.*}", usize::try_from(decimals).unwrap_or(0)))
+    } else {
+        let decimals = (0..15).find(|&d| f64::from(d) >= digits - 1.0).unwrap_or(15);
+        let digits = format!("{value:.*e}", usize::try_from(decimals).unwrap_or(0));
         let (digits, exponent) = digits.split_once('e').unwrap_or((&digits, "0"));
         format!("{}e{exponent}", trimmed(digits))
-    } else {
-        let decimals = (0..8).find(|&d| magnitude + f64::from(d) >= 2.0).unwrap_or(8);
-        trimmed(&format!("{value:.*}", usize::try_from(decimals).unwrap_or(0)))
     }
 }
 
@@ -324,6 +344,18 @@ mod tests {
             (-1.5e7, "-1.5e7"),
         ] {
             assert_eq!(tick(value), text);
+        }
+        // As many digits as tell neighbours apart.
+        for (value, step, text) in [
+            (101_250.0, 50.0, "101250"),
+            (0.9995, 1e-4, "0.9995"),
+            (0.99945, 5e-5, "0.99945"),
+            (0.5, 0.25, "0.5"),
+            (1.234_56e12, 1e8, "1.2346e12"),
+            (-2e-9, 1e-10, "-2e-9"),
+            (0.0, 1e-3, "0"),
+        ] {
+            assert_eq!(tick_of(value, step), text);
         }
     }
 }

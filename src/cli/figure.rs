@@ -1,15 +1,20 @@
 //! Pictures of several panels: side by side, two a row, each with its legend below the axes.
 
+use std::ops::Range;
+
 use plotters::prelude::*;
 
-use super::chart::{Area, Drawn, FONT, GRID, QUIET, TEXT, TITLE_HEIGHT, at, picture, px, tick};
+use super::chart::{Area, Drawn, FONT, GRID, QUIET, TEXT, TITLE_HEIGHT, at, picture, px, tick_of};
 use super::failure::Failure;
+use super::thinned::telling;
 
 const PANEL_WIDTH: u32 = 450;
 const PANEL_HEIGHT: u32 = 330;
 /// Height of a line of the legend, and how many names it holds.
 const LEGEND_LINE: u32 = 20;
 const NAMES_A_LINE: usize = 3;
+/// Lines that a panel has room for; with more it is higher.
+const LEGEND_LINES: u32 = 4;
 
 /// Colours that differ for most eyes (Okabe and Ito 2008).
 const COLORS: [RGBColor; 8] = [
@@ -81,9 +86,11 @@ impl Axis {
         if self.log { 10_f64.powf(place) } else { place }
     }
 
-    fn label(self, place: f64) -> String {
+    /// What stands at a place where marks are about `step` apart.
+    pub(crate) fn label(self, place: f64, step: f64) -> String {
         // What is drawn at 0 may lie a rounding beside it.
-        tick(self.value(if place.abs() < 1e-9 { 0.0 } else { place }))
+        let value = self.value(if place.abs() < 1e-6 * step { 0.0 } else { place });
+        tick_of(value, if self.log { value * (10_f64.powf(step) - 1.0) } else { step })
     }
 }
 
@@ -118,30 +125,43 @@ impl Line {
 impl Figure {
     pub(crate) fn svg(&self) -> Result<String, Failure> {
         let rows = u32::try_from(self.panels.len().div_ceil(2)).unwrap_or(1);
-        picture(TITLE_HEIGHT + rows * PANEL_HEIGHT, &self.title, |body| self.draw(body))
+        let height = self.panels.iter().map(Panel::height).max().unwrap_or(PANEL_HEIGHT);
+        picture(TITLE_HEIGHT + rows * height, &self.title, |body| self.draw(body, height))
     }
 
-    fn draw(&self, body: &Area<'_>) -> Drawn {
+    fn draw(&self, body: &Area<'_>, height: u32) -> Drawn {
         let columns = self.panels.len().min(2);
         let areas = body.split_evenly((self.panels.len().div_ceil(2), columns));
-        self.panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area))
+        self.panels.iter().zip(&areas).try_for_each(|(panel, area)| panel.draw(area, height))
     }
 }
 
 impl Panel {
-    fn draw(&self, area: &Area<'_>) -> Drawn {
+    fn named(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| !line.name.is_empty())
+    }
+
+    fn legend_lines(&self) -> u32 {
+        u32::try_from(self.named().count().div_ceil(NAMES_A_LINE)).unwrap_or(1)
+    }
+
+    /// What the axes need, with its legend.
+    fn height(&self) -> u32 {
+        PANEL_HEIGHT + LEGEND_LINE * self.legend_lines().saturating_sub(LEGEND_LINES)
+    }
+
+    /// In an area of this height, at least its own.
+    fn draw(&self, area: &Area<'_>, height: u32) -> Drawn {
         let text =
             |size: u32, color: &'static RGBColor| TextStyle::from((FONT, px(size))).color(color);
-        let named = || self.lines.iter().filter(|line| !line.name.is_empty());
-        let legend_lines = named().count().div_ceil(NAMES_A_LINE);
-        let legend_height = LEGEND_LINE * u32::try_from(legend_lines).unwrap_or(1) + 8;
-        let (axes, legend) = area.split_vertically(px(PANEL_HEIGHT - legend_height));
+        let legend_height = LEGEND_LINE * self.legend_lines() + 8;
+        let (axes, legend) = area.split_vertically(px(height - legend_height));
         axes.draw(&Text::new(self.title.clone(), at(24, 4), text(15, &TEXT)))?;
         let shown: Vec<Vec<(f64, f64)>> = self.lines.iter().map(|line| self.shown(line)).collect();
         let all = || shown.iter().flatten();
         let xs = padded(all().map(|p| p.0), 0.02);
         let ys = padded(all().map(|p| p.1), 0.06);
-        let decades = |range: &std::ops::Range<f64>| {
+        let decades = |range: &Range<f64>| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few")]
             let decades = (range.end - range.start).ceil().clamp(2.0, 9.0) as usize;
             decades + 1
@@ -155,6 +175,10 @@ impl Panel {
             .y_label_area_size(px(66))
             .build_cartesian_2d(xs.clone(), ys.clone())?;
         let (x, y) = (self.x, self.y);
+        let x_marks = if x.log { decades(&xs) } else { 6 };
+        let y_marks = if y.log { decades(&ys) } else { 6 };
+        #[expect(clippy::cast_precision_loss, reason = "a few marks")]
+        let step = |range: &Range<f64>, marks: usize| (range.end - range.start) / marks as f64;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -166,10 +190,10 @@ impl Panel {
             .axis_desc_style(text(13, &TEXT))
             .x_desc(x.name)
             .y_desc(y.name)
-            .x_labels(if x.log { decades(&xs) } else { 6 })
-            .y_labels(if y.log { decades(&ys) } else { 6 })
-            .x_label_formatter(&|place| x.label(*place))
-            .y_label_formatter(&|place| y.label(*place))
+            .x_labels(x_marks)
+            .y_labels(y_marks)
+            .x_label_formatter(&|place| x.label(*place, step(&xs, x_marks)))
+            .y_label_formatter(&|place| y.label(*place, step(&ys, y_marks)))
             .draw()?;
         for (line, points) in self.lines.iter().zip(shown) {
             let color = COLORS[line.color % COLORS.len()];
@@ -178,10 +202,12 @@ impl Panel {
                 chart.draw_series(points.into_iter().map(dot))?;
             } else {
                 let width = if line.mark == Mark::Thin { 1 } else { 2 };
+                let column = |x: f64| (x - xs.start) / (xs.end - xs.start) * f64::from(PANEL_WIDTH);
+                let points = telling(&points, column);
                 chart.draw_series(LineSeries::new(points, color.stroke_width(px(width))))?;
             }
         }
-        for (index, line) in named().enumerate() {
+        for (index, line) in self.named().enumerate() {
             let place = |n: usize| u32::try_from(n).unwrap_or(0);
             let across = (PANEL_WIDTH - 40) / place(NAMES_A_LINE);
             let left = 28 + place(index % NAMES_A_LINE) * across;
@@ -212,7 +238,7 @@ impl Panel {
 }
 
 /// The range of numbers with some air around it.
-pub(crate) fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> std::ops::Range<f64> {
+pub(crate) fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> Range<f64> {
     let (least, most) = numbers
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
     if least > most {
@@ -250,5 +276,22 @@ mod tests {
         ];
         let svg = Figure { title: "t".into(), panels }.svg().unwrap();
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{svg}");
+    }
+
+    /// Of what would be drawn over the edge, plotters writes negative places.
+    #[test]
+    fn many_and_long_curves_have_room() {
+        let line =
+            |k: usize| Line::new(format!("run {k}"), k, (0..5000).map(|i| (f64::from(i), 0.5)));
+        let panel = |lines| Panel {
+            title: "panel".into(),
+            x: Axis::linear("x"),
+            y: Axis::linear("y"),
+            lines: (0..lines).map(line).collect(),
+        };
+        let svg = Figure { title: "t".into(), panels: vec![panel(100), panel(1)] }.svg().unwrap();
+        assert!([" y=\"-", " x=\"-", ",-"].iter().all(|outside| !svg.contains(outside)), "{svg}");
+        assert!(svg.contains("run 99"));
+        assert!(svg.len() < 101 * 4 * 450 * 10, "{} bytes", svg.len());
     }
 }

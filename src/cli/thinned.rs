@@ -40,6 +40,24 @@ impl<T> Thinned<T> {
     }
 }
 
+/// Of the points of a curve those that a picture can show: of each of its columns, which `column` counts, the
+/// first, least, most and last.
+pub(crate) fn telling(points: &[(f64, f64)], column: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+    let mut kept: Vec<(f64, f64)> = Vec::new();
+    for column in points.chunk_by(|a, b| column(a.0).floor() == column(b.0).floor()) {
+        let by = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let place = |wanted: Option<&(f64, f64)>| {
+            wanted.and_then(|wanted| column.iter().position(|point| point == wanted)).unwrap_or(0)
+        };
+        let (least, most) = (place(column.iter().min_by(by)), place(column.iter().max_by(by)));
+        let mut telling = [0, least, most, column.len() - 1];
+        telling.sort_unstable();
+        kept.extend(telling.map(|at| column[at]));
+        kept.dedup();
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

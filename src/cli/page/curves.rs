@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{Picture, escaped, hue, label, picture};
 use crate::cli::chart::tick;
 use crate::cli::figure::{Axis, Line, Mark, Panel, padded};
+use crate::cli::thinned::telling;
 
 /// Size of the drawing, and where its axes lie in it.
 const SIZE: [f64; 2] = [400.0, 250.0];
@@ -36,7 +37,8 @@ pub(crate) fn curves_with(panel: &Panel, told_of: &[String]) -> Picture {
     let whole = !panel.x.log && all().all(|point| point.0.fract() == 0.0);
 
     let mut drawing = String::new();
-    for place in y.marks(false) {
+    let marks = y.marks(false);
+    for &place in &marks {
         let at = y.draw(place);
         // Writing to a String doesn't fail.
         let _ = writeln!(
@@ -44,15 +46,17 @@ pub(crate) fn curves_with(panel: &Panel, told_of: &[String]) -> Picture {
             "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
             XS.start, XS.end
         );
-        drawing += &label("end", XS.start - 6.0, at + 4.0, &y.text(place));
+        drawing += &label("end", XS.start - 6.0, at + 4.0, &y.axis.label(place, apart(&marks)));
     }
     let _ = writeln!(
         drawing,
         "<line class=\"axis\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>",
         XS.start, XS.end, YS.end, YS.end
     );
-    for place in x.marks(whole) {
-        drawing += &label("middle", x.draw(place), YS.end + 16.0, &x.text(place));
+    let marks = x.marks(whole);
+    for &place in &marks {
+        let text = x.axis.label(place, apart(&marks));
+        drawing += &label("middle", x.draw(place), YS.end + 16.0, &text);
     }
     drawing += &label("middle", f64::midpoint(XS.start, XS.end), SIZE[1] - 6.0, panel.x.name);
 
@@ -147,7 +151,15 @@ impl Scale {
             let of_decade = |decade: f64| [1.0, 2.0, 5.0].map(|part: f64| decade + part.log10());
             let decades = std::iter::successors(Some(self.values.start.floor()), |d| Some(d + 1.0));
             let places = decades.take_while(|d| *d < self.values.end).flat_map(of_decade);
-            return places.filter(|place| self.values.contains(place)).collect();
+            let places: Vec<f64> = places.filter(|place| self.values.contains(place)).collect();
+            if places.len() > 1 {
+                return places;
+            }
+            // Within so little, the axis is nearly linear.
+            let [start, end] = [self.values.start, self.values.end].map(|at| self.axis.value(at));
+            let axis = Axis { log: false, ..self.axis };
+            let linear = Self { axis, values: start..end, drawn: self.drawn.clone() };
+            return linear.marks(whole).into_iter().map(|value| self.axis.place(value)).collect();
         }
         let rough = length / MARKS;
         let power = 10_f64.powf(rough.log10().floor());
@@ -167,24 +179,17 @@ impl Scale {
     }
 }
 
-/// The path of a curve: of each column a drawing unit wide its first, least, most and last point; dots are
-/// all kept.
+/// About how far apart neighbouring marks are; of a single one, anything.
+fn apart(marks: &[f64]) -> f64 {
+    marks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min)
+}
+
+/// The path of a curve: of each column a drawing unit wide what tells it; dots are all kept.
 fn path(mark: Mark, drawn: &[(f64, f64)]) -> String {
     if mark == Mark::Dots {
         return drawn.iter().map(|(x, y)| format!("M{x:.1} {y:.1}h0")).collect();
     }
-    let mut kept: Vec<(f64, f64)> = Vec::new();
-    for column in drawn.chunk_by(|a, b| a.0.floor() == b.0.floor()) {
-        let by = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let place = |wanted: Option<&(f64, f64)>| {
-            wanted.and_then(|wanted| column.iter().position(|point| point == wanted)).unwrap_or(0)
-        };
-        let (least, most) = (place(column.iter().min_by(by)), place(column.iter().max_by(by)));
-        let mut telling = [0, least, most, column.len() - 1];
-        telling.sort_unstable();
-        kept.extend(telling.map(|at| column[at]));
-        kept.dedup();
-    }
+    let mut kept = telling(drawn, |x| x);
     // A single point would be drawn as nothing.
     if let &[point] = &kept[..] {
         kept.push(point);
@@ -244,6 +249,21 @@ mod tests {
         assert_eq!(marks(linear, 0.9..1.1, true), [1.0]);
         assert_eq!(marks(Axis::log("x"), -3.2..2.1, false), [-2.0, 0.0, 2.0]);
         assert_eq!(marks(Axis::log("x"), -0.1..0.5, false).len(), 2);
+    }
+
+    #[test]
+    fn narrow_axes_have_marks_that_differ() {
+        let texts = |axis: Axis, values: Range<f64>| -> Vec<String> {
+            let scale = Scale { axis, values, drawn: XS };
+            let marks = scale.marks(false);
+            marks.iter().map(|&place| axis.label(place, apart(&marks))).collect()
+        };
+        let linear = texts(Axis::linear("Pa"), 101_265.0..101_385.0);
+        assert_eq!(linear, ["101300", "101350"]);
+        let log = texts(Axis::log("rate"), 2.3e-3_f64.log10()..2.9e-3_f64.log10());
+        assert_eq!(log, ["0.0024", "0.0026", "0.0028"]);
+        let log = texts(Axis::log("rate"), 0.99951_f64.log10()..0.9999_f64.log10());
+        assert_eq!(log, ["0.9996", "0.9997", "0.9998", "0.9999"]);
     }
 
     #[test]
