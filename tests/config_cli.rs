@@ -98,7 +98,7 @@ fn what_a_run_derived_is_derived_again_where_its_sources_change() {
     let first = training("first");
     let derived: Vec<&str> =
         first["derived"].as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
-    assert_eq!(derived, ["label-smoothing", "lr", "weight-decay"]);
+    assert_eq!(derived, ["header", "label-smoothing", "loss", "lr", "task", "weight-decay"]);
     for (typed, name) in [
         ("--optimizer momentum", "momentum"),
         ("--class-weights balanced", "weights"),
@@ -128,6 +128,41 @@ fn what_a_run_derived_is_derived_again_where_its_sources_change() {
         fs::read_to_string(place.path("runs/s/trial-002/config.toml")).unwrap().parse().unwrap();
     assert_eq!(trial["training"]["lr"], training("momentum")["lr"]);
     assert_eq!(trial["training"]["momentum"], training("momentum")["momentum"]);
+}
+
+/// Another target or table is another task.
+#[test]
+fn the_task_follows_from_the_target() {
+    let place = Place::new();
+    let rows = |kinds: [&str; 2]| -> String {
+        (0..40).map(|i| format!("{}.5,{},{}\n", i % 7, i % 5, kinds[i % 2])).collect()
+    };
+    place.write("t.csv", &format!("x,n,kind\n{}", rows(["a", "b"])));
+    place.write("plain.csv", &rows(["0", "1"]));
+    let flags = "--device cpu --epochs 1 --layers 4 --no-report";
+    place.done(&format!("train t.csv {flags} --name classes"));
+    let said = |name: &str| {
+        let config = config(&place, name);
+        let of = |section: &str, key: &str| config[section][key].as_str().unwrap().to_owned();
+        (
+            of("data", "task"),
+            of("training", "loss"),
+            config["training"].get("label-smoothing").cloned(),
+        )
+    };
+    assert_eq!(said("classes").0, "classification");
+    place.done("train --config runs/classes --target x --name values");
+    let values = said("values");
+    assert_eq!((&*values.0, &*values.1, values.2), ("regression", "mse", None));
+    place.done("train --config runs/values --target kind --name again");
+    assert_eq!(said("again"), said("classes"));
+    // A table without names keeps its first row.
+    place.done("train plain.csv --config runs/classes --target 3 --name plain");
+    assert_eq!(config(&place, "plain")["data"]["rows"].as_integer(), Some(40));
+    // What was given stays.
+    place.done(&format!("train t.csv {flags} --task classification --name given"));
+    place.done("train --config runs/given --target x --name kept");
+    assert_eq!(said("kept").0, "classification");
 }
 
 #[test]

@@ -248,3 +248,51 @@ fn the_newest_checkpoints_and_the_best_net_stay() {
     let flags = "train digits --keep-best --validation 0";
     Place::new().refused_with(flags, &["--keep-best", "--validation"]);
 }
+
+/// A run that goes back to an earlier checkpoint and is stopped at once doesn't go on from the later one.
+#[test]
+fn going_back_leaves_no_hole() {
+    let place = Place::new();
+    let folder = place.path("runs/cut");
+    let mut run = spawn(&place, &format!("{RUN} cut --keep-checkpoints 999 --insight-every 40"));
+    // In the fourth epoch or behind.
+    let begun = Instant::now();
+    while !folder.join("checkpoints/step-126.safetensors").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    run.kill().unwrap();
+    assert!(!run.wait().unwrap().success(), "it was too fast");
+    let earlier = "runs/cut/checkpoints/step-14.safetensors";
+    assert!(metrics(&folder).len() > 3);
+    // What can't be gone on with, behind what was cut off already.
+    let [lines, aside] = ["insights.csv", "aside.csv"].map(|name| folder.join(name));
+    std::fs::rename(&lines, &aside).unwrap();
+    std::fs::create_dir(&lines).unwrap();
+    let output = place.run(&format!("train --resume {earlier}"));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert_eq!(metrics(&folder).len(), 1);
+    std::fs::remove_dir(&lines).unwrap();
+    std::fs::rename(&aside, &lines).unwrap();
+    place.done("train --resume runs/cut --quiet");
+    let epochs: Vec<u64> = metrics(&folder)[1..]
+        .iter()
+        .map(|line| line.split(',').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(epochs, (1..=60).collect::<Vec<_>>());
+}
+
+/// Scores that can't be kept are no success.
+#[test]
+fn results_that_can_not_be_written_are_told() {
+    let place = Place::new();
+    let folder = place.path("runs/cut");
+    let mut run = spawn(&place, &format!("{RUN} cut"));
+    assert!(kill(&mut run, &folder.join("checkpoint.safetensors"), 0), "it was too fast");
+    std::fs::create_dir(folder.join("results.json")).unwrap();
+    let output = place.run("train --resume runs/cut --quiet");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("results.json"), "{told}");
+    assert!(folder.join("model.safetensors").exists());
+}

@@ -361,9 +361,19 @@ fn the_score_ranks_where_it_is_asked_to() {
 }
 
 #[test]
-fn a_folder_holds_one_sweep() {
+fn a_metric_that_is_undefined_is_refused() {
     let place = Place::new();
     place.write("t.csv", "x,y\n1,2\n2,4\n3,6\n4,8\n5,10\n6,12\n7,14\n8,16\n9,18\n10,20\n11,22\n");
+    place.write("t.toml", "[data]\nsource = \"t.csv\"\n[training]\nlr = [0.1, 0.01]\nepochs = 1\n");
+    place.refused_with("sweep t.toml --device cpu --metric score", &["R² of the validation rows"]);
+    place.done("sweep t.toml --device cpu");
+}
+
+#[test]
+fn a_folder_holds_one_sweep() {
+    let place = Place::new();
+    let table: String = (0..40).map(|x| format!("{x},{}\n", 2 * x)).collect();
+    place.write("t.csv", &format!("x,y\n{table}"));
     let file = |rates: &str, more: &str| {
         format!("[data]\nsource = \"t.csv\"\n[training]\nlr = {rates}\nepochs = 1\n{more}")
     };

@@ -233,6 +233,8 @@ const COMMANDS: &[Use] = &[
     ("train --resume swept", 2, &["swept: the folder of a sweep", "as in swept/trial-001"]),
     ("train --resume absent", 2, &["absent: no run's folder"]),
     ("train --resume absent --lr 1", 2, &["cannot be used with", "--lr <RATE>"]),
+    ("train --resume absent --keep-best", 2, &["cannot be used with", "--keep-best"]),
+    ("train --resume absent --tune full", 2, &["cannot be used with", "--tune"]),
     ("compare", 2, &["<RUN>"]),
     ("compare swept", 1, &["swept: the folder of a sweep", "as in swept/trial-001"]),
     ("export whole.safetensors", 2, &["--format onnx, wgsl or json", "--output"]),

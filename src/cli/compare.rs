@@ -161,7 +161,7 @@ impl Run {
             .map(|difference| (difference.key.clone(), json!(difference.values[index])))
             .collect();
         json!({
-            "run": self.record.folder,
+            "run": self.record.folder.display().to_string(),
             "outcome": self.record.config.run.outcome,
             "epochs": self.epochs(),
             "steps": self.record.epochs.last().map_or(0, |epoch| epoch.step),

@@ -46,7 +46,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
         let mut object = results.json();
         object.insert("engine".into(), json!(device.engine()));
         object.insert("device".into(), json!(device.name()));
-        object.insert("model".into(), json!(args.model));
+        object.insert("model".into(), json!(args.model.display().to_string()));
         format!("{}\n", Value::Object(object))
     } else {
         printable(&results.text())

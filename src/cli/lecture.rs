@@ -102,7 +102,7 @@ pub(crate) fn lecture(args: &LectureArgs) -> Result<(), Failure> {
             let mut answer = study.table.json();
             answer["question"] = json!(entry.question);
             answer["note"] = json!(study.note);
-            answer["figure"] = json!(path);
+            answer["figure"] = json!(path.display().to_string());
             answer["seconds"] = json!(start.elapsed().as_secs_f64());
             answers.insert(entry.name.to_owned(), answer);
         } else {

@@ -21,10 +21,12 @@ impl Config {
         schema: &Schema,
         train_rows: usize,
     ) -> Result<(), Failure> {
-        let data = &mut self.data;
+        let (data, derived) = (&mut self.data, &mut self.training.derived);
         data.rows = table.rows();
+        derived.extend((args.columns.task == Task::Auto).then(|| "task".into()));
         // Of two files one may have a header and the other none.
         if data.target_file.is_none() {
+            derived.extend((args.table.header == Header::Auto).then(|| "header".into()));
             data.header = if table.has_header() { Header::Yes } else { Header::No };
         }
         (data.target, data.task) = match &schema.target {
@@ -60,7 +62,10 @@ impl Config {
         };
         check_loss(loss, schema)?;
         let training = &mut self.training;
-        training.loss = Some(loss);
+        if training.loss.is_none() {
+            training.loss = Some(loss);
+            training.derived.insert("loss".into());
+        }
         if loss == LossChoice::CrossEntropy {
             // Smoothed, every row would count towards a rare class with that class's large weight.
             let weighted = training.class_weights.is_some();

@@ -1,14 +1,17 @@
 //! What nobody gave: values of a configuration that follow from others.
 
-/// Keys of [training], and the keys that their values follow from where they aren't given.
-const SOURCES: [(&str, &[&str]); 4] = [
+/// Keys, and the keys that their values follow from where they aren't given.
+const SOURCES: [(&str, &[&str]); 7] = [
+    ("header", &["source"]),
+    ("task", &["target", "source"]),
+    ("loss", &["task", "target", "source"]),
     ("lr", &["optimizer"]),
     ("momentum", &["optimizer"]),
     (
         "weight-decay",
         &["optimizer", "lr", "schedule", "epochs", "batch-size", "drop-last", "source"],
     ),
-    ("label-smoothing", &["loss", "class-weights", "source"]),
+    ("label-smoothing", &["loss", "task", "target", "class-weights", "source"]),
 ];
 
 /// Of derived keys those that another value may be derived for now, as something that they follow from has

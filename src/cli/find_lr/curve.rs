@@ -9,6 +9,8 @@ use std::f64::consts::FRAC_PI_2;
 const REACH: usize = 40;
 /// The steps that it reaches at least.
 const LEAST_REACH: usize = 5;
+/// And at most: each smoothed loss takes as many numbers.
+const MOST_REACH: usize = 100;
 /// The smoothed loss has diverged where it is so many times its lowest, and higher than it began.
 const DIVERGED: f64 = 4.0;
 /// Part of its whole fall by which the loss may lie above its lowest and still be low.
@@ -65,7 +67,7 @@ impl Curve {
     pub(super) fn new(steps: u64) -> Self {
         let steps = usize::try_from(steps).unwrap_or(usize::MAX);
         Self {
-            reach: (steps / REACH).max(LEAST_REACH),
+            reach: (steps / REACH).clamp(LEAST_REACH, MOST_REACH),
             lrs: Vec::new(),
             losses: Vec::new(),
             smoothed: Vec::new(),

@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn rows_are_from_all_over_the_table() {
         const WIDTH: usize = 600;
-        let (rows, per_class) = (3 * 600, 600);
+        let labels: Vec<u32> = (0..1800).map(|row| row / 600).collect();
+        let rows = labels.len();
         let mut inputs = vec![0.0; rows * WIDTH];
-        let labels: Vec<u32> = (0..rows as u32).map(|row| row / per_class).collect();
         for (row, &label) in labels.iter().enumerate() {
             inputs[row * WIDTH + label as usize] = 1.0;
         }

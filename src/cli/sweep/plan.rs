@@ -89,7 +89,7 @@ impl Sweep {
     /// How far trials go. Each is looked at with the data before any begins.
     pub(super) fn rungs(&self, table: &Table) -> Result<Vec<Rung>, Failure> {
         let mut encoded = None;
-        let epochs = self.trials.iter().map(|trial| trial.check(table, &mut encoded));
+        let epochs = self.trials.iter().map(|trial| trial.check(table, self.metric, &mut encoded));
         let epochs = epochs.collect::<Result<Vec<_>, Failure>>()?;
         let epochs = epochs.into_iter().max().unwrap_or(1);
         let trials = self.trials.len();

@@ -70,7 +70,7 @@ impl Ranking {
     }
 
     pub(super) fn set(&mut self, trial: usize, standing: Standing, reached: u64) {
-        self.entries[trial] = Some(Entry { standing, reached });
+        self.entries[trial] = Some(Entry { standing: standing.told(), reached });
     }
 
     /// Of these trials so many of the best, in the sweep's order; none that diverged.
@@ -216,7 +216,7 @@ impl Ranking {
             let validation = standing.validation(entry.reached);
             json!({
                 "trial": trial.name,
-                "run": trial.folder,
+                "run": trial.folder.display().to_string(),
                 "outcome": standing.record.config.run.outcome,
                 "settings": trial.settings(&sweep.axes),
                 "epochs": standing.epochs(),
@@ -227,9 +227,9 @@ impl Ranking {
             })
         };
         let trials: Vec<Json> = self.ranked().into_iter().map(trial).collect();
-        let best = self.best().map(|best| &sweep.trials[best].folder);
+        let best = self.best().map(|best| sweep.trials[best].folder.display().to_string());
         let object = json!({
-            "sweep": sweep.folder,
+            "sweep": sweep.folder.display().to_string(),
             "metric": self.metric.to_string(),
             "trials": trials,
             "best": best,

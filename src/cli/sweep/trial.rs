@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::FromArgMatches as _;
 use serde_json::{Value as Json, json};
-use wgrad::data::Table;
+use wgrad::data::{Dataset, Table, Targets};
 use wgrad::{Checkpoint, EpochReport};
 
 use super::space::{Axis, Value};
@@ -106,6 +106,7 @@ impl Trial {
     pub(super) fn check(
         &self,
         table: &Table,
+        metric: StopOn,
         encoded: &mut Option<(DataConfig, Prepared)>,
     ) -> Result<u64, Failure> {
         let mut look = || {
@@ -121,6 +122,13 @@ impl Trial {
             };
             let plan = config.plan(&data.schema, &config.train_options())?;
             config.initial(&plan)?;
+            let undefined = data.validation.as_ref().is_some_and(|rows| !has_score(rows));
+            if metric == StopOn::Score && undefined {
+                return Err(Failure::input(
+                    "metric = \"score\": R² of the validation rows is undefined, since their targets are all \
+                     the same (take metric = \"loss\", or more validation rows)",
+                ));
+            }
             *encoded = Some((typed, data));
             Ok(config.training.epochs)
         };
@@ -200,6 +208,16 @@ impl Trial {
     }
 }
 
+/// Whether some target varies, as R² needs it.
+fn has_score(rows: &Dataset) -> bool {
+    match rows.targets() {
+        Targets::Classes { .. } => true,
+        Targets::Values { values, width } => {
+            values.iter().skip(*width).zip(values).any(|(a, b)| a != b)
+        }
+    }
+}
+
 /// What these words say to `wgrad train`.
 fn args(fixed: &[String], values: &[Value]) -> Result<TrainArgs, Failure> {
     let varied = values.iter().flat_map(|value| &value.words);
@@ -234,6 +252,11 @@ impl Standing {
     fn is_behind(&self, epoch: u64) -> bool {
         let end = self.record.epochs.iter().find(|line| line.epoch == epoch).map(|line| line.step);
         end.is_some_and(|end| self.checkpoint.as_ref().is_some_and(|at| at.steps() > end))
+    }
+
+    /// What it tells, without what its training would go on from: of many trials that is as much as many nets.
+    pub(super) fn told(self) -> Self {
+        Self { checkpoint: None, ..self }
     }
 
     pub(super) fn epochs(&self) -> u64 {

@@ -94,7 +94,7 @@ impl Summary<'_> {
             ("interrupted", json!(self.interrupted)),
             ("time_up", json!(self.time_up)),
             ("diverged", json!(self.diverged)),
-            ("run", json!(self.folder.path())),
+            ("run", json!(self.folder.path().display().to_string())),
         ];
         object.extend(entries.map(|(name, value)| (name.to_owned(), value)));
         format!("{}\n", Value::Object(object))
