@@ -1,6 +1,6 @@
 //! A long training at the highest step rate: memory and drift while the steps add up.
 //!
-//!     cargo bench --bench long [-- cpu|gpu] [-- MINUTES]
+//!     cargo bench --bench long [-- [cpu|gpu] [MINUTES]]
 //!
 //! Linear regression on rows whose targets are exact, so that every batch has the same optimum w*. A step
 //! of SGD on a batch with the Hessian H takes the error e = w − w* to (I − ηH)e, and f32 adds a rounding ε.

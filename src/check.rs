@@ -2,7 +2,8 @@
 //! the CPU.
 //!
 //! A driver's compiler may be wrong where ours is right, so users can ask their own: `wgrad check`.
-//! Each [`Check`] is a net whose training brings certain kernels to work; together they bring all.
+//! Each [`Check`] is a net whose training brings certain kernels to work; together they bring all that trainings
+//! on the device have to do with.
 
 mod cases;
 
@@ -14,7 +15,7 @@ use crate::activation::Activation;
 use crate::data::{Dataset, Targets};
 use crate::engine::Engine;
 use crate::engine::cpu::CpuEngine;
-use crate::engine::gpu::{Fusion, Gpu, GpuEngine, GpuOptions};
+use crate::engine::gpu::{Abilities, Fusion, Gpu, GpuEngine, GpuOptions, Tuning};
 use crate::error::Result;
 use crate::insight::TensorInsight;
 use crate::model::Mlp;
@@ -30,6 +31,8 @@ pub struct Check {
     mlp: Mlp,
     options: TrainOptions,
     fusion: Fusion,
+    /// Whether it is about products, and is done in each form that the device's come in.
+    pub(crate) in_each_form: bool,
     data: Dataset,
 }
 
@@ -47,11 +50,31 @@ pub struct Finding {
     /// Whether every output for an input of NaN is NaN: a driver that computes a number of it would hide
     /// that a training has gone wrong.
     pub shows_nan: bool,
-    /// Seconds for both runs, compiling included.
+    /// Seconds for both runs, in all forms, compiling included.
     pub seconds: f64,
 }
 
 impl Finding {
+    /// That of no run at all.
+    const fn none() -> Self {
+        Self {
+            kernels: BTreeSet::new(),
+            worst: (0.0, String::new()),
+            reproducible: true,
+            shows_nan: true,
+            seconds: 0.0,
+        }
+    }
+
+    /// Adds what another one found.
+    fn add(&mut self, other: Self) {
+        self.kernels.extend(other.kernels);
+        self.worst = worse(std::mem::take(&mut self.worst), other.worst);
+        self.reproducible &= other.reproducible;
+        self.shows_nan &= other.shows_nan;
+        self.seconds += other.seconds;
+    }
+
     /// Whether all is as it should be.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -73,7 +96,8 @@ struct Outcome {
 }
 
 impl Check {
-    /// All of them, in the order of what they need: each kernel is in one at least.
+    /// All of them, in the order of what they need: each kernel that a training of rows has to do with is in one
+    /// at least.
     #[must_use]
     pub fn all() -> Vec<Self> {
         cases::all()
@@ -124,7 +148,17 @@ impl Check {
     /// [`Error::Device`](crate::Error::Device) if the device fails, [`Error::Limit`](crate::Error::Limit)
     /// if it is too small, [`Error::Option`](crate::Error::Option) unless it [`suits`](Self::suits).
     pub fn run(&self, gpu: &Gpu) -> Result<Finding> {
-        self.run_with(gpu, &GpuOptions { fusion: self.fusion, ..GpuOptions::default() })
+        let run = |tuning| {
+            self.run_with(gpu, &GpuOptions { fusion: self.fusion, tuning, ..GpuOptions::default() })
+        };
+        if !self.in_each_form {
+            return run(Tuning::default());
+        }
+        let mut all = Finding::none();
+        for &form in Abilities::of(&gpu.device).forms() {
+            all.add(run(Tuning::of_form(&self.plan()?, form))?);
+        }
+        Ok(all)
     }
 
     /// The plan of its training.
@@ -289,9 +323,10 @@ fn worse(a: (f64, String), b: (f64, String)) -> (f64, String) {
 mod tests {
     use super::*;
     use crate::AdapterChoice;
+    use crate::engine::kernel::Kernel;
     use crate::ops;
 
-    /// What trainings through `Trainer` have nothing to do with.
+    /// What trainings of rows through `Trainer` have nothing to do with.
     const ELSEWHERE: [&str; 4] = ["generate", "encoding_backward", "bench_fma", "bench_copy"];
 
     /// A kernel's name without the form that the device chose.
@@ -303,12 +338,20 @@ mod tests {
     #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
     fn the_checks_pass_here_and_run_every_kernel() {
         let gpu = Gpu::open(AdapterChoice::Any).unwrap();
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut names) = (BTreeSet::new(), BTreeSet::new());
         for check in Check::all() {
             let finding = check.run(&gpu).unwrap();
             println!("{}: {:?} in {:.1} s", check.name(), finding.worst, finding.seconds);
             assert!(finding.is_sound(), "{}: {finding:?}", check.name());
             seen.extend(finding.kernels.iter().map(|name| base(name)));
+            names.extend(finding.kernels);
+        }
+        for form in Abilities::of(&gpu.device).forms() {
+            let form = serde_json::to_value(form).unwrap();
+            let has_form = |kernel: &Kernel| kernel.name.split('.').nth(1) == form.as_str();
+            for kernel in ops::all().into_iter().filter(|kernel| has_form(kernel)) {
+                assert!(names.contains(kernel.name), "{} isn't checked", kernel.name);
+            }
         }
         for kernel in ops::all().iter().map(|kernel| base(kernel.name)) {
             // Software adapters don't sum in slices; fused steps do.

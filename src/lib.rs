@@ -50,7 +50,7 @@
 //!
 //! # Features
 //! `cli` (default) brings the dependencies of the command line; the library needs none of them:
-//! `wgrad = { version = "…", default-features = false }`.
+//! `wgrad = { version = "…", default-features = false }`. `parquet` and `images` add such tables to [`data`].
 
 mod activation;
 pub mod bench;

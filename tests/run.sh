@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check on a fresh machine with a Rust toolchain and a C linker.
+# Runs the checks of the default features on a fresh machine with a Rust toolchain and a C linker.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

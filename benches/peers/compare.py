@@ -2,7 +2,7 @@
 
     cargo build --release                                       # at the repository's root
     pip install torch                                           # and a C++ compiler, for the compiled mode
-    cargo build --release --features candle --bin candle        # in this folder
+    cargo build --release --features candle --bin candle        # in this folder, with Rust 1.95
     cargo build --release --features burn-cpu,burn-wgpu --bin burn
     python3 compare.py [--rounds 3] [--seconds 3] [--gpu] [--json] [W1 …]
 

@@ -68,6 +68,7 @@ Exit codes:
 Environment:
   WGPU_BACKEND        backends to look for adapters in: vulkan, metal, dx12, gl, divided by commas
   WGPU_ADAPTER_NAME   what --device auto and gpu take: a part of an adapter's name
+  WGRAD_CACHE         where --tune keeps what it finds, instead of the system's folder for caches
   WGRAD_LOG, RUST_LOG what is logged, as in debug or wgpu_core=info; the first wins";
 
 const TRAIN_EXAMPLES: &str = "\
@@ -252,8 +253,8 @@ impl TableArgs {
 /// What computes.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct DeviceArgs {
-    /// auto (a hardware GPU, else the CPU), gpu (software ones too), cpu, or a part of an adapter's
-    /// name
+    /// auto (a hardware GPU, else the CPU), gpu (software ones too), cpu, or a part of an adapter's or
+    /// its driver's name
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
 }

@@ -12,7 +12,7 @@ use super::talk::{Talk, wrapped};
 
 const HEAD: &str = "\
 # What `wgrad train --config FILE` does. Keys are the flags of `wgrad train`; flags that are typed win,
-# but what is true here can't be typed away. A key behind a `#` is off, or its default depends on the
+# and `--without KEY` leaves out what is set here. A key behind a `#` is off, or its default depends on the
 # data: take the `#` away to set it. Paths are relative to the folder in which wgrad is started.
 ";
 

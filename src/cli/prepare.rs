@@ -25,7 +25,7 @@ pub(crate) struct Prepared {
     pub memory: String,
     /// What the columns are and what becomes of them.
     pub columns: String,
-    /// A column that is hardly meant to be learnt from.
+    /// A column that is probably not intended to be learnt from.
     pub doubt: Option<String>,
     pub schema: Schema,
     pub train: Dataset,

@@ -252,7 +252,14 @@ fn open(name: &str, watch: &mut Watch) -> Result<Input<'static>> {
 
 /// The targets of a table with this content.
 fn open_targets(name: &str, content: &Content, watch: &mut Watch) -> Result<Input<'static>> {
-    let mut targets = open(name, watch)?;
+    let file = File::open(name).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::Data {
+            source_name: name.to_owned(),
+            problem: "no such file, which was to hold the targets".into(),
+        },
+        _ => Error::io(name)(error),
+    })?;
+    let mut targets = Input::file(name, file, watch)?;
     if Content::of(&targets.head(8)?) == *content {
         return Ok(targets);
     }

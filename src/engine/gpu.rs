@@ -29,6 +29,7 @@ mod tuning;
 mod upload;
 
 pub use device::{AdapterChoice, Gpu, OPTIONAL_FEATURES, adapters, is_software};
+pub(crate) use forms::Abilities;
 pub use fusion::Fusion;
 pub use generator::Generator;
 pub use host_rows::{HostRows, RowFormat};
@@ -41,7 +42,6 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use buffers::{Buffers, SLOT_STRIDE, bytes_of};
 use flights::{Flights, MAX_PARTS};
-use forms::Abilities;
 use luggage::Entry;
 use pipeline::{Checks, Pipelines};
 use program::{Builder, Dispatch, Feed, Program};

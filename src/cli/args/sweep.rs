@@ -47,7 +47,7 @@ pub(crate) struct SweepArgs {
     /// List the trials, and train none
     #[arg(long)]
     pub list: bool,
-    /// Name of the sweep's folder [default: the file's name]
+    /// Name of the sweep's folder [default: that in the file, else the file's own without its ending]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// Folder for runs [default: the file's, or runs]
@@ -79,7 +79,7 @@ pub(crate) struct SweepTable {
     /// What ranks trials, on the validation rows [default: loss]
     #[arg(long, value_name = "WHAT")]
     pub metric: Option<StopOn>,
-    /// Of each rung of halving one in so many goes on, for so many times the epochs [default: 3]
+    /// Of each rung of halving the best 1/N go on, to N times as many epochs [default: 3]
     #[arg(long, value_name = "N", value_parser = at_least_two, allow_negative_numbers = true)]
     pub factor: Option<usize>,
     /// Epochs of halving's first rung [default: 1]

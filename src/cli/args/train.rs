@@ -25,7 +25,7 @@ const PATIENCE: &str = "10";
 /// What to train on, and how.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainArgs {
-    /// A CSV, TSV, NPY, NPZ, IDX or Parquet file, gzipped or not; a folder with MNIST's four files, or with a
+    /// A CSV, TSV, NPY, IDX or Parquet file, gzipped or not, or an NPZ file; a folder with MNIST's four files, or with a
     /// folder of images for each class; `-` for standard input; or a built-in table: digits, spirals, moons,
     /// rings, sdf
     #[arg(value_name = "DATA", default_value = "digits")]
@@ -158,7 +158,7 @@ pub(crate) struct TrainingArgs {
     )]
     pub loss: Option<LossChoice>,
     #[arg(long, value_name = "SHARE", value_parser = probability, allow_negative_numbers = true,
-          help = format!("How much of the target cross-entropy spreads over all classes, 0 to 1 \
+          help = format!("Share of each target that cross-entropy spreads evenly over all classes, 0 to 1 \
                           [default: {}, or 0 with --class-weights]", recipe::LABEL_SMOOTHING))]
     pub label_smoothing: Option<f32>,
     /// How a gradient becomes a step

@@ -1,4 +1,4 @@
-//! What is allowed, and hardly meant.
+//! What is allowed, and probably not intended.
 
 use std::path::Path;
 

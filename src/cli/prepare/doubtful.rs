@@ -1,4 +1,4 @@
-//! Columns that are hardly meant to be learnt from as they are.
+//! Columns that are probably not intended to be learnt from as they are.
 
 use wgrad::data::{ColumnValues, InputKind, Schema, Table, Target, signed_number};
 

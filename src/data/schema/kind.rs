@@ -154,7 +154,7 @@ mod tests {
             ([("grade", ordinal(&["a", "b", "a"]))], "t.csv: column `grade` has `a` twice"),
             (
                 [("grade", ordinal(&["low", "high"]))],
-                "t.csv, line 4, column grade: `mid` is none of the values",
+                "t.csv, line 4, column grade: `mid` is not in the order given, low, high",
             ),
         ] {
             let message = message(GRADES, &options(&kinds));

@@ -54,8 +54,7 @@ pub(super) fn is_trusted(
     precision: Precision,
 ) -> Result<bool> {
     for check in Check::all() {
-        let is_of_products = check.name().contains("odd sizes") || check.name().contains("of four");
-        if check.precision() != precision || !is_of_products {
+        if check.precision() != precision || !check.in_each_form {
             continue;
         }
         let tuning = Tuning::of_form(&check.plan()?, form);

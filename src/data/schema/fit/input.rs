@@ -12,7 +12,7 @@ use crate::data::schema::known::Known;
 use crate::data::schema::{ColumnKind, InputColumn, InputKind};
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::Table;
-use crate::data::wording::{listed, signed_remedy};
+use crate::data::wording::{listed, shortened, signed_remedy};
 
 impl SchemaOptions {
     pub(super) fn fit_input(
@@ -115,9 +115,13 @@ impl SchemaOptions {
     ) -> Result<Option<InputKind>> {
         let known = Known::new(order, None);
         // A cell that isn't in the order is an error wherever it stands.
-        let places = (0..table.rows()).map(|row| match column.is_missing(row) {
-            true => Ok(None),
-            false => known.index(table, column, row).map(Some),
+        let places = (0..table.rows()).map(|row| {
+            let Some(word) = column.word(row) else { return Ok(None) };
+            known.find(column, row).map(Some).ok_or_else(|| {
+                let problem =
+                    format!("`{}` is not in the order given, {}", shortened(&word), listed(order));
+                table.cell_error(row, &column.name, problem)
+            })
         });
         let places: Vec<Option<usize>> = places.collect::<Result<_>>()?;
         let trained = train_rows.iter().filter_map(|&row| places[row as usize]);
