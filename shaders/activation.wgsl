@@ -64,7 +64,7 @@ fn activation_derivative(kept: f32, parameter: f32) -> f32 {
         case SIGMOID: { return kept * (1.0 - kept); }
         case TANH: { return 1.0 - kept * kept; }
         // σ(z) = 1 − e⁻ʸ
-        case SOFTPLUS: { return 1.0 - exp(-kept); }
+        case SOFTPLUS: { return -exp_m1(-kept); }
         case SINE: { return parameter * cos(reduce_angle(parameter * kept)); }
         default: { return 1.0; }
     }

@@ -1,4 +1,4 @@
-// activation_value: y = a(z), a function for each activation but the identity. Shared by the kernels and
+// activation_value: y = a(z), a function for each activation but the identity. Behind near_zero.wgsl. Shared by the kernels and
 // by the WGSL that nets are exported as. CPU twin: src/activation.rs
 //
 // What belongs together stands in a paragraph of its own without blank lines: an export takes the
@@ -14,7 +14,7 @@ fn leaky_relu(z: f32, slope: f32) -> f32 {
 }
 
 fn elu(z: f32, alpha: f32) -> f32 {
-    return select(z, alpha * (exp(z) - 1.0), z <= 0.0);
+    return select(z, alpha * exp_m1(z), z <= 0.0);
 }
 
 fn gelu(z: f32) -> f32 {
@@ -33,17 +33,17 @@ fn sigmoid(z: f32) -> f32 {
     return 1.0 / (1.0 + exp(-z));
 }
 
-// tanh z = sgn(z)·(1 − e)/(1 + e), e = e^(−2|z|): the builtin may overflow inside a driver for
-// large |z| and has no bound of its own; this one has that of exp.
+// tanh z = −sgn(z)·m/(2 + m), m = e^(−2|z|) − 1: the builtin may overflow inside a driver for large |z| and has
+// no bound of its own.
 fn stable_tanh(z: f32) -> f32 {
-    let e = exp(-2.0 * abs(z));
-    let t = (1.0 - e) / (1.0 + e);
-    return select(t, -t, z < 0.0);
+    let m = exp_m1(-2.0 * abs(z));
+    let t = m / (2.0 + m);
+    return select(-t, t, z < 0.0);
 }
 
 // ln(1 + eᶻ) = max(z, 0) + ln(1 + e^−|z|)
 fn softplus(z: f32) -> f32 {
-    return select(z, 0.0, z <= 0.0) + log(1.0 + exp(-abs(z)));
+    return select(z, 0.0, z <= 0.0) + ln_1p(exp(-abs(z)));
 }
 
 fn sine(z: f32, omega0: f32) -> f32 {

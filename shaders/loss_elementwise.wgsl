@@ -12,7 +12,7 @@
 //   MSE    l = e²                 l' = 2e
 //   MAE    l = |e|                l' = sgn e
 //   Huber  l = e²/2 or δ(|e|−δ/2) l' = e clamped to ±δ
-//   BCE    l = (1−t)p + q·ln(1 + e⁻ᵖ), q = 1 + (w−1)t      l' = (1−t) − q·σ(−p)
+//   BCE    l = (1−t)·ln(1 + eᵖ) + w·t·ln(1 + e⁻ᵖ)          l' = (1−t)·σ(p) − w·t·σ(−p)
 //
 // The score is Σ e² for the first three, and for BCE 1 if every output is on its target's side.
 // The loop over the rows is that of loss.wgsl.
@@ -57,11 +57,16 @@ fn loss_and_slope(p: f32, t: f32, w: f32) -> vec2<f32> {
             return vec2<f32>(0.5 * e * e, e);
         }
         case BCE: {
-            let q = 1.0 + (w - 1.0) * t;
             let small = exp(-abs(p));
-            let softplus = select(-p, 0.0, p >= 0.0) + log(1.0 + small);
-            let sigmoid = select(1.0, small, p >= 0.0) / (1.0 + small);
-            return vec2<f32>((1.0 - t) * p + q * softplus, (1.0 - t) - q * sigmoid);
+            let log_sum = ln_1p(small);
+            // −ln σ(−p) and −ln σ(p), σ(p) and σ(−p).
+            let losses = select(vec2<f32>(0.0, -p), vec2<f32>(p, 0.0), p >= 0.0) + log_sum;
+            let sigmoids = select(vec2<f32>(small, 1.0), vec2<f32>(1.0, small), p >= 0.0) / (1.0 + small);
+            let shares = vec2<f32>(1.0 - t, w * t);
+            return vec2<f32>(
+                shares.x * losses.x + shares.y * losses.y,
+                shares.x * sigmoids.x - shares.y * sigmoids.y,
+            );
         }
         default: { return vec2<f32>(e * e, 2.0 * e); }
     }

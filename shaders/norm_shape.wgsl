@@ -10,7 +10,6 @@ struct NormShape {
     eps: f32,
     // What a batch counts in the running statistics.
     momentum: f32,
-    one_minus_momentum: f32,
 }
 
 @group(0) @binding(1) var<uniform> shape: NormShape;

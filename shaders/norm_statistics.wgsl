@@ -2,7 +2,7 @@
 //
 //   input         X  [batch, columns]
 //   statistics       [groups, 3]  (c, μ − c, 1/√(σ² + ε)); every group of the batch is written
-//   running_mean  r  [columns]    in training r ← (1 − momentum) r + momentum μ, if tracked
+//   running_mean  r  [columns]    in training r ← r + momentum (μ − r), if tracked
 //   running_var   s  [columns]    likewise with the unbiased variance Σ(x − μ)²/(n − 1)
 //
 // c is the group's first element: with d = x − c, μ − c = Σ d/n and σ² = Σ (d − (μ − c))²/n, in two
@@ -63,7 +63,8 @@ fn main(
 }
 
 fn moved(running: f32, statistic: f32) -> f32 {
-    return shape.one_minus_momentum * running + shape.momentum * statistic;
+    let between = running + shape.momentum * (statistic - running);
+    return select(between, statistic, shape.momentum == 1.0);
 }
 
 fn store(group: u32, centre: f32, shift: f32, variance: f32) {

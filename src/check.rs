@@ -22,6 +22,7 @@ use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::{Plan, Stage};
 use crate::precision::Precision;
+use crate::sampler::Order;
 use crate::trainer::{Progress, Trainer};
 
 /// A small training of two steps.
@@ -84,9 +85,11 @@ impl Finding {
 
 /// Numbers that two steps leave.
 struct Outcome {
+    /// Of the steps, then of all rows.
     losses: Vec<f64>,
     /// Of the first step.
     gradients: Vec<f64>,
+    /// The trained ones, then their average.
     parameters: Vec<f64>,
     predictions: Vec<f64>,
     /// For inputs that are NaN.
@@ -136,8 +139,8 @@ impl Check {
 
     /// Trains on the device, twice, and on the CPU.
     ///
-    /// The losses of two steps, the gradients of the first, the parameters and the predictions after the
-    /// second are compared with those of [`CpuEngine<f64>`]. How far rounding takes them in f32 is
+    /// The losses of two steps and of all rows behind them, the gradients of the first, the parameters, their average
+    /// and the predictions after the second are compared with those of [`CpuEngine<f64>`]. How far rounding takes them in f32 is
     /// measured by `CpuEngine<f32>`; the device, with as many roundings and coarser functions, may be 16
     /// times as far off, and by what WGSL lets its functions err (exp 3 + 2|x| ULP, sin 2⁻¹¹). In mixed
     /// precision numbers are rounded less often but 2¹³ times as coarsely, and it may be four times that far
@@ -226,10 +229,13 @@ impl Check {
         trainer.train_steps(1, &mut observe)?;
         let gradients = gradients(trainer.engine_mut())?.into_iter().map(Into::into).collect();
         trainer.train_steps(1, &mut observe)?;
-        let widen = |numbers: Vec<f32>| numbers.into_iter().map(f64::from).collect();
-        let parameters = widen(trainer.engine_mut().parameters()?);
+        losses.push(trainer.evaluate(&self.data)?.loss);
+        let widen = |numbers: Vec<f32>| numbers.into_iter().map(f64::from);
+        let mut parameters: Vec<f64> = widen(trainer.engine_mut().parameters()?).collect();
+        // Where there is an average, it is what is evaluated and predicted with.
+        parameters.extend(widen(trainer.parameters()?));
         let rows = self.data.rows().min(16) * self.mlp.in_features();
-        let predictions = widen(trainer.engine_mut().predict(&self.data.inputs()[..rows])?);
+        let predictions = widen(trainer.predict(&self.data.inputs()[..rows])?).collect();
         let nan = vec![f32::NAN; self.mlp.in_features()];
         let nan_predictions = trainer.engine_mut().predict(&nan)?;
         let outcome =
@@ -275,17 +281,32 @@ impl Check {
     }
 
     fn first_batch(&self) -> Result<Dataset> {
-        let (rows, columns) = (self.options.batch_size, self.data.in_features());
+        let order = Order::new(self.options.sampling, self.options.seed, 0, 1);
+        let rows: Vec<usize> = (0..self.options.batch_size)
+            .map(|index| order.row(count(self.data.rows()), 0, count(index)) as usize)
+            .collect();
+        fn taken<T: Copy>(from: &[T], width: usize, rows: &[usize]) -> Vec<T> {
+            rows.iter().flat_map(|row| &from[row * width..][..width]).copied().collect()
+        }
         let targets = match self.data.targets() {
             Targets::Classes { labels, classes } => {
-                Targets::Classes { labels: labels[..rows].to_vec(), classes: *classes }
+                Targets::Classes { labels: taken(labels, 1, &rows), classes: *classes }
             }
             Targets::Values { values, width } => {
-                Targets::Values { values: values[..rows * width].to_vec(), width: *width }
+                Targets::Values { values: taken(values, *width, &rows), width: *width }
             }
         };
-        Dataset::new(self.data.inputs()[..rows * columns].to_vec(), columns, targets)
+        let columns = self.data.in_features();
+        let batch = Dataset::new(taken(self.data.inputs(), columns, &rows), columns, targets)?;
+        match self.data.weights() {
+            [] => Ok(batch),
+            weights => batch.with_weights(taken(weights, 1, &rows)),
+        }
     }
+}
+
+fn count(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 /// What WGSL lets the functions of a net err, as a part of its largest numbers.
@@ -306,7 +327,7 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
         return f64::NAN;
     }
     let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
-    apart.fold(0.0, |most, d| if d <= most { most } else { d })
+    apart.fold(0.0, |most: f64, d| if most.is_nan() || d <= most { most } else { d })
 }
 
 /// Largest |x|.
@@ -394,5 +415,7 @@ mod tests {
         assert!(check.slope_error(&wrong).unwrap() > 1.0);
         let nan = (f64::NAN, String::new());
         assert!(worse(nan, (0.5, String::new())).0.is_nan());
+        assert!(distance(&[0.0, f64::NAN, 9.0], &[0.0; 3]).is_nan());
+        assert_eq!(distance(&[0.0, -9.0, 1.0], &[0.0; 3]), 9.0);
     }
 }

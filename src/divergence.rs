@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 
 /// What a training does where a loss, a gradient or a parameter is NaN or infinite. All of it is seen
-/// where the step is computed; the host hears of it with the step's metrics and never waits for it.
+/// where the step is computed (but for an infinite gradient that [`Clip::Value`](crate::Clip::Value) makes finite); the host hears of it with the step's metrics and never waits for it.
 ///
 /// Whatever the policy, a loss on the validation rows (without such rows, on one batch) that isn't finite
 /// at the end of an epoch counts as divergence, and parameters go back to those of the end of the last
@@ -28,8 +28,8 @@ pub enum OnDivergence {
     /// Leave out the steps whose gradient isn't finite: parameters, moments and averages stay as they
     /// are; running statistics, which move on the way forward, take any batch whose own are finite. That is the case where Σg² isn't finite in f32, which is what
     /// clipping by norm looks at; finding out takes one dispatch more a step. Bias corrections count the
-    /// step nevertheless. Batches whose loss isn't finite are left out of the epoch's sums. (PyTorch's
-    /// `GradScaler` skips so.)
+    /// step nevertheless, unlike where PyTorch's `GradScaler` skips. Batches whose loss isn't finite are left out
+    /// of the epoch's sums.
     Skip {
         /// How many such steps in a row are put up with, at least 1; one more ends the training as
         /// [`Stop`](Self::Stop) does. So does a parameter that isn't finite.

@@ -3,11 +3,12 @@
 use super::Check;
 use crate::activation::Activation;
 use crate::data::{Dataset, Targets};
+use crate::divergence::OnDivergence;
 use crate::encoding::Encoding;
 use crate::engine::gpu::Fusion;
 use crate::loss::Loss;
 use crate::model::Mlp;
-use crate::optimizer::{Clip, Optimizer, Rule};
+use crate::optimizer::{Clip, Optimizer, ParameterGroup, Rule};
 use crate::options::TrainOptions;
 use crate::precision::Precision;
 use crate::rng::{Purpose, Stream};
@@ -32,6 +33,17 @@ impl Check {
         self.options.batch_size = batch_size;
         self.data = rows(&self.mlp, &self.options.loss, 2 * batch_size);
         self
+    }
+
+    fn with_rows(self, count: usize) -> Self {
+        let data = rows(&self.mlp, &self.options.loss, count);
+        Self { data, ..self }
+    }
+
+    /// With what the rows count.
+    fn weighted(self, weights: Vec<f32>) -> Self {
+        let data = self.data.with_weights(weights);
+        Self { data: data.unwrap_or_else(|e| unreachable!("made to fit: {e}")), ..self }
     }
 
     fn fused(self) -> Self {
@@ -143,12 +155,38 @@ pub(super) fn all() -> Vec<Check> {
         let name = format!("loss {}", loss.name());
         checks.push(Check::new(&name, hidden(&[6, 20, 3], Tanh), loss));
     }
+    // As trainings go through their rows, where the last batch is shorter: gathered by a first layer, by a
+    // fused step, and copied.
+    let gathered = || hidden(&[6, 20, 3], Tanh);
+    let copied = Mlp::new(6).activation(Tanh).linear(9).activation(Silu).linear(3);
+    for (name, sampling) in
+        [("shuffled", Sampling::Shuffled), ("with replacement", Sampling::Replacement)]
+    {
+        let of = |about: &str, mlp: Mlp| {
+            let check = Check::new(&format!("rows {name}, {about}"), mlp, Loss::Mse);
+            check.with_rows(53).with(|options| options.sampling = sampling)
+        };
+        checks.push(of("gathered", gathered()));
+        checks.push(of("copied", copied.clone()));
+        checks.push(of("fused", gathered()).fused());
+    }
+    let weights: Vec<f32> = (0..96_u8).map(|row| f32::from(row % 5) / 2.0).collect();
+    let weighted = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![1.0, 0.5, 2.0] };
+    checks.push(Check::new("weights of rows and classes", gathered(), weighted).weighted(weights));
+    checks.push(mse("parameter groups, skipping").with(|options| {
+        options.groups = vec![ParameterGroup::without_decay()];
+        options.optimizer.weight_decay = 0.1;
+        options.on_divergence = OnDivergence::Skip { most: 1 };
+    }));
+    checks.push(mse("clipping by value").with(|options| options.clip = Some(Clip::Value(0.01))));
     let rmsprop = Rule::Rmsprop { alpha: 0.99, eps: 1e-8, momentum: 0.5, centred: true };
     let rules = [
         ("adamw", Optimizer::adamw(1e-3)),
         ("adagrad", Optimizer::new(Rule::ADAGRAD, 0.01)),
         ("rmsprop", Optimizer::new(rmsprop, 1e-3)),
         ("nadam", Optimizer::new(Rule::NADAM, 1e-3)),
+        ("amsgrad", Optimizer::new(Rule::AMSGRAD, 1e-3)),
+        ("nesterov", Optimizer::momentum(0.01, 0.9, true)),
     ];
     for (name, optimizer) in rules {
         // Adam and its kin divide by the gradients' size: rounding of the smallest is a whole step, unless ε

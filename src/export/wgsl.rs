@@ -28,7 +28,11 @@ use stages::{Call, Code};
 use text::{LANE_NAMES, LANES, literal, vector};
 
 /// Where the activations' functions are.
-const ACTIVATIONS: &str = include_str!("../../shaders/activation_value.wgsl");
+const ACTIVATIONS: &str = concat!(
+    include_str!("../../shaders/near_zero.wgsl"),
+    "\n",
+    include_str!("../../shaders/activation_value.wgsl")
+);
 
 /// Where the encodings' functions are.
 const ENCODINGS: &str = include_str!("../../shaders/encoding_value.wgsl");

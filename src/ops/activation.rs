@@ -10,6 +10,7 @@ pub(crate) const ACTIVATION_FORWARD: Kernel = Kernel {
     wgsl: wgsl!(
         "step",
         "finite",
+        "near_zero",
         "activation_value",
         "activation",
         "philox",
@@ -33,6 +34,7 @@ pub(crate) const ACTIVATION_BACKWARD: Kernel = Kernel {
     wgsl: wgsl!(
         "step",
         "finite",
+        "near_zero",
         "activation_value",
         "activation",
         "philox",

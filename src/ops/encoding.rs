@@ -17,6 +17,7 @@ pub(crate) const ENCODING_FORWARD: Kernel = Kernel {
     wgsl: wgsl!(
         "step",
         "finite",
+        "near_zero",
         "activation_value",
         "activation",
         "philox",

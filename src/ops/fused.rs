@@ -30,6 +30,7 @@ macro_rules! fused {
             name: concat!("fused.", $loss, ".", $panels),
             wgsl: wgsl!(
                 "step",
+                "near_zero",
                 "activation_value",
                 "activation",
                 "philox",

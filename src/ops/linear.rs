@@ -16,6 +16,7 @@ pub(crate) static LINEAR_FORWARD: Family = family!(
     [
         "step",
         "finite",
+        "near_zero",
         "activation_value",
         "activation",
         "philox",
@@ -39,7 +40,16 @@ pub(crate) static LINEAR_FORWARD: Family = family!(
 
 pub(crate) static LINEAR_BACKWARD_INPUT: Family = family!(
     "linear_backward_input",
-    ["step", "finite", "activation_value", "activation", "philox", "epilogue", "epilogue_gradient"],
+    [
+        "step",
+        "finite",
+        "near_zero",
+        "activation_value",
+        "activation",
+        "philox",
+        "epilogue",
+        "epilogue_gradient"
+    ],
     ["gradient_output", "weight"],
     &[
         step::<StepUniform>("step"),

@@ -14,7 +14,7 @@ pub(crate) const METRICS_GROUPS: usize = 256;
 
 pub(crate) const LOSS_ELEMENTWISE: Kernel = Kernel {
     name: "loss_elementwise",
-    wgsl: wgsl!("step", "scaling", "loss_elementwise", "loss_row", "loss", "finite"),
+    wgsl: wgsl!("step", "scaling", "near_zero", "loss_elementwise", "loss_row", "loss", "finite"),
     bindings: &[
         step::<StepUniform>("step"),
         uniform::<LossShape>("shape"),
@@ -171,8 +171,9 @@ fn loss_and_slope<T: Real>(loss: &Loss, p: T, t: T, w: T) -> (T, T) {
             }
         }
         Loss::BceWithLogits { .. } => {
-            let q = T::ONE + (w - T::ONE) * t;
-            ((T::ONE - t) * p + q * softplus(-p), (T::ONE - t) - q * sigmoid(-p))
+            // −ln σ(−p) and −ln σ(p), and their slopes σ(p) and −σ(−p).
+            let value = (T::ONE - t) * softplus(p) + w * t * softplus(-p);
+            (value, (T::ONE - t) * sigmoid(p) - w * t * sigmoid(-p))
         }
         Loss::Mse => (e * e, e + e),
         Loss::CrossEntropy { .. } => unreachable!("not element-wise"),

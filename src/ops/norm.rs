@@ -48,6 +48,7 @@ pub(crate) const NORM_FORWARD: Kernel = Kernel {
     wgsl: wgsl!(
         "step",
         "finite",
+        "near_zero",
         "activation_value",
         "activation",
         "philox",
@@ -110,6 +111,7 @@ pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
     wgsl: wgsl!(
         "step",
         "finite",
+        "near_zero",
         "activation_value",
         "activation",
         "philox",
@@ -137,8 +139,7 @@ pub(crate) const NORM_BACKWARD_INPUT: Kernel = Kernel {
 
 uniform_struct! {
     /// Mirror of `NormShape` in `shaders/norm_shape.wgsl`.
-    NormShape { columns: u32, tracked: u32, eps: f32, momentum: f32, one_minus_momentum: f32, }
-    pad 3
+    NormShape { columns: u32, tracked: u32, eps: f32, momentum: f32, }
 }
 
 impl NormShape {
@@ -149,8 +150,6 @@ impl NormShape {
             tracked: u32::from(norm.running.is_some()),
             eps: norm.eps as f32,
             momentum: norm.momentum as f32,
-            one_minus_momentum: (1.0 - norm.momentum) as f32,
-            ..Self::default()
         }
     }
 

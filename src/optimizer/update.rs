@@ -53,7 +53,8 @@ impl Update<f64> {
             mix: round(self.mix),
             clip: round(self.clip),
             average: round(self.average),
-            one_minus_average: round(self.one_minus_average),
+            // Exactly what is left, which rounding by itself would miss: over 1/(1 − d) steps that adds up.
+            one_minus_average: T::ONE - round(self.average),
             groups: self.groups.map(|group| GroupUpdate {
                 step_size: round(group.step_size),
                 l2: round(group.l2),
@@ -200,6 +201,30 @@ fn nadam_momentum(beta1: f64, decay: f64, t: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Over many steps an average of what fluctuates about 1 is 1: a bias of the two factors would be
+    /// multiplied by 1/(1 − d).
+    #[test]
+    fn averages_are_unbiased_in_f32() {
+        for decay in [0.9, 0.99, 0.999, 0.9999] {
+            let update = Update { average: decay, ..Update::default() }.cast::<f32>();
+            assert_eq!(f64::from(update.average) + f64::from(update.one_minus_average), 1.0);
+            let mut random = crate::rng::Stream::new(1, crate::rng::Purpose::Synthetic, 0);
+            let (mut average, mut exact, mut mean) = (1.0_f32, 1.0_f64, 0.0);
+            let steps = 200_000;
+            for _ in 0..steps {
+                #[expect(clippy::cast_possible_truncation, reason = "a weight")]
+                let w = (1.0 + 0.01 * (2.0 * random.uniform() - 1.0)) as f32;
+                average = update.average * average + update.one_minus_average * w;
+                exact = decay * exact + (1.0 - decay) * f64::from(w);
+                mean += (f64::from(average) - exact) / f64::from(steps);
+            }
+            // Two products and a sum round by up to U/2 each a step, to either side: no more than a sixth of that
+            // may stay. Factors rounded by themselves leave up to U of the average.
+            let unit = f64::from(f32::EPSILON) / 2.0;
+            assert!(mean.abs() < 0.25 * unit / (1.0 - decay) + unit, "{decay}: {mean:e}");
+        }
+    }
 
     #[test]
     fn steps_may_be_asked_for_in_any_order() {

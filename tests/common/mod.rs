@@ -96,12 +96,13 @@ pub(crate) fn assert_close(what: &str, got: &[f64], want: &[f64], bound: f64) {
 /// Largest |a − b|; NaN if any is.
 pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "lengths differ");
-    a.iter().zip(b).fold(0.0, |m: f64, (a, b)| if (a - b).abs() <= m { m } else { (a - b).abs() })
+    let apart = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    apart.fold(0.0, |m: f64, d| if m.is_nan() || d <= m { m } else { d })
 }
 
 /// Largest |x|.
 pub(crate) fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |m, x| m.max(x.abs()))
+    x.iter().fold(0.0, |m: f64, x| if m.is_nan() || x.abs() <= m { m } else { x.abs() })
 }
 
 pub(crate) fn widen(x: &[f32]) -> Vec<f64> {

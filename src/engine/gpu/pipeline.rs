@@ -244,7 +244,7 @@ fn shader_module(
             #[expect(unsafe_code, reason = "runtime checks would run in every inner loop")]
             // SAFETY: the kernels are this crate's own. Every index they use is guarded by the
             // shape and step uniforms, which the plan derives from the buffers' lengths, and every
-            // loop ends by these. Tests run each kernel with and without the checks, on buffers
+            // loop ends by these. Tests run kernels with and without the checks, on buffers
             // with guard words behind them.
             unsafe {
                 device.create_shader_module_trusted(

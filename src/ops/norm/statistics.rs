@@ -54,7 +54,6 @@ pub(crate) fn column_statistics<T: Real>(
     running: [&mut [T]; 2],
 ) {
     let momentum = T::from_f64(norm.momentum);
-    let rest = T::from_f64(1.0 - norm.momentum);
     let eps = T::from_f64(norm.eps);
     let len = count::<T>(input.len() / columns);
     // Until they are complete, `shift` and `inv_deviation` hold the sums of what they come from.
@@ -101,10 +100,11 @@ pub(crate) fn column_statistics<T: Real>(
         *statistics = Statistics::new(centre, shift, squares / len, eps);
         let running = (running_mean.get_mut(column), running_var.get_mut(column));
         if let (Some(mean), Some(var)) = running {
-            let moved = [
-                rest * *mean + momentum * (centre + shift),
-                rest * *var + momentum * (squares / (len - T::ONE)),
-            ];
+            let moved = |running: T, statistic: T| match momentum == T::ONE {
+                true => statistic,
+                false => running + momentum * (statistic - running),
+            };
+            let moved = [moved(*mean, centre + shift), moved(*var, squares / (len - T::ONE))];
             if moved.iter().all(|x| x.is_finite()) {
                 [*mean, *var] = moved;
             }

@@ -16,23 +16,28 @@ use crate::testing::{assert_within, gamma};
 /// Error of `activate(z)` in f32 for an exact z, from WGSL's bounds on the builtins.
 pub(crate) fn activation_error(a: Activation, z: f64) -> f64 {
     let y = a.apply(z).abs();
-    // exp(x) with x ≤ 0: (3 + 2|x|) ULP of e^x, a ULP being 2U; |x|e^x ≤ 1/e, so below 8U.
-    let exp = 8.0 * U;
     match a {
         Activation::Identity | Activation::Relu => 0.0,
         Activation::LeakyRelu { .. } => U * y,
-        Activation::Elu { alpha } => f64::from(alpha) * (exp + U) + 2.0 * U * y,
+        Activation::Elu { alpha } => {
+            let alpha = f64::from(alpha);
+            alpha * exp_m1_error(y / alpha) + 2.0 * U * y
+        }
         // 1/(1 + e^-z): relative error of the sum at most that of exp; division 2.5 ULP.
         Activation::Sigmoid => sigmoid_error(z),
         Activation::Silu => z.abs() * sigmoid_error(z) + U * y,
-        // (1 − e)/(1 + e): both sums carry exp's error and a rounding.
-        Activation::Tanh => tanh_error(),
+        Activation::Tanh => tanh_error(y),
         // The argument's error, five roundings of it, passes tanh with slope ≤ 1 and
         // |u|·tanh′(u) ≤ 0.5.
-        Activation::GeluTanh => z.abs() * (tanh_error() + 5.0 * U) + 4.0 * U * y,
+        Activation::GeluTanh => z.abs() * (tanh_error(1.0) + 5.0 * U) + 4.0 * U * y,
         Activation::Gelu => z.abs() * normal_cdf_error(z) + 3.0 * U * y,
-        // log(1 + e): 3 ULP away from 1, 2^-21 near it.
-        Activation::Softplus => f64::powi(2.0, -21) + exp + 4.0 * U * y,
+        // ln(1 + e): a relative error of e, (3 + 2|z|) ULP, becomes no larger; then a sum, a division of 2.5 ULP,
+        // whose square and product with the series carry it on, and the series itself. e may be flushed.
+        Activation::Softplus => {
+            let log_sum = (-z.abs()).exp().ln_1p();
+            let relative = 2.0 * (3.0 + 2.0 * z.abs()) + 14.0;
+            U * relative * log_sum + U * y + f64::from(f32::MIN_POSITIVE)
+        }
         // 2^-11 for the builtin; the angle's rounding ω₀|z|·(U + the split of 2π).
         Activation::Sine { omega0 } => f64::powi(2.0, -11) + 4.0 * U * f64::from(omega0) * z.abs(),
     }
@@ -52,8 +57,22 @@ fn normal_cdf_error(z: f64) -> f64 {
     (0.5 * 1.5e-7 + 11.0 * U).min(tail + if tail > U / 4.0 { 11.0 * U } else { 0.0 })
 }
 
-fn tanh_error() -> f64 {
-    2.0 * 8.0 * U + 8.0 * U
+/// Error of `exp_m1(x)` for x ≤ 0 in f32, of |eˣ − 1|.
+fn exp_m1_error(size: f64) -> f64 {
+    if size < 0.221 {
+        // The series, beyond −1/4: five sums and products, each of less than what is around it.
+        12.0 * U * size
+    } else {
+        // exp(x): (3 + 2|x|) ULP of e^x, a ULP being 2U; |x|e^x ≤ 1/e, so below 8U.
+        9.0 * U
+    }
+}
+
+/// Error of `stable_tanh` in f32, of |tanh z|.
+fn tanh_error(size: f64) -> f64 {
+    // −m/(2 + m): m's error by 2/(2 + m)², a sum, and a division of 2.5 ULP. m = −2t/(1 + t).
+    let m = 2.0 * size / (1.0 + size);
+    2.0 / (2.0 - m).powi(2) * exp_m1_error(m) + 8.0 * U * size
 }
 
 /// Error of `activation_derivative` in f32 for an exact argument.
@@ -64,13 +83,12 @@ pub(super) fn derivative_error(a: Activation, kept: f64) -> f64 {
         Activation::Elu { alpha } => U * (k + f64::from(alpha)),
         Activation::Sigmoid => 2.0 * U * k * (1.0 + k),
         Activation::Tanh => 2.0 * U * (1.0 + k * k),
-        // 1 − e^−y: exp's error and a rounding.
-        Activation::Softplus => 9.0 * U,
+        Activation::Softplus => exp_m1_error((-kept).exp_m1().abs()) + f64::from(f32::MIN_POSITIVE),
         // Φ as in the forward pass; the density (3 + k²) ULP of its value.
         Activation::Gelu => normal_cdf_error(kept) + k * 0.4 * (2.0 * U) * (5.0 + k * k) + 2.0 * U,
         // 1 − t² doubles t's error; du ≤ 0.8(1 + 0.134k²).
         Activation::GeluTanh => {
-            let t = tanh_error() + 5.0 * U;
+            let t = tanh_error(1.0) + 5.0 * U;
             0.5 * t + 0.5 * k * 0.8 * (1.0 + 0.134 * k * k) * (2.0 * t + 6.0 * U) + 4.0 * U
         }
         Activation::Silu => sigmoid_error(kept) * (1.0 + 2.0 * k) + 6.0 * U * (1.0 + k),
@@ -209,8 +227,12 @@ pub(super) fn ordered(weight: &[f64], outputs: usize) -> LinearWeight<f64> {
 
 /// What a forward pass could have kept: z, or a(z), for z in [−3, 3).
 fn kept_values(a: Activation, len: usize) -> Vec<f32> {
-    let z = random(6, len).into_iter().map(|z| 3.0 * z);
-    z.map(|z| if a.keeps_preactivation() { z } else { a.apply(z) }).collect()
+    // Every third near 0, where softplus is that of a z far below.
+    let scales = [3.0, 3.0, 1e-6].into_iter().cycle();
+    let z = random(6, len).into_iter().zip(scales).map(|(z, scale)| scale * z);
+    z.map(|z| if a == Activation::Softplus { 5.0 * z - 4.0 } else { z })
+        .map(|z| if a.keeps_preactivation() { z } else { a.apply(z) })
+        .collect()
 }
 
 #[test]
@@ -283,7 +305,10 @@ fn activation_forward_matches_its_twin() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn activations_hold_their_bound_over_the_whole_range() {
     let rig = Rig::get();
-    let magnitudes = [0.0, 1e-6, 1e-3, 0.1, 0.9, 2.0, 5.0, 9.0, 11.0, 30.0, 88.0, 100.0, 1e4];
+    let magnitudes = [
+        0.0, 2e-8, 1e-6, 1e-3, 0.1, 0.124, 0.126, 0.249, 0.251, 0.9, 2.0, 5.0, 9.0, 11.0, 17.0,
+        30.0, 88.0, 100.0, 1e4,
+    ];
     let z: Vec<f32> = magnitudes.into_iter().flat_map(|z| [z, -z]).collect();
     let len = z.len();
     for &a in Activation::ALL {

@@ -218,6 +218,30 @@ fn elementwise_losses_match_their_twin() {
     }
 }
 
+/// Of a prediction that is nearly certain and right, loss and slope are small, and keep their digits.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn binary_cross_entropy_keeps_small_slopes() {
+    let prediction: Vec<f32> = (-40..=40).map(|p| p as f32 / 1.3).collect();
+    let rows = prediction.len();
+    for hit in [0.0, 1.0] {
+        let loss = Loss::BceWithLogits { pos_weight: vec![3.0] };
+        let target = vec![hit; rows];
+        let case = Case { prediction: prediction.clone(), target, ..Case::new(loss, rows, 1) };
+        let (gradient, _) = case.twin();
+        for run in case.run() {
+            // exp(−|p|) is within (3 + 2|p|) ULP, and its sum with 1, a division of 2.5 ULP and three products
+            // follow.
+            assert_within(&run[0], &gradient, |i| {
+                let size = f64::from(prediction[i].abs());
+                (2.0 * (3.0 + 2.0 * size) + 12.0) * U * gradient[i].abs()
+            });
+        }
+        let smallest = gradient.iter().fold(f64::INFINITY, |least, g| least.min(g.abs()));
+        assert!(smallest > 0.0 && smallest < 1e-14, "{smallest:e}");
+    }
+}
+
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn cross_entropy_matches_its_twin() {
