@@ -85,8 +85,9 @@ pub enum Error {
     },
     /// The loss, a gradient or a parameter stopped being finite.
     #[error(
-        "training diverged: the loss of step {step} (epoch {epoch}) is {loss}{} \
+        "training diverged: the loss of step {step} (epoch {epoch}) is {}{} \
          (lower the learning rate, or scale the inputs)",
+        short(*loss),
         also_not_finite(*loss, tensor.as_deref())
     )]
     Diverged {
@@ -160,6 +161,11 @@ impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.into(), source }
     }
+}
+
+/// A loss without digits that tell nothing.
+fn short(loss: f64) -> String {
+    if loss.is_finite() && loss.abs() >= 1e6 { format!("{loss:.3e}") } else { loss.to_string() }
 }
 
 /// What went wrong in a step beside its loss, in words.

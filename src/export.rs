@@ -95,7 +95,7 @@ impl ModelFile {
     /// *Outputs.* Of a classification `label`, the class's name; `probabilities` and `logits`, rows ×
     /// classes. Of a regression `prediction`, in the targets' own units. Without a schema, `output`.
     ///
-    /// The names of what is side by side in one tensor, columns or classes, are its `doc_string`: a JSON list.
+    /// The names of what is side by side in a tensor, columns or classes, are its `doc_string`: a JSON list.
     ///
     /// It computes what [`predict`](crate::Engine::predict) does up to rounding; the net is
     /// [`folded`](Self::folded) first.

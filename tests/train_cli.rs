@@ -164,6 +164,9 @@ fn what_is_hardly_meant_is_warned_of() {
     place.write("renamed.csv", &rows(&|i| i * 7 % 40, "size"));
     let priced = (0..40).map(|i| format!("${}.5,{},{}\n", i % 9 + 1, (i * 7) % 11, i % 2));
     place.write("priced.csv", &format!("price,x,y\n{}", priced.collect::<String>()));
+    let coded = (0..40).map(|i| format!("{:03},{},{}\n", i * 7 % 40, (i * 7) % 11, i % 2));
+    place.write("coded.csv", &format!("zip,x,y\n{}", coded.collect::<String>()));
+    place.write("classes.csv", &rows(&|i| i * 7 % 40, "id").replace(",1\n", ",2\n"));
     let told = |args: &str| {
         let output = place.run(&format!("train {args} --device cpu --no-report --epochs 2"));
         let told = text(&output.stderr);
@@ -181,6 +184,11 @@ fn what_is_hardly_meant_is_warned_of() {
             "priced.csv",
             "the column `price` is taken for words, as `$1.5`; if they are numbers, write",
         ),
+        (
+            "coded.csv",
+            "the column `zip` has numbers with zeros in front; if these are codes, say so",
+        ),
+        ("classes.csv --init-from runs/plain", "answered `1` where this one is to answer `2`"),
         ("mixed.csv --image-size 8x8", "--image-size resizes images, and this table"),
         ("mixed.csv --tune cached", "--tune measures kernels of a GPU, and this is the CPU"),
         ("mixed.csv --plateau plateau:patience=1 --validation 0", "there are none to validate on"),
@@ -217,6 +225,10 @@ fn cross_validation_scores_every_row_once() {
     assert_eq!(told, place.json(&format!("{flags} --folds 5")), "the same seed scores otherwise");
     let text = place.done(&format!("{flags} --folds 5"));
     assert!(text.contains("test accuracy") && text.contains(" ± "), "{text}");
+    place.write("run.toml", "[training]\ntime-budget = \"1s\"\n");
+    let refused = "train moons --config run.toml --folds 2 --device cpu --epochs 1";
+    place.refused_with(refused, &["--folds has no time budget", "--without time-budget"]);
+    place.done(&format!("{refused} --without time-budget"));
     let r2 = place.done("train sdf --folds 2 --device cpu --epochs 1");
     assert!(r2.contains("test R²"), "{r2}");
     assert!(!place.path("runs").exists(), "a model was kept");

@@ -65,6 +65,14 @@ pub(crate) fn expand(mut typed: Vec<OsString>) -> Result<Expanded, Failure> {
     let train = options::train();
     let file = ConfigFile::read(&path, &train)?;
     let without = file.ids(&train, matches.get_many("without").unwrap_or_default(), &path)?;
+    // Folds that took for ever where a file allows seconds would be a surprise.
+    let budgeted = file.words.iter().any(|(id, _)| id == "time_budget");
+    if is_typed(matches, "folds") && budgeted && !without.iter().any(|id| id == "time_budget") {
+        return Err(Failure::input(format!(
+            "--folds has no time budget, but {} has one: leave it out with `--without time-budget`",
+            path.display()
+        )));
+    }
     let overruled = overruled(&train, matches);
     let id_of = |key: &str| key.replace('-', "_");
     let changed = |key: &str| {

@@ -89,7 +89,8 @@ impl Axis {
     /// What stands at a place where marks are about `step` apart.
     pub(crate) fn label(self, place: f64, step: f64) -> String {
         // What is drawn at 0 may lie a rounding beside it.
-        let value = self.value(if place.abs() < 1e-6 * step { 0.0 } else { place });
+        let is_nought = step.is_finite() && place.abs() < 1e-6 * step;
+        let value = self.value(if is_nought { 0.0 } else { place });
         tick_of(value, if self.log { value * (10_f64.powf(step) - 1.0) } else { step })
     }
 }
@@ -197,7 +198,8 @@ impl Panel {
             .draw()?;
         for (line, points) in self.lines.iter().zip(shown) {
             let color = COLORS[line.color % COLORS.len()];
-            if line.mark == Mark::Dots {
+            // A line needs two points.
+            if line.mark == Mark::Dots || points.len() == 1 {
                 let dot = |point| Circle::new(point, px(4), color.mix(0.8).filled());
                 chart.draw_series(points.into_iter().map(dot))?;
             } else {
@@ -247,7 +249,8 @@ pub(crate) fn padded(numbers: impl Iterator<Item = f64>, air: f64) -> Range<f64>
     // A constant needs room too.
     let air = match (most - least > 1e-9 * most.abs(), most == 0.0) {
         (true, _) => air * (most - least),
-        (false, true) => 1.0,
+        // Most of what is 0 throughout is a share, and none of it is negative.
+        (false, true) => return -0.05..1.0,
         (false, false) => 0.1 * most.abs(),
     };
     least - air..most + air
@@ -276,6 +279,17 @@ mod tests {
         ];
         let svg = Figure { title: "t".into(), panels }.svg().unwrap();
         assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{svg}");
+    }
+
+    /// As runs of one epoch are.
+    #[test]
+    fn single_points_are_seen() {
+        let lines =
+            vec![Line::new("a", 0, [(1.0, 0.5)]), Line::new("b", 1, [(1.0, 0.0), (2.0, 1.0)])];
+        let (x, y) = (Axis::linear("x"), Axis::linear("y"));
+        let panels = vec![Panel { title: "p".into(), x, y, lines }];
+        let svg = Figure { title: "t".into(), panels }.svg().unwrap();
+        assert_eq!(svg.matches("<circle").count(), 1, "{svg}");
     }
 
     /// Of what would be drawn over the edge, plotters writes negative places.

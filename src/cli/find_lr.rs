@@ -166,7 +166,8 @@ fn advice(curve: &Curve, finding: Finding) -> String {
              targets, the net, or its initial weights\n"
         ),
         Finding::Rises => format!(
-            "the loss only rises, from {first} on, so there is no rate to suggest: lower --from\n"
+            "the loss rises, from {first} on, before it has clearly fallen, so there is no rate to suggest: lower \
+             --from or --to, or give more --steps\n"
         ),
         Finding::Found(Found { suggestion, lowest_lr, lowest, edge, rises }) => format!(
             "lowest     {} at lr {}\nlow up to  lr {}{}\nsuggested  --lr {}\n",

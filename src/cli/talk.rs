@@ -54,7 +54,12 @@ pub(crate) fn rows_of(rows: u64) -> String {
 
 /// A coefficient of determination: there is none where the targets don't vary.
 pub(crate) fn r2(r2: f64) -> String {
-    if r2.is_nan() { "undefined".into() } else { format!("{r2:.4}") }
+    match r2 {
+        _ if r2.is_nan() => "undefined".into(),
+        // That bad, it has no use for so many digits.
+        _ if r2 < -99.0 => significant(r2),
+        _ => format!("{r2:.4}"),
+    }
 }
 
 /// Seconds as people say them: `3.20 s`, `2 min 5 s`, `1 h 2 min`.

@@ -104,6 +104,12 @@ impl Column {
         }
     }
 
+    /// Whether its numbers look like codes: whole ones of a text, some of which have zeros in front (postcodes).
+    #[must_use]
+    pub const fn is_code(&self) -> bool {
+        self.codes.is_some()
+    }
+
     /// The column with what [`word`](Self::word) makes of its cells.
     pub(super) fn to_text(&self) -> Self {
         match self.codes.as_ref().unwrap_or(&self.values) {

@@ -54,7 +54,7 @@ fn columns_that_cannot_be_what_they_are_for_are_refused() {
     );
     let told = ["--weights w: the ", "rows of one part", "have a weight of 0 each", "--seed"];
     refused(&place, "train w.csv --weights w --device cpu", 2, &told);
-    let told = ["`y` is both target and ignored, as weights of rows are"];
+    let told = ["`y` is both target and ignored, by name or as weights of rows"];
     refused(&place, "train w.csv --target y --weights y --device cpu", 2, &told);
     place.write("prices.csv", &rows("price,y\n", &|i| format!("\"$1,{i:03}.50\",{i}.5\n")));
     for flags in ["", "--target price"] {

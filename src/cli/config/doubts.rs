@@ -52,16 +52,31 @@ fn untaught(schema: &Schema, train: &Dataset) -> Option<String> {
     }
 }
 
-/// What is said of initial weights that were learnt on other columns, if their file tells.
+/// What a net's outputs stand for.
+fn answers(target: &Target) -> Vec<&str> {
+    match target {
+        Target::Classes { names, .. } => names.iter().map(String::as_str).collect(),
+        Target::Values { columns } => columns.iter().map(|column| column.name.as_str()).collect(),
+    }
+}
+
+/// What is said of initial weights that were learnt on other columns or classes, if their file tells.
 fn other_columns(file: &str, schema: &Schema) -> Option<String> {
     let model = ModelFile::load(&model_path(Path::new(file)).ok()?).ok()?;
     let names = |schema: &Schema| -> Vec<String> {
         schema.inputs.iter().map(|input| input.name.clone()).collect()
     };
     let (then, now) = (names(model.schema()?), names(schema));
+    if let Some((then, now)) = then.iter().zip(&now).find(|(then, now)| then != now) {
+        return Some(format!(
+            "--init-from {file}: its net read the column `{then}` where this table has `{now}`, so its weights \
+             mean something else here"
+        ));
+    }
+    let (then, now) = (answers(&model.schema()?.target), answers(&schema.target));
     let (then, now) = then.iter().zip(&now).find(|(then, now)| then != now)?;
     Some(format!(
-        "--init-from {file}: its net read the column `{then}` where this table has `{now}`, so its weights \
-         mean something else here"
+        "--init-from {file}: its net answered `{then}` where this one is to answer `{now}`, so its last layer \
+         means something else here"
     ))
 }

@@ -260,6 +260,12 @@ mod tests {
         };
         let linear = texts(Axis::linear("Pa"), 101_265.0..101_385.0);
         assert_eq!(linear, ["101300", "101350"]);
+        let scale = Scale { axis: Axis::linear("epoch"), values: 0.9..1.1, drawn: XS };
+        let marks = scale.marks(true);
+        assert_eq!(
+            marks.iter().map(|&m| scale.axis.label(m, apart(&marks))).collect::<Vec<_>>(),
+            ["1"]
+        );
         let log = texts(Axis::log("rate"), 2.3e-3_f64.log10()..2.9e-3_f64.log10());
         assert_eq!(log, ["0.0024", "0.0026", "0.0028"]);
         let log = texts(Axis::log("rate"), 0.99951_f64.log10()..0.9999_f64.log10());

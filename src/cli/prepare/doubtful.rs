@@ -4,7 +4,11 @@ use wgrad::data::{ColumnValues, InputKind, Schema, Table, Target, signed_number}
 
 /// A sentence on the first there is.
 pub(super) fn column(schema: &Schema, table: &Table) -> Option<String> {
-    numbering(schema, table).or_else(|| signed(schema)).or_else(|| naming(schema, table))
+    let codes = || codes(schema, table);
+    numbering(schema, table)
+        .or_else(codes)
+        .or_else(|| signed(schema))
+        .or_else(|| naming(schema, table))
 }
 
 /// Fewer rows may be so by chance.
@@ -26,6 +30,18 @@ fn numbering(schema: &Schema, table: &Table) -> Option<String> {
     Some(format!(
         "the column `{name}` counts the rows; if it is no more than their number, leave it out (--ignore \
          {name})"
+    ))
+}
+
+/// What is said of numbers with zeros in front, of which a net would learn more and less.
+fn codes(schema: &Schema, table: &Table) -> Option<String> {
+    let is_code = |name: &str| table.find(name).is_ok_and(|index| table.columns()[index].is_code());
+    let is_number = |kind: &InputKind| matches!(kind, InputKind::Numeric { .. });
+    let mut inputs = schema.inputs.iter().filter(|input| is_number(&input.kind));
+    let name = &inputs.find(|input| is_code(&input.name))?.name;
+    Some(format!(
+        "the column `{name}` has numbers with zeros in front; if these are codes, say so (--column \
+         {name}=category), or leave them out (--ignore {name})"
     ))
 }
 

@@ -116,7 +116,8 @@ impl SchemaOptions {
             let name = &table.columns()[*target].name;
             if !usable(target) {
                 return Err(table.error(format!(
-                    "column `{name}` is both target and ignored, as weights of rows are; choose one"
+                    "column `{name}` is both target and ignored, by name or as weights of rows; name another target, or leave \
+                     it out of what is ignored"
                 )));
             }
             if targets[..i].contains(target) {

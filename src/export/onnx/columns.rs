@@ -55,11 +55,11 @@ fn part(graph: &mut Graph, name: &str, column: &InputColumn) -> String {
     let named = |part: &str| format!("{name}.{part}");
     match &column.kind {
         &InputKind::Numeric { fill, offset, scale } => {
-            let x = graph.input(name, Type::Float, Columns::Unnamed(1));
+            let x = graph.input(name, Type::Float, Columns::Named(&[&column.name]));
             scaled(graph, name, x, &[(fill, offset, scale)])
         }
         InputKind::Ordinal { fill, values, offset, scale } => {
-            let word = graph.input(name, Type::String, Columns::Unnamed(1));
+            let word = graph.input(name, Type::String, Columns::Named(&[&column.name]));
             // A word without a place is no number.
             let default = place(values, fill.as_deref()).map_or(f32::NAN, narrow);
             let places: Vec<f32> = (0..values.len()).map(narrow).collect();
@@ -72,7 +72,7 @@ fn part(graph: &mut Graph, name: &str, column: &InputColumn) -> String {
             scaled(graph, name, x, &[(None, *offset, *scale)])
         }
         InputKind::Categorical { fill, values } => {
-            let word = graph.input(name, Type::String, Columns::Unnamed(1));
+            let word = graph.input(name, Type::String, Columns::Named(&[&column.name]));
             // One behind the last has no column of its own: all are 0.
             let default = integer(place(values, fill.as_deref()).unwrap_or(values.len()));
             let places: Vec<i64> = (0..values.len()).map(integer).collect();

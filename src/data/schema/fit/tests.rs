@@ -45,7 +45,8 @@ fn targets_and_ignored_columns_are_left_out_of_the_inputs() {
     }
     assert_eq!(
         message(ABC, &SchemaOptions { ignore: vec!["c".into()], ..target("c") }),
-        "t.csv: column `c` is both target and ignored, as weights of rows are; choose one"
+        "t.csv: column `c` is both target and ignored, by name or as weights of rows; name another target, or \
+         leave it out of what is ignored"
     );
     let twice = SchemaOptions { targets: vec!["a".into(), "1".into()], ..SchemaOptions::default() };
     assert_eq!(message(ABC, &twice), "t.csv: column `a` is named twice as target; name it once");
