@@ -214,22 +214,20 @@ pub(super) fn all() -> Vec<Check> {
     let normed = Mlp::new(12).linear(24).batch_norm().activation(Silu).dropout(0.3);
     let encoded = Mlp::new(3).encoding(Encoding::frequency(3)).linear(24).activation(Gelu);
     let passed = Mlp::new(6).activation(Tanh).linear(9).activation(Silu).activation(Sigmoid);
-    let mixed = [
-        ("odd sizes", hidden(&[5, 33, 21, 7], Gelu), smooth()),
-        ("multiples of four", hidden(&[64, 64, 32, 8], Tanh), Loss::Mse),
-        ("norms, dropout", normed.linear(24).layer_norm().activation(Tanh).linear(5), smooth()),
-        ("encoding", encoded.linear(3), Loss::Huber { delta: 0.5 }),
-        ("activations at the ends", passed.linear(3).activation(Sigmoid), Loss::Mse),
-    ];
-    let mixed = mixed.map(|(about, mlp, loss)| {
-        let check = Check::new(&format!("mixed precision, {about}"), mlp, loss).mixed();
-        if about.contains("sizes") || about.contains("multiples") {
-            check.in_each_form()
-        } else {
-            check
-        }
-    });
-    checks.extend(mixed);
+    let mixed = |about: &str, mlp: Mlp, loss: Loss| {
+        Check::new(&format!("mixed precision, {about}"), mlp, loss).mixed()
+    };
+    checks.extend([
+        mixed("odd sizes", hidden(&[5, 33, 21, 7], Gelu), smooth()).in_each_form(),
+        mixed("multiples of four", hidden(&[64, 64, 32, 8], Tanh), Loss::Mse).in_each_form(),
+        mixed(
+            "norms, dropout",
+            normed.linear(24).layer_norm().activation(Tanh).linear(5),
+            smooth(),
+        ),
+        mixed("encoding", encoded.linear(3), Loss::Huber { delta: 0.5 }),
+        mixed("activations at the ends", passed.linear(3).activation(Sigmoid), Loss::Mse),
+    ]);
     checks
 }
 
