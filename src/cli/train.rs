@@ -360,7 +360,9 @@ impl Run<'_> {
             let newest = self.folder.join(CHECKPOINT);
             checkpoint.save(&newest).map_err(|error| Failure::run(error.to_string()))?;
         }
-        self.talk.line(format_args!("going on after step {steps}, in epoch {}\n", epochs + 1));
+        let dropped = if self.goes_back { "; what it did behind that goes" } else { "" };
+        self.talk
+            .line(format_args!("going on after step {steps}, in epoch {}{dropped}\n", epochs + 1));
         let (folder, history) = RunFolder::reopen(self.folder.clone(), epochs)?;
         let insights = measures.then(|| Insights::reopen(folder.path(), steps)).transpose()?;
         let events = self.events(&folder, steps + 1)?;
