@@ -1,5 +1,5 @@
-// activation_value: y = a(z), a function for each activation but the identity. Behind near_zero.wgsl. Shared by the kernels and
-// by the WGSL that nets are exported as. CPU twin: src/activation.rs
+// activation_value: y = a(z), a function for each activation but the identity. Behind near_zero.wgsl. Shared by
+// the kernels and by the WGSL that nets are exported as. CPU twin: src/activation.rs
 //
 // What belongs together stands in a paragraph of its own without blank lines: an export takes the
 // paragraphs that its net needs (src/export/wgsl/library.rs).

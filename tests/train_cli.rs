@@ -153,7 +153,7 @@ fn a_time_budget_ends_in_good_order_and_goes_on() {
 }
 
 #[test]
-fn what_is_hardly_meant_is_warned_of() {
+fn what_is_probably_not_intended_is_warned_of() {
     let place = Place::new();
     let rows = |number: &dyn Fn(usize) -> usize, name: &str| {
         let row = |i| format!("{},{},{}\n", number(i), (i * 7) % 11, i % 2);

@@ -40,8 +40,9 @@ impl<E: Engine> Trainer<E> {
 }
 
 impl Module {
-    /// The module as it is, between an update and the next backward pass. Waits for it. A module of the same net and options that
-    /// [`resume`](Self::resume)s it goes on with the same bits, if what its host gives it has the same.
+    /// The module as it is, between an update and the next backward pass. Waits for it. A module of the same net
+    /// and options that [`resume`](Self::resume)s it goes on with the same bits, if what its host gives it has the
+    /// same.
     ///
     /// # Errors
     /// [`Error::Sequence`] if gradients have been added up since the last update, which aren't in it;

@@ -193,7 +193,8 @@ fn step(range: &Range<f64>) -> f64 {
     (range.end - range.start) / f64::from(MARKS)
 }
 
-/// One system of axes with its curves; marks beside the upright one are about `step` apart. `x_name` is written below the lowest.
+/// One system of axes with its curves; marks beside the upright one are about `step` apart. `x_name` is written
+/// below the lowest.
 fn panel<Y>(
     area: &Area<'_>,
     xs: &Range<f64>,

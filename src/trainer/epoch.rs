@@ -40,8 +40,7 @@ impl<E: Engine> Trainer<E> {
     /// says [`OnDivergence`](crate::OnDivergence). Parameters and step count are then those of
     /// the end of the last epoch that ended in such a call, the optimizer's moments 0. A training that rolls
     /// back ends so too where `observe` has broken off: the next call goes on with the lower learning rate.
-    /// [`Error::Pending`]
-    /// if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
+    /// [`Error::Pending`] if a host app has recorded as much as there is room for; [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn train_epoch(
         &mut self,
         mut observe: impl FnMut(&Progress<'_>) -> ControlFlow<()>,
