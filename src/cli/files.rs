@@ -55,7 +55,13 @@ pub(crate) fn keep_lines(
     let head = reader.headers().map_err(|e| failed(&e))?.clone();
     let mut line = StringRecord::new();
     let mut end = reader.position().byte();
-    while reader.read_record(&mut line).unwrap_or(false) {
+    loop {
+        match reader.read_record(&mut line) {
+            Ok(true) => {}
+            // What couldn't be read may be sound.
+            Err(error) if error.is_io_error() => return Err(failed(&error)),
+            Ok(false) | Err(_) => break,
+        }
         let number = line.get(0).and_then(|number| number.parse::<u64>().ok());
         if number.is_none_or(|number| number > last) {
             break;
