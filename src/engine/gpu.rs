@@ -14,6 +14,7 @@ mod luggage;
 mod memory;
 mod module;
 mod own;
+mod pacing;
 pub(crate) mod pipeline;
 mod probe;
 pub(crate) mod program;

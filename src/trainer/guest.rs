@@ -132,13 +132,15 @@ impl Trainer<GpuEngine> {
         Ok(recorded)
     }
 
-    /// Records as many steps as the device does in `budget`, by the time that earlier ones took, and says
-    /// how many. A step that takes longer than the budget is recorded once so many calls have saved up
-    /// for it, so `budget` holds on average.
+    /// Records as many steps as the device does in `budget`, by the time that earlier ones took, and returns
+    /// how many. If a step takes longer than the budget, it is recorded after so many calls that their
+    /// budgets pay for it, so `budget` holds on average; but a step is recorded each second, however long
+    /// it takes.
     ///
-    /// The device's timestamps tell the time where it was opened with the feature `TIMESTAMP_QUERY`;
-    /// else the newest [`measure_steps`](Self::measure_steps) does. Until one of them has, it is one step
-    /// a call.
+    /// The time of a step is the median of the newest five measurements by the device's timestamps, if it
+    /// was opened with the feature `TIMESTAMP_QUERY`; the first one is left out, as the driver may still
+    /// compile in it. Without timestamps it is what the newest [`measure_steps`](Self::measure_steps)
+    /// returned. While it isn't known, each call records one step.
     ///
     /// # Errors
     /// As [`encode_steps`](Self::encode_steps).
@@ -151,19 +153,21 @@ impl Trainer<GpuEngine> {
         self.encode_steps(encoder, steps)
     }
 
-    /// Trains so many steps in submissions of its own, waits for them, and returns what one takes by the
-    /// clock on the wall, for [`encode_steps_within`](Self::encode_steps_within) on devices without
-    /// timestamps.
+    /// Trains so many steps, at least 2, in submissions of its own, waits for them, and returns what one
+    /// takes by wall-clock time. The first step isn't timed, as the driver may still compile in it.
+    /// [`encode_steps_within`](Self::encode_steps_within) goes by the result, instead of by what was
+    /// measured before.
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails, [`Error::Lost`] if it is gone.
     pub fn measure_steps(&mut self, steps: u64) -> Result<Duration> {
-        let steps = steps.max(1);
+        self.run_steps(1)?;
+        let timed = steps.max(2) - 1;
         let start = Instant::now();
-        self.run_steps(steps)?;
+        self.run_steps(timed)?;
         #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
-        let each = start.elapsed().div_f64(steps as f64);
-        self.engine.observe_step(each, self.parts());
+        let each = start.elapsed().div_f64(timed as f64);
+        self.engine.set_step_time(each, self.parts());
         Ok(each)
     }
 

@@ -241,6 +241,7 @@ fn the_recording_path_neither_submits_nor_polls() {
         ("guest", include_str!("../../src/engine/gpu/guest.rs")),
         ("luggage", include_str!("../../src/engine/gpu/luggage.rs")),
         ("module", include_str!("../../src/engine/gpu/module.rs")),
+        ("pacing", include_str!("../../src/engine/gpu/pacing.rs")),
         ("program", include_str!("../../src/engine/gpu/program.rs")),
         ("recordings", include_str!("../../src/engine/gpu/recordings.rs")),
         ("slots", include_str!("../../src/engine/gpu/slots.rs")),

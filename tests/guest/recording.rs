@@ -278,16 +278,22 @@ fn a_budget_chooses_the_steps() {
     for features in [wgpu::Features::empty(), timestamps] {
         let host = Host::with_features(features);
         let mut trainer = trainer(&host, &TrainOptions { epochs: 1000, ..options() });
-        assert_eq!(trainer.step_time(), None);
-        let mut encoder = host.encoder();
         let budget = Duration::from_millis(5);
-        assert_eq!(trainer.encode_steps_within(&mut encoder, budget).unwrap(), 1);
-        host.submit(encoder);
-        host.wait();
-        assert_eq!(trainer.latest_metrics().unwrap().unwrap().steps, 1);
+        // In the first the driver may still compile, so it isn't what the others go by.
+        for _ in 0..2 {
+            assert_eq!(trainer.step_time(), None);
+            let mut encoder = host.encoder();
+            assert_eq!(trainer.encode_steps_within(&mut encoder, budget).unwrap(), 1);
+            host.submit(encoder);
+            host.wait();
+            assert_eq!(trainer.latest_metrics().unwrap().unwrap().steps, 1);
+        }
         if features.is_empty() {
             assert_eq!(trainer.step_time(), None);
-            trainer.measure_steps(4).unwrap();
+            let steps = trainer.steps();
+            let measured = trainer.measure_steps(4).unwrap();
+            assert_eq!(trainer.steps(), steps + 4);
+            assert!(trainer.step_time().unwrap().abs_diff(measured) < Duration::from_nanos(10));
         }
         let step = trainer.step_time().expect("measured");
         assert!(step > Duration::ZERO && step < Duration::from_secs(10), "{step:?}");

@@ -1,6 +1,6 @@
 //! What the engine records into the host app's encoders. Nothing here submits, polls or waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::arrival::{Arrival, Outcome};
 use super::buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of};
@@ -97,21 +97,25 @@ impl GpuEngine {
 
     /// How many steps of `parts` parts a budget pays for.
     pub(crate) fn affordable(&mut self, budget: Duration, parts: usize) -> Result<u64> {
-        self.recordings.land()?;
-        Ok(self.recordings.affordable(budget, parts))
+        let landed = self.recordings.land();
+        self.told(landed)?;
+        Ok(self.recordings.pacing.affordable(budget, parts, Instant::now()))
     }
 
-    /// Takes note of what a step of `parts` parts took.
-    pub(crate) fn observe_step(&mut self, time: Duration, parts: usize) {
+    /// Has a step of `parts` parts take so long from now on, until it is measured again.
+    pub(crate) fn set_step_time(&mut self, time: Duration, parts: usize) {
         #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
-        self.recordings.observe(time.as_secs_f64() / parts as f64);
+        self.recordings.pacing.replace(time.as_secs_f64() / parts as f64);
     }
 
     /// What a step of `parts` parts takes, as far as is known.
     pub(crate) fn step_time(&self, parts: usize) -> Option<Duration> {
         #[expect(clippy::cast_precision_loss, reason = "far below 2⁵²")]
         let parts = parts as f64;
-        self.recordings.part_seconds().map(|seconds| Duration::from_secs_f64(seconds * parts))
+        self.recordings
+            .pacing
+            .part_seconds()
+            .map(|seconds| Duration::from_secs_f64(seconds * parts))
     }
 
     /// Metrics of the recorded steps that came back since the last call, if any did.

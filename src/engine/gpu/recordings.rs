@@ -2,10 +2,11 @@
 //! has submitted it, through the host's own polling.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::arrival::{Arrival, Outcome, Ticket};
 use super::luggage::{Luggage, METRICS_STAGED};
+use super::pacing::Pacing;
 use super::timer::{Clock, TIMESTAMPS};
 use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
@@ -14,9 +15,6 @@ use crate::plan::Plan;
 /// Recordings that report at the same time: as many as a host has frames in flight, and one more.
 /// Those beyond them are done like any other, but report nothing.
 pub(super) const MAX_RECORDINGS: usize = 4;
-
-/// How much the newest measurement counts in the time of a part.
-const NEWEST: f64 = 0.25;
 
 /// What the training steps that came back since the last look at them were like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,10 +50,8 @@ pub(crate) struct Recordings {
     /// Reused by every landing.
     reports: Vec<Report>,
     news: StepMetrics,
-    /// Seconds that a part of a step takes on the device, once that is known.
-    part_seconds: Option<f64>,
-    /// Seconds of earlier budgets that were too short for a step.
-    saved: f64,
+    /// How long steps take, by the device's clock where it has one.
+    pub pacing: Pacing,
 }
 
 impl Recordings {
@@ -71,8 +67,7 @@ impl Recordings {
             idle: (0..MAX_RECORDINGS).map(baggage).collect(),
             reports: Vec::new(),
             news: StepMetrics::default(),
-            part_seconds: None,
-            saved: 0.0,
+            pacing: Pacing::new(),
         }
     }
 
@@ -144,7 +139,7 @@ impl Recordings {
             // than it is ago.
             if seconds > 0.0 && seconds <= recorded.elapsed().as_secs_f64() {
                 #[expect(clippy::cast_precision_loss, reason = "at most MAX_PARTS")]
-                self.observe(seconds / parts as f64);
+                self.pacing.observe(seconds / parts as f64);
             }
         }
         for report in self.reports.drain(..) {
@@ -163,45 +158,6 @@ impl Recordings {
     pub(crate) fn take_news(&mut self) -> Option<StepMetrics> {
         let news = std::mem::take(&mut self.news);
         (news.steps > 0).then_some(news)
-    }
-
-    /// Takes note of how long a part of a step took.
-    pub(crate) fn observe(&mut self, seconds: f64) {
-        let before = self.part_seconds.unwrap_or(seconds);
-        self.part_seconds = Some(before + NEWEST * (seconds - before));
-    }
-
-    /// Seconds that a part of a step takes on the device, as far as is known.
-    pub(crate) fn part_seconds(&self) -> Option<f64> {
-        self.part_seconds
-    }
-
-    /// How many steps of `parts` parts the budget pays for. A step that is longer than the budget comes
-    /// when as many budgets are saved as it takes. One step while it isn't known what that takes, none
-    /// for no time.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a frame has few steps"
-    )]
-    pub(crate) fn affordable(&mut self, budget: Duration, parts: usize) -> u64 {
-        if budget.is_zero() {
-            return 0;
-        }
-        let Some(part_seconds) = self.part_seconds else { return 1 };
-        let step = part_seconds * parts as f64;
-        let budget = budget.as_secs_f64();
-        if step <= budget {
-            self.saved = 0.0;
-            return (budget / step) as u64;
-        }
-        self.saved += budget;
-        if self.saved < step {
-            return 0;
-        }
-        self.saved -= step;
-        1
     }
 }
 
