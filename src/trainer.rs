@@ -140,13 +140,16 @@ impl<E: Engine> Trainer<E> {
         &mut self.engine
     }
 
-    /// Epochs done.
+    /// Epochs whose steps are all among [`steps`](Self::steps).
     #[must_use]
     pub fn epochs(&self) -> u64 {
         self.at.epoch
     }
 
-    /// Steps done.
+    /// Steps that the engine was given, the number of the last one: after `train…` all of them are done. After
+    /// [`encode_steps`](Self::encode_steps) those that were recorded, whether they have happened yet or, with
+    /// an encoder that is never submitted, never will. [`latest_metrics`](Self::latest_metrics) reports those
+    /// that were done.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.at.step

@@ -11,6 +11,8 @@ mod data;
 mod module;
 #[path = "guest/recording.rs"]
 mod recording;
+#[path = "guest/reports.rs"]
+mod reports;
 
 use common::engine_on;
 use wgrad::{GpuEngine, Mlp, Plan, TrainOptions, wgpu};

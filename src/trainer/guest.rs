@@ -101,11 +101,14 @@ impl Trainer<GpuEngine> {
         Self::with_resident(engine, train, None)
     }
 
-    /// Records the next `steps` training steps, and says how many: fewer if too much is recorded that
-    /// isn't known to be done, as the engine keeps the scalars of 256 parts of steps (a step is one part
-    /// but for [`micro_batch`](TrainOptions::micro_batch)). That is so when the encoder is submitted and
-    /// the device has been polled, which submitting does too. An encoder that is dropped instead takes
-    /// its steps along: they never happen.
+    /// Records the next `steps` training steps, and returns how many: fewer if too much is recorded that
+    /// isn't known to be done. The engine has room for 16 recordings with 256 parts of steps in all: a step is
+    /// one part unless [`micro_batch`](TrainOptions::micro_batch) divides it, and each 64 parts of a call are
+    /// a recording. A recording is done after its encoder was submitted and the device has been polled, which
+    /// submitting does too.
+    ///
+    /// If the encoder is dropped or invalid, its steps never happen: no parameter changes, nothing is
+    /// reported of them, and their numbers aren't used again.
     ///
     /// The steps run where they stand in the encoder; passes of the host before and behind them see the
     /// parameters before and after.
@@ -184,10 +187,8 @@ impl Trainer<GpuEngine> {
     }
 
     /// Metrics of the recorded steps that came back since the last call; `None` if none did. They come
-    /// when the host has submitted the steps and polled its device. Of more than four recordings that are
-    /// under way at the same time, calls of [`encode_steps`](Self::encode_steps) with up to 64 parts of
-    /// steps each, those beyond report nothing. Where the host's own error makes an encoder invalid, its
-    /// steps don't happen, but may be reported with the numbers of earlier ones.
+    /// after the host has submitted the steps and polled its device, of all steps that were done and of no
+    /// others.
     ///
     /// # Errors
     /// [`Error::Device`] if the device failed.

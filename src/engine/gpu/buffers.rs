@@ -101,7 +101,9 @@ impl Buffers {
             steps: device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("wgrad.steps"),
                 size: u64::from(SLOTS * SLOT_STRIDE),
-                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                usage: wgpu::BufferUsages::UNIFORM
+                    | wgpu::BufferUsages::COPY_SRC
+                    | wgpu::BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             }),
             ring: storage("metrics", SLOTS as usize * METRICS_GROUPS * 4),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::arrival::{Arrival, Outcome};
-use super::buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of};
+use super::buffers::{Buffers, SLOT_STRIDE, bytes_of};
 use super::flights::MAX_PARTS;
 use super::recordings::StepMetrics;
 use super::{GpuData, GpuEngine, compute_pass, copy};
@@ -12,7 +12,7 @@ use crate::engine::{Part, Step};
 use crate::error::{Error, Result};
 
 impl GpuEngine {
-    /// Records training steps, and says how many: fewer than given if too much is recorded that isn't
+    /// Records training steps, and returns how many: fewer than given if too much is recorded that isn't
     /// known to be done.
     pub(crate) fn encode_steps(
         &mut self,
@@ -27,7 +27,7 @@ impl GpuEngine {
         let mut parts = std::mem::take(&mut self.parts);
         let mut recorded = 0;
         let mut result = Ok(());
-        while recorded < steps.len() {
+        while recorded < steps.len() && result.is_ok() {
             parts.clear();
             let free = self.slots.free();
             // Whole steps, so that each recording's metrics stand alone.
@@ -45,9 +45,10 @@ impl GpuEngine {
                 }
                 count += 1;
             }
-            if count == 0 || !self.encode_parts(encoder, data, &parts) {
+            if count == 0 || !self.recordings.have_room() {
                 break;
             }
+            result = self.encode_parts(encoder, data, &parts);
             recorded += count;
         }
         self.parts = parts;
@@ -66,33 +67,28 @@ impl GpuEngine {
         }
     }
 
-    /// Records at most [`MAX_PARTS`] parts of whole steps; false if there are no slots for them.
+    /// Records at most [`MAX_PARTS`] parts of whole steps, for which there is room.
     fn encode_parts(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
         data: &GpuData,
         parts: &[(Step, Part)],
-    ) -> bool {
-        let Some(first) = self.slots.write(parts, data.rows, data.weighted) else { return false };
+    ) -> Result<()> {
+        let written = self.slots.write(parts, data.rows, data.weighted)?;
+        let mut baggage = self.recordings.take();
         let (arrival, ticket) = Arrival::new();
-        self.slots.hold(first, parts.len(), &arrival);
-        let mut baggage = self.recordings.take_idle();
-        self.clear_faults(encoder, first, parts.len());
+        self.slots.hold(written.first, parts.len(), &arrival);
+        self.clear_faults(encoder, written.first, parts.len());
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("wgrad.steps"),
-            timestamp_writes: baggage.as_ref().and_then(|baggage| baggage.timestamp_writes()),
+            timestamp_writes: self.recordings.timestamp_writes(&baggage),
         });
-        let entries = baggage.as_mut().map(|baggage| &mut baggage.luggage.entries);
-        self.record(&mut pass, data, first, parts, entries);
+        let entries = &mut baggage.luggage.entries;
+        self.record(&mut pass, data, written.first, parts, Some(entries));
         drop(pass);
-        match baggage {
-            Some(baggage) => {
-                baggage.luggage.pack(encoder, &self.buffers, first);
-                self.recordings.send(baggage, encoder, (arrival, ticket));
-            }
-            None => encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done)),
-        }
-        true
+        baggage.luggage.pack(encoder, &self.buffers, written);
+        self.recordings.send(baggage, encoder, (arrival, ticket));
+        Ok(())
     }
 
     /// How many steps of `parts` parts a budget pays for.
@@ -159,8 +155,7 @@ impl GpuEngine {
         let parts = [most, chunks.last().unwrap_or(most)].map(|rows| {
             (Step::evaluation(0, rows), Part { row0: 0, rows, is_first: true, is_last: true })
         });
-        let first = self.slots.write(&parts, most as usize, false);
-        let first = first.ok_or(Error::Pending { slots: SLOTS })?;
+        let first = self.slots.write(&parts, most as usize, false)?.first;
         let (arrival, ticket) = Arrival::new();
         self.slots.hold(first, parts.len(), &arrival);
         let Self { buffers, program, .. } = self;

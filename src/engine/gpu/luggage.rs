@@ -1,7 +1,8 @@
 //! What a submission takes along: where its metrics arrive on the host, and what they are of.
 
-use super::buffers::{Buffers, METRICS_BYTES, bytes_of};
+use super::buffers::{Buffers, METRICS_BYTES, SLOT_STRIDE, bytes_of};
 use super::flights::MAX_PARTS;
+use super::slots::{Slots, Written};
 use crate::divergence::Fault;
 use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
@@ -11,17 +12,21 @@ use crate::ops::loss::METRICS_GROUPS;
 use crate::optimizer::Update;
 use crate::plan::Plan;
 
-/// Words of the metrics in a staging buffer. A fault for each part lies behind them.
+/// Words of the metrics in a staging buffer. After them come a fault for each part, and each part's slot
+/// of the step ring.
 const METRICS_WORDS: usize = MAX_PARTS * METRICS_GROUPS * 4;
-/// Bytes of both; what else is read back lies behind them.
-pub(crate) const METRICS_STAGED: u64 = bytes_of(METRICS_WORDS + MAX_PARTS);
+const SLOT_WORDS: usize = SLOT_STRIDE as usize / 4;
+/// Bytes of all these; what else is read back comes after them.
+pub(crate) const METRICS_STAGED: u64 = bytes_of(METRICS_WORDS + MAX_PARTS * (1 + SLOT_WORDS));
 
 /// A staging buffer and what is on its way to it.
 #[derive(Debug)]
 pub(crate) struct Luggage {
-    /// Room for the metrics and faults of [`MAX_PARTS`] parts, and behind them for something more.
+    /// Room for the metrics, faults and slots of [`MAX_PARTS`] parts, and after them for something more.
     pub staging: wgpu::Buffer,
     pub entries: Vec<Entry>,
+    /// Serial number of the first entry's slot; that of each further entry is larger by 1.
+    serial: u64,
     /// The step whose insights are there, if any.
     pub measured: Option<Measured>,
 }
@@ -54,17 +59,41 @@ impl Luggage {
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        Self { staging, entries: Vec::with_capacity(MAX_PARTS), measured: None }
+        Self { staging, entries: Vec::with_capacity(MAX_PARTS), serial: 0, measured: None }
     }
 
-    /// Copies the metrics and faults of its entries from the rings, where they begin at slot `first`.
-    pub(crate) fn pack(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, first: u32) {
+    /// Copies the metrics, faults and slots of its entries from the rings, where they begin as written.
+    pub(crate) fn pack(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        buffers: &Buffers,
+        written: Written,
+    ) {
+        let Written { first, serial } = written;
+        self.serial = serial;
         let from = u64::from(first) * METRICS_BYTES;
         let size = self.entries.len() as u64 * METRICS_BYTES;
         encoder.copy_buffer_to_buffer(&buffers.ring, from, &self.staging, 0, size);
         let (from, to) = (Buffers::faults_at(first), bytes_of(METRICS_WORDS));
         let size = bytes_of(self.entries.len());
         encoder.copy_buffer_to_buffer(&buffers.status, from, &self.staging, to, size);
+        let stride = u64::from(SLOT_STRIDE);
+        let (from, to) = (u64::from(first) * stride, bytes_of(METRICS_WORDS + MAX_PARTS));
+        let size = self.entries.len() as u64 * stride;
+        encoder.copy_buffer_to_buffer(&buffers.steps, from, &self.staging, to, size);
+    }
+
+    /// Whether the mapped buffer is what [`pack`](Self::pack) recorded, and not what was there before: wgpu
+    /// maps it too if the encoder was invalid, so that nothing in it ran.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the buffer can't be read.
+    pub(crate) fn has_run(&self) -> Result<bool> {
+        let view = self.view()?;
+        let words: &[u32] = bytemuck::cast_slice(&view);
+        let slots = words[METRICS_WORDS + MAX_PARTS..].chunks_exact(SLOT_WORDS);
+        let mut serials = (self.serial..).zip(slots).take(self.entries.len());
+        Ok(serials.all(|(serial, slot)| Slots::serial_of(slot) == serial))
     }
 
     /// Reads the mapped buffer: adds a report for each batch that ends in it, and to `unfinished` what
@@ -82,6 +111,7 @@ impl Luggage {
         let words: &[u32] = bytemuck::cast_slice(&view);
         let (metrics, rest) = words.split_at(METRICS_WORDS);
         let (faults, rest) = rest.split_at(MAX_PARTS);
+        let (_, rest) = rest.split_at(MAX_PARTS * SLOT_WORDS);
         let sums: &[[f32; 4]] = bytemuck::cast_slice(metrics);
         let parts = sums.chunks_exact(METRICS_GROUPS).zip(faults);
         for (entry, (groups, &fault)) in self.entries.iter().zip(parts) {

@@ -29,7 +29,7 @@ pub(super) fn buffer_bytes(plan: &Plan, variants: &Variants, fused: Option<&Fuse
     let insight = plan.options().insight_every.map_or(0, |_| bytes_of(words(plan)));
     let rings = u64::from(SLOTS) * (u64::from(SLOT_STRIDE) + METRICS_BYTES);
     let staged = MAX_FLIGHTS as u64 * (METRICS_STAGED + insight)
-        + MAX_RECORDINGS as u64 * (METRICS_STAGED + TIMESTAMPS);
+        + u64::from(MAX_RECORDINGS) * (METRICS_STAGED + TIMESTAMPS);
     let sums = match fused {
         Some(fused) => fused.buffer_lens().into_iter().sum(),
         None => sliced_sums(plan, variants),

@@ -2,7 +2,7 @@
 //! gradients back.
 
 use super::arrival::{Arrival, Outcome};
-use super::buffers::{SLOT_STRIDE, SLOTS, bytes_of};
+use super::buffers::{SLOT_STRIDE, bytes_of};
 use super::guest::{rows_in, same_rows};
 use super::program::{Builder, Dispatch, word};
 use super::scope::in_scope;
@@ -277,8 +277,7 @@ impl Module {
     ) -> Result<u32> {
         let part = Part { row0: 0, rows: step.batch, is_first, is_last: true };
         let slots = &mut self.engine.slots;
-        let slot = slots.write(&[(*step, part)], step.batch as usize, false);
-        let slot = slot.ok_or(Error::Pending { slots: SLOTS })?;
+        let slot = slots.write(&[(*step, part)], step.batch as usize, false)?.first;
         let (arrival, ticket) = Arrival::new();
         slots.hold(slot, 1, &arrival);
         encoder.on_submitted_work_done(move || ticket.arrive(Outcome::Done));

@@ -6,6 +6,7 @@ use super::buffers::{Buffers, SLOT_STRIDE, SLOTS, bytes_of, storage};
 use super::flights::{self, MAX_PARTS};
 use super::luggage::{METRICS_STAGED, Measured};
 use super::scope::{in_scope, lost_or};
+use super::slots::Written;
 use super::tuning::Tuning;
 use super::{GpuData, GpuEngine, compute_pass, copy, readback};
 use crate::data::Dataset;
@@ -16,10 +17,13 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 
 impl GpuEngine {
-    /// Writes the scalars of parts that are submitted next; their slots are those from the returned
-    /// one on.
-    pub(super) fn write_steps(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<u32> {
-        self.slots.write(parts, data.rows, data.weighted).ok_or(Error::Pending { slots: SLOTS })
+    /// Writes the scalars of parts that are submitted next.
+    pub(super) fn write_steps(
+        &mut self,
+        data: &GpuData,
+        parts: &[(Step, Part)],
+    ) -> Result<Written> {
+        self.slots.write(parts, data.rows, data.weighted)
     }
 
     /// Refuses what has to know that all recorded steps are done.
@@ -43,7 +47,8 @@ impl GpuEngine {
     /// alone may be measured.
     fn submit(&mut self, data: &GpuData, parts: &[(Step, Part)]) -> Result<()> {
         self.identity.check(&data.owner)?;
-        let first = self.write_steps(data, parts)?;
+        let written = self.write_steps(data, parts)?;
+        let first = written.first;
         let (mut luggage, waited) = self.flights.take_idle()?;
         self.stats.throttles += u64::from(waited);
         let device = self.device.clone();
@@ -53,7 +58,7 @@ impl GpuEngine {
             let mut pass = compute_pass(&mut encoder, "wgrad.steps");
             self.record(&mut pass, data, first, parts, Some(&mut luggage.entries));
             drop(pass);
-            luggage.pack(&mut encoder, &self.buffers, first);
+            luggage.pack(&mut encoder, &self.buffers, written);
             let measured = parts.last().filter(|(step, part)| step.insight && part.is_last);
             if let (Some((step, _)), Some(from)) = (measured, &self.program.insight) {
                 let staging = &luggage.staging;
@@ -162,7 +167,7 @@ impl GpuEngine {
         let parts: Vec<(Step, Part)> = steps_of(size, rows)
             .flat_map(|step| step.parts(capacity).map(move |part| (step, part)))
             .collect();
-        let first_slot = self.write_steps(&data, &parts)?;
+        let first_slot = self.write_steps(&data, &parts)?.first;
         let device = self.device.clone();
         in_scope(&device, "predicting", || {
             self.submit_outputs(&data, first_slot, &parts, &predictions);

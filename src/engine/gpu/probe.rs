@@ -45,7 +45,7 @@ impl GpuEngine {
         timer: &PassTimer,
     ) -> Result<f64> {
         let (step, part) = self.rehearsed_step(data);
-        let slot = self.write_steps(data, &[(step, part)])?;
+        let slot = self.write_steps(data, &[(step, part)])?.first;
         timer.seconds(|pass| {
             for dispatch in self.of_step(data).skip(index).take(1) {
                 for _ in 0..times {
@@ -77,7 +77,7 @@ impl GpuEngine {
         record: impl Fn(&Self, &mut wgpu::ComputePass<'_>, u32, u32),
     ) -> Result<f64> {
         let (step, part) = self.rehearsed_step(data);
-        let slot = self.write_steps(data, &[(step, part)])?;
+        let slot = self.write_steps(data, &[(step, part)])?.first;
         let timed = |times| {
             timer.seconds(|pass| {
                 (0..times).for_each(|_| record(self, pass, slot * SLOT_STRIDE, part.rows));

@@ -12,9 +12,9 @@ use crate::engine::{Metrics, Report};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
-/// Recordings that report at the same time: as many as a host has frames in flight, and one more.
-/// Those beyond them are done like any other, but report nothing.
-pub(super) const MAX_RECORDINGS: usize = 4;
+/// Recordings under way at most, each with a place for its metrics. All slots of the step ring take four
+/// or five; the others are for hosts that record a few steps at a time.
+pub(super) const MAX_RECORDINGS: u32 = 16;
 
 /// What the training steps that came back since the last look at them were like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,7 +36,8 @@ pub struct StepMetrics {
 #[derive(Debug)]
 pub(crate) struct Baggage {
     pub luggage: Luggage,
-    clock: Option<Clock>,
+    /// Which of the clock's passes is its own.
+    index: u32,
     /// When it was recorded.
     recorded: Instant,
 }
@@ -45,6 +46,7 @@ pub(crate) struct Baggage {
 #[derive(Debug)]
 pub(crate) struct Recordings {
     plan: Plan,
+    clock: Option<Clock>,
     under_way: VecDeque<(Baggage, Arrival)>,
     idle: Vec<Baggage>,
     /// Reused by every landing.
@@ -56,14 +58,15 @@ pub(crate) struct Recordings {
 
 impl Recordings {
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: &Plan) -> Self {
-        let baggage = |_| Baggage {
+        let baggage = |index| Baggage {
             luggage: Luggage::new(device, TIMESTAMPS),
-            clock: Clock::new(device, queue),
+            index,
             recorded: Instant::now(),
         };
         Self {
             plan: plan.clone(),
-            under_way: VecDeque::with_capacity(MAX_RECORDINGS),
+            clock: Clock::new(device, queue, MAX_RECORDINGS),
+            under_way: VecDeque::with_capacity(MAX_RECORDINGS as usize),
             idle: (0..MAX_RECORDINGS).map(baggage).collect(),
             reports: Vec::new(),
             news: StepMetrics::default(),
@@ -71,13 +74,26 @@ impl Recordings {
         }
     }
 
-    /// Baggage for the next recording, if there is any left.
-    pub(crate) fn take_idle(&mut self) -> Option<Baggage> {
-        let baggage = self.idle.pop()?;
-        Some(Baggage { recorded: Instant::now(), ..baggage })
+    /// Whether another recording may begin.
+    pub(crate) fn have_room(&self) -> bool {
+        !self.idle.is_empty()
     }
 
-    /// Lets a recording's baggage travel: behind its pass, in the same encoder.
+    /// Baggage for the next recording, for which there has to be room.
+    pub(crate) fn take(&mut self) -> Baggage {
+        let baggage = self.idle.pop().unwrap_or_else(|| unreachable!("no room for a recording"));
+        Baggage { recorded: Instant::now(), ..baggage }
+    }
+
+    /// Where the pass of a recording leaves its timestamps, if the device has any.
+    pub(crate) fn timestamp_writes(
+        &self,
+        baggage: &Baggage,
+    ) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        self.clock.as_ref().map(|clock| clock.writes(baggage.index))
+    }
+
+    /// Lets a recording's baggage travel: after its pass, in the same encoder.
     pub(crate) fn send(
         &mut self,
         baggage: Baggage,
@@ -85,10 +101,10 @@ impl Recordings {
         (arrival, ticket): (Arrival, Ticket),
     ) {
         let staging = &baggage.luggage.staging;
-        if let Some(clock) = &baggage.clock {
-            clock.resolve(encoder);
-            let to = METRICS_STAGED;
-            encoder.copy_buffer_to_buffer(&clock.resolved, 0, staging, to, TIMESTAMPS);
+        if let Some(clock) = &self.clock {
+            clock.resolve(encoder, baggage.index);
+            let (from, to) = (Clock::resolved_at(baggage.index), METRICS_STAGED);
+            encoder.copy_buffer_to_buffer(&clock.resolved, from, staging, to, TIMESTAMPS);
         }
         encoder.map_buffer_on_submit(staging, wgpu::MapMode::Read, .., move |mapped| {
             ticket.arrive(if mapped.is_ok() { Outcome::Done } else { Outcome::Failed });
@@ -129,11 +145,14 @@ impl Recordings {
         result
     }
 
-    fn read(&mut self, Baggage { luggage, clock, recorded }: &Baggage) -> Result<()> {
+    fn read(&mut self, Baggage { luggage, recorded, .. }: &Baggage) -> Result<()> {
+        if !luggage.has_run()? {
+            return Ok(());
+        }
         // Recordings hold whole steps, so nothing stays unfinished.
         luggage.read(&self.plan, &mut Metrics::default(), &mut self.reports)?;
         let parts = luggage.entries.len();
-        if let Some(clock) = clock {
+        if let Some(clock) = &self.clock {
             let seconds = clock.seconds(luggage.pair_behind()?);
             // Some drivers leave timestamps at 0, or one of them, and counters wrap: no pass takes longer
             // than it is ago.
@@ -158,12 +177,5 @@ impl Recordings {
     pub(crate) fn take_news(&mut self) -> Option<StepMetrics> {
         let news = std::mem::take(&mut self.news);
         (news.steps > 0).then_some(news)
-    }
-}
-
-impl Baggage {
-    /// Where the pass leaves its timestamps, if the device has any.
-    pub(crate) fn timestamp_writes(&self) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
-        self.clock.as_ref().map(Clock::writes)
     }
 }

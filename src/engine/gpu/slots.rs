@@ -4,6 +4,9 @@
 //! What the queue writes lands before the next submission, whenever the encoder that reads it was
 //! begun. So a slot may be written again as soon as what reads it is submitted: for submissions of our
 //! own at once, for what was recorded into the host app's encoder when that is known to be through.
+//!
+//! After its scalars a slot has a serial number, which no other gets. It comes back with the metrics, from
+//! the device, and so shows that they are of these scalars.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,7 +16,9 @@ use super::buffers::{SLOT_STRIDE, SLOTS};
 use super::flights::MAX_PARTS;
 use super::program::word;
 use crate::engine::{Part, Step};
+use crate::error::{Error, Result};
 use crate::ops::step::StepUniform;
+use crate::rng::words;
 
 /// Slots of a recording that the host app may still submit.
 #[derive(Debug)]
@@ -29,6 +34,20 @@ impl Held {
     }
 }
 
+/// Slots that were just written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The first slot.
+    pub first: u32,
+    /// Its serial number; that of each further slot is larger by 1.
+    pub serial: u64,
+}
+
+/// Words of a slot before its serial number: its scalars, and what they leave of it.
+const SERIAL_AT: usize = SLOT_STRIDE as usize / 4 - 2;
+const _: () =
+    assert!(size_of::<StepUniform>() <= 4 * SERIAL_AT, "a serial number after the scalars");
+
 /// Which slots are free, and how they are written.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -36,6 +55,8 @@ pub(crate) struct Slots {
     ring: wgpu::Buffer,
     /// Next slot.
     head: u32,
+    /// Serial number of the slot written last.
+    serial: u64,
     held: VecDeque<Held>,
     /// Scalars on their way to the ring.
     scratch: Vec<u8>,
@@ -47,6 +68,7 @@ impl Slots {
             queue: queue.clone(),
             ring: ring.clone(),
             head: 0,
+            serial: 0,
             held: VecDeque::with_capacity(SLOTS as usize),
             scratch: vec![0; MAX_PARTS * SLOT_STRIDE as usize],
         }
@@ -85,29 +107,39 @@ impl Slots {
         self.held.iter().map(|held| held.count).sum()
     }
 
-    /// Writes the scalars of at most [`MAX_PARTS`] parts over a data set of `rows` rows to the slots
-    /// from the returned one on; `None` if there are not as many free ones in a row.
+    /// Writes the scalars of at most [`MAX_PARTS`] parts over a data set of `rows` rows to slots in a row.
+    ///
+    /// # Errors
+    /// [`Error::Pending`] if there are not as many free ones in a row.
     pub(crate) fn write(
         &mut self,
         parts: &[(Step, Part)],
         rows: usize,
         weighted: bool,
-    ) -> Option<u32> {
+    ) -> Result<Written> {
         let Range { start: first, end } = self.room(word(parts.len()));
         if ((end - first) as usize) < parts.len() {
-            return None;
+            return Err(Error::Pending { slots: SLOTS });
         }
+        let written = Written { first, serial: self.serial + 1 };
         let stride = SLOT_STRIDE as usize;
         for ((slot, (step, part)), bytes) in
             (first..).zip(parts).zip(self.scratch.chunks_exact_mut(stride))
         {
             let uniform = StepUniform::new(step, *part, word(rows), weighted, slot);
             bytes[..size_of::<StepUniform>()].copy_from_slice(bytemuck::bytes_of(&uniform));
+            self.serial += 1;
+            bytes[4 * SERIAL_AT..].copy_from_slice(bytemuck::cast_slice(&words(self.serial)));
         }
         let offset = u64::from(first * SLOT_STRIDE);
         self.queue.write_buffer(&self.ring, offset, &self.scratch[..parts.len() * stride]);
         self.head = end;
-        Some(first)
+        Ok(written)
+    }
+
+    /// The serial number of a slot that has come back from the device.
+    pub(crate) fn serial_of(slot: &[u32]) -> u64 {
+        u64::from(slot[SERIAL_AT + 1]) << 32 | u64::from(slot[SERIAL_AT])
     }
 
     /// Keeps slots just written until `arrival` is known.
@@ -136,7 +168,10 @@ mod tests {
     fn write(slots: &mut Slots, count: u32) -> Option<u32> {
         let step = Step::evaluation(0, count);
         let parts: Vec<_> = step.parts(1).map(|part| (step, part)).collect();
-        slots.write(&parts, 1, false)
+        let serial = slots.serial;
+        let written = slots.write(&parts, 1, false).ok()?;
+        assert_eq!((written.serial, slots.serial), (serial + 1, serial + u64::from(count)));
+        Some(written.first)
     }
 
     /// Writes and holds; the ticket lets go.

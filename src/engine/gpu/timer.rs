@@ -15,11 +15,12 @@ pub(crate) struct PassTimer {
     clock: Option<Clock>,
 }
 
-/// The timestamps of a pass, on their way to the host.
+/// The timestamps of passes, on their way to the host. They share a query set, of which Metal has few.
 #[derive(Debug)]
 pub(crate) struct Clock {
     queries: wgpu::QuerySet,
-    /// The two timestamps, in ticks, as numbers of 64 bits.
+    /// The two timestamps of each pass from [`resolved_at`](Self::resolved_at) on, in ticks, as numbers of
+    /// 64 bits.
     pub resolved: wgpu::Buffer,
     /// Seconds of a tick.
     tick: f64,
@@ -29,17 +30,17 @@ pub(crate) struct Clock {
 pub(crate) const TIMESTAMPS: u64 = 2 * wgpu::QUERY_SIZE as u64;
 
 impl Clock {
-    /// The device's own clock, if it was opened with timestamps.
-    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Option<Self> {
+    /// The device's own clock for `passes` passes at the same time, if it was opened with timestamps.
+    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, passes: u32) -> Option<Self> {
         device.features().contains(wgpu::Features::TIMESTAMP_QUERY).then(|| Self {
             queries: device.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("wgrad.timer"),
                 ty: wgpu::QueryType::Timestamp,
-                count: 2,
+                count: 2 * passes,
             }),
             resolved: device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("wgrad.timer"),
-                size: TIMESTAMPS,
+                size: Self::resolved_at(passes - 1) + TIMESTAMPS,
                 usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
                 mapped_at_creation: false,
             }),
@@ -47,18 +48,24 @@ impl Clock {
         })
     }
 
+    /// Where in `resolved` the timestamps of a pass are, in bytes.
+    pub(crate) const fn resolved_at(pass: u32) -> u64 {
+        pass as u64 * wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT
+    }
+
     /// Where a pass leaves its timestamps.
-    pub(crate) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
+    pub(crate) fn writes(&self, pass: u32) -> wgpu::ComputePassTimestampWrites<'_> {
         wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,
-            beginning_of_pass_write_index: Some(0),
-            end_of_pass_write_index: Some(1),
+            beginning_of_pass_write_index: Some(2 * pass),
+            end_of_pass_write_index: Some(2 * pass + 1),
         }
     }
 
-    /// Behind the pass: brings its timestamps to `resolved`.
-    pub(crate) fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
+    /// After the pass: brings its timestamps to `resolved`.
+    pub(crate) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, pass: u32) {
+        let queries = 2 * pass..2 * pass + 2;
+        encoder.resolve_query_set(&self.queries, queries, &self.resolved, Self::resolved_at(pass));
     }
 
     /// Seconds between two timestamps; some drivers leave both at 0.
@@ -71,7 +78,7 @@ impl Clock {
 impl PassTimer {
     /// Takes the device's timestamps if it was opened with them.
     pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<Self> {
-        let clock = in_scope(device, "preparing to measure", || Clock::new(device, queue))?;
+        let clock = in_scope(device, "preparing to measure", || Clock::new(device, queue, 1))?;
         Ok(Self { device: device.clone(), queue: queue.clone(), clock })
     }
 
@@ -80,13 +87,13 @@ impl PassTimer {
     pub(crate) fn seconds(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Result<f64> {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("wgrad.timer") };
         let mut encoder = self.device.create_command_encoder(&descriptor);
-        let timestamp_writes = self.clock.as_ref().map(Clock::writes);
+        let timestamp_writes = self.clock.as_ref().map(|clock| clock.writes(0));
         record(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
             label: Some("wgrad.timer"),
             timestamp_writes,
         }));
         if let Some(clock) = &self.clock {
-            clock.resolve(&mut encoder);
+            clock.resolve(&mut encoder, 0);
         }
         let start = Instant::now();
         let submission = self.queue.submit([encoder.finish()]);
