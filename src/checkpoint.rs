@@ -85,7 +85,7 @@ enum Progress {
 }
 
 /// What a module itself remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModuleState {
     pub updates: u64,
@@ -101,7 +101,7 @@ impl ModuleState {
 }
 
 /// What the trainer itself remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrainerState {
     pub at: Place,

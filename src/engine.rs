@@ -261,11 +261,22 @@ pub trait Engine: sealed::Sealed {
     fn parameters(&mut self) -> Result<Vec<f32>>;
 
     /// Replaces the parameter arena, which also becomes the last good state and, where averages of the
-    /// weights are kept, the average. Optimizer moments stay as they are.
+    /// weights are kept, the average. Optimizer moments stay as they are: [`reset`](Self::reset) before it
+    /// makes them 0.
     ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+
+    /// Makes the engine what it would be if it had just been made with `seed` as its options' seed: all
+    /// parameters have their initial values, as has their average and what was kept, and the optimizer's
+    /// moments are 0. Submits; never waits. What counts steps has to begin anew too:
+    /// [`Trainer::reset`](crate::Trainer::reset) does both.
+    ///
+    /// # Errors
+    /// [`Error::Lost`](crate::Error::Lost) if the device is gone, [`Error::Device`](crate::Error::Device) if it
+    /// fails.
+    fn reset(&mut self, seed: u64) -> Result<()>;
 
     /// All that the training depends on, bit for bit. Waits for it. Not to be called while the average
     /// is exchanged ([`swap_average`](Self::swap_average)).

@@ -118,6 +118,11 @@ impl Plan {
         &self.options
     }
 
+    /// Takes another seed: no size depends on it.
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.options.seed = seed;
+    }
+
     /// The stages in forward order; at least one.
     #[must_use]
     pub fn stages(&self) -> &[Stage] {

@@ -176,6 +176,23 @@ impl<E: Engine> Trainer<E> {
         self.rolled_back = None;
     }
 
+    /// Begins the training anew, with a seed in place of the options' one: parameters, optimizer state,
+    /// averages, running statistics, what early stopping and the plateau remember, and the counts of steps
+    /// and epochs are those of a trainer that was just made with this seed, and so is every bit of what
+    /// follows. NaN and infinity are gone too. Never waits; on a GPU it submits.
+    ///
+    /// Steps that were recorded before are not reported any more. If an encoder with such steps is submitted
+    /// after this call, they train the new parameters: submit or drop it before.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if the device is gone, [`Error::Device`] if it fails.
+    pub fn reset(&mut self, seed: u64) -> Result<()> {
+        self.engine.reset(seed)?;
+        self.updates = self.engine.plan().updates();
+        self.set_progress(&TrainerState::default());
+        Ok(())
+    }
+
     /// What the options' plateau has come to; without one its factor stays 1.
     #[must_use]
     pub fn plateau(&self) -> &PlateauState {

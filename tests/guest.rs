@@ -13,6 +13,8 @@ mod module;
 mod recording;
 #[path = "guest/reports.rs"]
 mod reports;
+#[path = "guest/reset.rs"]
+mod reset;
 
 use common::engine_on;
 use wgrad::{GpuEngine, Mlp, Plan, TrainOptions, wgpu};

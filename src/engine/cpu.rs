@@ -99,7 +99,7 @@ impl<T: Real> CpuEngine<T> {
             loss_weights: cast(&options.loss.weights(plan.mlp().out_features())),
             measured: vec![[T::ZERO; 2]; measured],
             squares: vec![0.0; update::squares_len(&plan)],
-            scaling: Scaling::initial(true).numbers().map(T::from_f32).to_vec(),
+            scaling: initial_scaling().to_vec(),
             reports: Vec::new(),
             identity: Identity::default(),
             division,
@@ -234,6 +234,21 @@ impl<T: Real> Engine for CpuEngine<T> {
         Ok(())
     }
 
+    fn reset(&mut self, seed: u64) -> Result<()> {
+        self.plan.set_seed(seed);
+        let initial: Vec<T> = cast(&self.plan.initial_parameters());
+        let copies = self.kept.as_flattened_mut().iter_mut();
+        for numbers in copies.chain([&mut self.parameters, &mut self.averages]) {
+            let len = numbers.len();
+            numbers.copy_from_slice(&initial[..len]);
+        }
+        self.moments.iter_mut().for_each(|moment| moment.fill(T::ZERO));
+        self.scaling.copy_from_slice(&initial_scaling());
+        self.weights_are_current = false;
+        self.reports.clear();
+        Ok(())
+    }
+
     fn state(&mut self) -> Result<EngineState> {
         let arenas = Arena::all(&self.plan).into_iter();
         let arenas = arenas.map(|arena| Numbers::of(self.arena(arena))).collect();
@@ -267,6 +282,10 @@ impl<T: Real> Engine for CpuEngine<T> {
         self.averages.copy_from_slice(averages);
         self.moments.iter_mut().for_each(|moment| moment.fill(T::ZERO));
     }
+}
+
+fn initial_scaling<T: Real>() -> [T; Scaling::LEN] {
+    Scaling::initial(true).numbers().map(T::from_f32)
 }
 
 fn cast<T: Real>(numbers: &[f32]) -> Vec<T> {

@@ -421,3 +421,27 @@ fn a_module_goes_on_from_its_checkpoint_with_the_same_bits() {
     let error = whole[0].checkpoint().unwrap_err();
     assert!(matches!(error, Error::Sequence { needs: "encode_update", .. }), "{error}");
 }
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_module_that_restarts_is_a_new_one() {
+    let host = Host::new();
+    let data = learnable(24, 3, 2, &Loss::Mse, 8);
+    let mlp =
+        Mlp::new(3).linear(8).batch_norm().activation(Activation::Tanh).dropout(0.3).linear(2);
+    let options = |seed| TrainOptions {
+        batch_size: 24,
+        seed,
+        ..TrainOptions::new(Loss::Mse, Optimizer::adamw(0.01))
+    };
+    let [mut used, mut fresh] = [3, 7].map(|seed| [module(&host, &mlp, &options(seed))]);
+    train_chain(&host, &mut used, &data, 3);
+    gradients(&host, &mut used[0], data.inputs(), &[0.5; 48]);
+    used[0].restart(7).unwrap();
+    assert_eq!(used[0].steps(), 0);
+    for modules in [&mut used, &mut fresh] {
+        train_chain(&host, modules, &data, 3);
+    }
+    let [used, fresh] = [used, fresh].map(|[mut module]| module.engine_mut().state().unwrap());
+    assert!(used == fresh, "another state than a new module's");
+}

@@ -138,23 +138,26 @@ impl Buffers {
             output_lens: plan.stages().iter().map(|s| rows * s.out_features).collect(),
         };
         let weights = options.loss.weights(plan.mlp().out_features());
-        let write = |buffer: &wgpu::Buffer, content: &[f32]| {
-            queue.write_buffer(buffer, 0, bytemuck::cast_slice(content));
-        };
-        write(&buffers.loss_weights, &weights);
-        write(&buffers.scaling, &Scaling::initial(mixed).numbers());
-        let initial = plan.initial_parameters();
-        write(&buffers.parameters, &initial);
-        if let Some([averages, _]) = &buffers.averages {
-            write(averages, &initial[..trained]);
-        }
-        for kept in &buffers.kept {
-            write(&kept.parameters, &initial);
-            if let Some(averages) = &kept.averages {
-                write(averages, &initial[..trained]);
-            }
-        }
+        queue.write_buffer(&buffers.loss_weights, 0, bytemuck::cast_slice(&weights));
+        buffers.write_initial(plan);
         buffers
+    }
+
+    /// Writes what a training begins with: parameters, their averages and copies, and the loss's scale.
+    pub(crate) fn write_initial(&self, plan: &Plan) {
+        let write = |buffer: &wgpu::Buffer, content: &[f32]| {
+            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(content));
+        };
+        let mixed = plan.options().precision.is_mixed();
+        write(&self.scaling, &Scaling::initial(mixed).numbers());
+        let initial = plan.initial_parameters();
+        let trained = &initial[..plan.trained_len()];
+        write(&self.parameters, &initial);
+        self.averages.iter().for_each(|[averages, _]| write(averages, trained));
+        for kept in &self.kept {
+            write(&kept.parameters, &initial);
+            kept.averages.iter().for_each(|averages| write(averages, trained));
+        }
     }
 
     /// Partial sums of the gradient's norm.

@@ -117,6 +117,13 @@ impl Flights {
         Ok(true)
     }
 
+    /// Drops all reports, also of what is under way.
+    pub(crate) fn forget(&mut self) {
+        self.under_way.iter_mut().for_each(|flight| flight.luggage.clear());
+        self.reports.clear();
+        self.unfinished = Metrics::default();
+    }
+
     pub(crate) fn drain_reports(&mut self, into: &mut Vec<Report>) {
         into.append(&mut self.reports);
     }

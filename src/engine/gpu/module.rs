@@ -104,10 +104,23 @@ impl Module {
     /// The engine, for what changes something. An inference takes the place of the forward pass that
     /// [`encode_backward`](Self::encode_backward) would go back through. The module counts its updates and
     /// forward passes, which bias correction, schedule and dropout go by, and no state that is set here
-    /// brings its counts along: [`resume`](Self::resume) does.
+    /// brings its counts along: [`resume`](Self::resume) and [`restart`](Self::restart) do.
     pub fn engine_mut(&mut self) -> &mut GpuEngine {
         self.forward = None;
         &mut self.engine
+    }
+
+    /// Begins the training anew, with a seed in place of the options' one: everything is as in a module that
+    /// was just made with this seed. Submits; never waits. Submit or drop encoders with recorded passes
+    /// before it.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] if the device is gone, [`Error::Device`] if it fails.
+    pub fn restart(&mut self, seed: u64) -> Result<()> {
+        self.engine.reset(seed)?;
+        self.updates = self.engine.plan().updates();
+        self.set_progress(ModuleState::default());
+        Ok(())
     }
 
     /// Forgets the latest forward pass and the gradients that have added up: after an encoder with a

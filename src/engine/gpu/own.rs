@@ -281,6 +281,22 @@ impl Engine for GpuEngine {
         Ok(())
     }
 
+    fn reset(&mut self, seed: u64) -> Result<()> {
+        self.plan.set_seed(seed);
+        let device = self.device.clone();
+        let result = in_scope(&device, "resetting the training", || {
+            self.buffers.write_initial(&self.plan);
+            let mut encoder = self.encoder("wgrad.reset");
+            let moments = &self.buffers.moments;
+            moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
+            self.queue.submit([encoder.finish()]);
+        });
+        self.stats.submissions += 1;
+        self.flights.forget();
+        self.recordings.forget();
+        self.told(result)
+    }
+
     fn state(&mut self) -> Result<EngineState> {
         // Before the arenas come one by one: a thread of the host's may be about to submit steps.
         self.stats.waits += 1;
@@ -299,7 +315,7 @@ impl Engine for GpuEngine {
         self.check_nothing_pending()?;
         self.recordings.land()?;
         // Of the training that it was.
-        self.recordings.take_news();
+        self.recordings.forget();
         for (arena, numbers) in state.of_plan(&self.plan)? {
             let mut content = vec![0.0_f32; numbers.len()];
             numbers.copy_to(&mut content);

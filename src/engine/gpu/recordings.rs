@@ -146,7 +146,7 @@ impl Recordings {
     }
 
     fn read(&mut self, Baggage { luggage, recorded, .. }: &Baggage) -> Result<()> {
-        if !luggage.has_run()? {
+        if luggage.entries.is_empty() || !luggage.has_run()? {
             return Ok(());
         }
         // Recordings hold whole steps, so nothing stays unfinished.
@@ -171,6 +171,12 @@ impl Recordings {
             self.news.faults += u64::from(report.fault.is_some());
         }
         Ok(())
+    }
+
+    /// Drops all reports, also of what is under way.
+    pub(crate) fn forget(&mut self) {
+        self.under_way.iter_mut().for_each(|(baggage, _)| baggage.luggage.clear());
+        self.news = StepMetrics::default();
     }
 
     /// What has come back since the last call.
