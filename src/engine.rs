@@ -16,6 +16,7 @@ use crate::data::Dataset;
 use crate::divergence::Fault;
 use crate::error::Result;
 use crate::insight::Insight;
+use crate::model_file::ModelFile;
 use crate::optimizer::Update;
 use crate::plan::Plan;
 use crate::rng::{Purpose, philox4x32, words};
@@ -265,8 +266,21 @@ pub trait Engine: sealed::Sealed {
     /// makes them 0.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says.
+    /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says, or if a number is NaN
+    /// or infinite: then it names the tensor and the element, and nothing changes.
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
+
+    /// [`set_parameters`](Self::set_parameters) to those of a model file with the same net. The file's
+    /// other options may differ from the plan's. [`Trainer::load`](crate::Trainer::load) also begins a
+    /// training anew.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) if the file's net differs in more than initial values, dropout
+    /// and the momentum of batch norms, or as [`set_parameters`](Self::set_parameters).
+    fn load(&mut self, file: &ModelFile) -> Result<()> {
+        let parameters = file.parameters_for(self.plan())?;
+        self.set_parameters(&parameters)
+    }
 
     /// Makes the engine what it would be if it had just been made with `seed` as its options' seed: all
     /// parameters have their initial values, as has their average and what was kept, and the optimizer's
@@ -374,4 +388,21 @@ pub(crate) fn check_arena(plan: &Plan, parameters: &[f32]) -> Result<()> {
         expected: format!("{} elements", plan.arena_len()),
         got: parameters.len().to_string(),
     })
+}
+
+/// Checks the length of a parameter arena, and that all its numbers are finite.
+pub(crate) fn check_parameters(plan: &Plan, parameters: &[f32]) -> Result<()> {
+    check_arena(plan, parameters)?;
+    let Some(index) = parameters.iter().position(|number| !number.is_finite()) else {
+        return Ok(());
+    };
+    let before = plan.tensors().filter(|tensor| tensor.offset <= index);
+    let what = match before.max_by_key(|tensor| tensor.offset) {
+        Some(tensor) if tensor.range().contains(&index) => {
+            format!("element {} of tensor {}", index - tensor.offset, tensor.name)
+        }
+        _ => format!("element {index} of the parameter arena, padding between tensors"),
+    };
+    let (expected, got) = ("a finite number".into(), parameters[index].to_string());
+    Err(crate::Error::Shape { what, expected, got })
 }

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint;
 use crate::data::{Schema, Target};
+use crate::engine::check_parameters;
 use crate::error::{Error, Result};
 use crate::fold::fold;
+use crate::layer::{BatchNorm, Dropout, Layer, Linear};
 use crate::model::Mlp;
 use crate::options::TrainOptions;
 use crate::plan::Plan;
@@ -98,6 +100,22 @@ impl ModelFile {
     pub fn plan(&self) -> Result<(Plan, Vec<f32>)> {
         let plan = Plan::new(&self.description.mlp, &self.description.options)?;
         Ok((plan, self.parameters.clone()))
+    }
+
+    /// The parameter arena in the layout of a plan of the same net, whose options may place tensors
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] names the layer that differs, or the tensor that isn't finite.
+    pub(crate) fn parameters_for(&self, plan: &Plan) -> Result<Vec<f32>> {
+        check_same_net(plan.mlp(), self.mlp())?;
+        let (own, parameters) = self.plan()?;
+        check_parameters(&own, &parameters)?;
+        let mut arena = vec![0.0; plan.arena_len()];
+        for (from, to) in own.tensors().zip(plan.tensors()) {
+            arena[to.range()].copy_from_slice(&parameters[from.range()]);
+        }
+        Ok(arena)
     }
 
     /// The same net without what only training needs: batch norms with running statistics become part
@@ -205,6 +223,35 @@ impl ModelFile {
 #[derive(Deserialize)]
 struct Version {
     version: u32,
+}
+
+/// Fails unless both nets compute the same function of the same parameters.
+fn check_same_net(expected: &Mlp, got: &Mlp) -> Result<()> {
+    let inputs = (expected.in_features(), got.in_features());
+    let layers = expected.layers().iter().zip(got.layers());
+    let differs = layers.map(|(a, b)| (for_prediction(a), for_prediction(b))).find(|(a, b)| a != b);
+    let same_count = expected.layers().len() == got.layers().len();
+    if inputs.0 == inputs.1 && same_count && differs.is_none() {
+        return Ok(());
+    }
+    let what = "net of the model file".into();
+    let (mut expected, mut got) = (expected.to_string(), got.to_string());
+    // Nets that read the same differ in what a layer's short name leaves out.
+    if let (Some((a, b)), true) = (differs, expected == got) {
+        expected.push_str(&format!(" with {a:?}"));
+        got.push_str(&format!(" with {b:?}"));
+    }
+    Err(Error::Shape { what, expected: format!("{expected}, as the plan's"), got })
+}
+
+/// A layer without what only training goes by.
+fn for_prediction(layer: &Layer) -> Layer {
+    match *layer {
+        Layer::Linear(linear) => Layer::Linear(Linear::new(linear.out_features)),
+        Layer::BatchNorm(norm) => Layer::BatchNorm(norm.momentum(BatchNorm::default().momentum)),
+        Layer::Dropout(_) => Layer::Dropout(Dropout::new(0.0)),
+        other => other,
+    }
 }
 
 /// Fails unless the columns make what the net takes and gives.

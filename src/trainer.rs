@@ -12,6 +12,7 @@ use crate::divergence::Recovery;
 use crate::early_stopping::Best;
 use crate::engine::{Engine, Metrics, Report, Step};
 use crate::error::{Error, Result};
+use crate::model_file::ModelFile;
 use crate::optimizer::Updates;
 use crate::schedule::{Mode, PlateauState};
 
@@ -191,6 +192,20 @@ impl<E: Engine> Trainer<E> {
         self.updates = self.engine.plan().updates();
         self.set_progress(&TrainerState::default());
         Ok(())
+    }
+
+    /// Begins the training anew, as [`reset`](Self::reset) with the options' seed, but with the parameters of a
+    /// model file, which also become their average.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the file's net differs in more than initial values, dropout and the momentum of
+    /// batch norms, or if a parameter is NaN or infinite: it names the tensor and the element, and nothing
+    /// changes. Else as [`reset`](Self::reset).
+    pub fn load(&mut self, file: &ModelFile) -> Result<()> {
+        let plan = self.engine.plan();
+        let (parameters, seed) = (file.parameters_for(plan)?, plan.options().seed);
+        self.reset(seed)?;
+        self.engine.set_parameters(&parameters)
     }
 
     /// What the options' plateau has come to; without one its factor stays 1.

@@ -15,7 +15,7 @@ use self::passes::linear_weights;
 pub(crate) use self::work::Compiled;
 use self::work::POOLED;
 use super::state::{Arena, EngineState, Numbers};
-use super::{Engine, Identity, Keep, Metrics, Report, Step, check_arena, check_data};
+use super::{Engine, Identity, Keep, Metrics, Report, Step, check_data, check_parameters};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::ops::linear::LinearWeight;
@@ -223,7 +223,7 @@ impl<T: Real> Engine for CpuEngine<T> {
     }
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
-        check_arena(&self.plan, parameters)?;
+        check_parameters(&self.plan, parameters)?;
         self.parameters = cast(parameters);
         let trained = self.averages.len();
         self.averages.copy_from_slice(&self.parameters[..trained]);

@@ -12,7 +12,7 @@ use super::{GpuData, GpuEngine, compute_pass, copy, readback};
 use crate::data::Dataset;
 use crate::engine::cpu::{evaluation_size, evaluation_steps, steps_of};
 use crate::engine::state::{Arena, EngineState, Numbers};
-use crate::engine::{Engine, Keep, Part, Report, Step, check_arena, rows_of};
+use crate::engine::{Engine, Keep, Part, Report, Step, check_parameters, rows_of};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -267,7 +267,7 @@ impl Engine for GpuEngine {
     }
 
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
-        check_arena(&self.plan, parameters)?;
+        check_parameters(&self.plan, parameters)?;
         let Buffers { parameters: trained, averages, kept, .. } = &self.buffers;
         let kept = &kept[Keep::LastGood as usize];
         for buffer in [trained, &kept.parameters] {
