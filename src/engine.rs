@@ -268,6 +268,7 @@ pub trait Engine: sealed::Sealed {
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) if it has another length than the plan says, or if a number is NaN
     /// or infinite: then it names the tensor and the element, and nothing changes.
+    /// [`Error::Lost`](crate::Error::Lost) if the device is gone.
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()>;
 
     /// [`set_parameters`](Self::set_parameters) to those of a model file with the same net. The file's

@@ -5,12 +5,13 @@
 mod common;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use common::{engine_on, learnable};
 use wgrad::data::Dataset;
 use wgrad::{
-    Activation, AdapterChoice, Engine, Error, Gpu, GpuEngine, Keep, Loss, Mlp, Optimizer, Plan,
-    Result, TrainOptions, Trainer,
+    Activation, AdapterChoice, CpuEngine, Engine, Error, Gpu, GpuEngine, Keep, Loss, Mlp,
+    ModelFile, Optimizer, Plan, Result, TrainOptions, Trainer, wgpu,
 };
 
 fn plan() -> Plan {
@@ -42,20 +43,48 @@ fn assert_lost<T>(call: &str, result: Result<T>) {
     }
 }
 
+/// An encoder as a host app makes it, also if it hasn't noticed that the device is gone.
+fn encoder(gpu: &Gpu) -> wgpu::CommandEncoder {
+    gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+}
+
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn every_call_says_that_the_device_is_lost() {
     let go = |_: &wgrad::Progress<'_>| ControlFlow::Continue(());
     // Each on a device of its own, so that it is the first to notice.
-    type Call = fn(&mut Trainer<GpuEngine>) -> Result<()>;
-    let calls: [(&str, Call); 7] = [
-        ("train_epoch", |trainer| trainer.train_epoch(|_| ControlFlow::Continue(())).map(drop)),
-        ("train_steps", |trainer| trainer.train_steps(1, |_| ControlFlow::Continue(())).map(drop)),
-        ("evaluate", |trainer| trainer.evaluate(&rows()).map(drop)),
-        ("predict", |trainer| trainer.predict(&[0.0; 12]).map(drop)),
-        ("parameters", |trainer| trainer.parameters().map(drop)),
-        ("checkpoint", |trainer| trainer.checkpoint().map(drop)),
-        ("gradients", |trainer| trainer.engine_mut().gradients().map(drop)),
+    type Call = fn(&mut Trainer<GpuEngine>, &Gpu) -> Result<()>;
+    let calls: [(&str, Call); 14] = [
+        ("train_epoch", |trainer, _| trainer.train_epoch(|_| ControlFlow::Continue(())).map(drop)),
+        ("train_steps", |trainer, _| {
+            trainer.train_steps(1, |_| ControlFlow::Continue(())).map(drop)
+        }),
+        ("evaluate", |trainer, _| trainer.evaluate(&rows()).map(drop)),
+        ("predict", |trainer, _| trainer.predict(&[0.0; 12]).map(drop)),
+        ("parameters", |trainer, _| trainer.parameters().map(drop)),
+        ("checkpoint", |trainer, _| trainer.checkpoint().map(drop)),
+        ("gradients", |trainer, _| trainer.engine_mut().gradients().map(drop)),
+        ("encode_steps", |trainer, gpu| trainer.encode_steps(&mut encoder(gpu), 5).map(drop)),
+        ("encode_steps_within", |trainer, gpu| {
+            let budget = Duration::from_millis(4);
+            trainer.encode_steps_within(&mut encoder(gpu), budget).map(drop)
+        }),
+        ("measure_steps", |trainer, _| trainer.measure_steps(2).map(drop)),
+        ("set_parameters", |trainer, _| {
+            let initial = trainer.engine().plan().initial_parameters();
+            trainer.engine_mut().set_parameters(&initial)
+        }),
+        ("reset", |trainer, _| trainer.reset(1)),
+        ("load", |trainer, _| {
+            let plan = trainer.engine().plan();
+            let file = ModelFile::new(plan, plan.initial_parameters(), None)?;
+            trainer.load(&file)
+        }),
+        ("resume", |trainer, _| {
+            let cpu = CpuEngine::<f32>::new(plan());
+            let checkpoint = Trainer::new(cpu, &rows(), Some(&rows()))?.checkpoint()?;
+            trainer.resume(&checkpoint)
+        }),
     ];
     for (name, call) in calls {
         let (gpu, mut trainer) = trainer();
@@ -64,8 +93,8 @@ fn every_call_says_that_the_device_is_lost() {
         // What can't fail doesn't panic either.
         trainer.engine_mut().keep(Keep::LastGood);
         trainer.engine_mut().restore(Keep::LastGood);
-        assert_lost(name, call(&mut trainer));
-        assert_lost(name, call(&mut trainer));
+        assert_lost(name, call(&mut trainer, &gpu));
+        assert_lost(name, call(&mut trainer, &gpu));
         assert_lost(
             "new",
             GpuEngine::new(&gpu.device, &gpu.queue, plan()).and_then(|mut engine| {

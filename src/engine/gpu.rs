@@ -177,7 +177,7 @@ impl GpuEngine {
         let fused = options.fusion.decide(&plan, &variants, &device.limits())?;
         let during = "preparing the training";
         let (buffers, pipelines, program, flights, recordings) = in_scope(device, during, || {
-            let buffers = Buffers::new(device, queue, &plan);
+            let buffers = Buffers::new(device, queue, &plan)?;
             let mut pipelines = Pipelines::new(device, Checks::Off);
             pipelines.cache = options.pipeline_cache.clone();
             let builder = Builder::new(&plan, &buffers, &mut pipelines, &variants);
@@ -185,8 +185,9 @@ impl GpuEngine {
             let insight_bytes = program.insight.as_ref().map(wgpu::Buffer::size);
             let flights = Flights::new(device, &plan, insight_bytes);
             let recordings = Recordings::new(device, queue, &plan);
-            (buffers, pipelines, program, flights, recordings)
+            Ok((buffers, pipelines, program, flights, recordings))
         })
+        .and_then(|result| result)
         .map_err(|error| {
             let needed = |plan: &Plan| {
                 let fused = options.fusion.decide(plan, &variants, &device.limits());

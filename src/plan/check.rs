@@ -150,6 +150,17 @@ impl Plan {
     /// [`Error::Limit`] names the buffer, what it needs, the limit and the batch size that would
     /// fit.
     pub fn check_limits(&self, limits: &wgpu::Limits) -> Result<()> {
+        if limits.max_compute_workgroups_per_dimension == 0 {
+            return Err(Error::Limit {
+                what: "a net on this device".into(),
+                needed: "compute shaders".into(),
+                limit_name: "max_compute_workgroups_per_dimension",
+                limit: "0".into(),
+                remedy: ": the device was opened without them, as those of WebGL are (open it with wgpu's \
+                         default limits, or take CpuEngine)"
+                    .into(),
+            });
+        }
         let bindings = [
             ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size),
             ("max_buffer_size", limits.max_buffer_size),
@@ -179,44 +190,42 @@ impl Plan {
             // Sampling runs one workgroup per row.
             (
                 format!("a batch of {rows} rows"),
-                rows,
-                "max_compute_workgroups_per_dimension",
-                groups,
+                (rows, "workgroups"),
+                ("max_compute_workgroups_per_dimension", groups),
                 self.batch_that_fits(u128::from(groups)),
             ),
             // The products run one per 32 columns, of which the bias is one more, norms one per 16.
             (
                 format!("a layer of {} columns", self.widest()),
-                (self.widest() as u64 + 1).div_ceil(16),
-                "max_compute_workgroups_per_dimension",
-                groups,
+                ((self.widest() as u64 + 1).div_ceil(16), "workgroups"),
+                ("max_compute_workgroups_per_dimension", groups),
                 ": make the layers narrower".into(),
             ),
             (
                 largest,
-                invocations,
-                "max_compute_invocations_per_workgroup",
-                limits.max_compute_invocations_per_workgroup,
+                (invocations, "invocations"),
+                (
+                    "max_compute_invocations_per_workgroup",
+                    limits.max_compute_invocations_per_workgroup,
+                ),
                 defaults(),
             ),
             (
                 "the optimizer".into(),
-                8,
-                "max_storage_buffers_per_shader_stage",
-                limits.max_storage_buffers_per_shader_stage,
+                (8, "storage buffers"),
+                (
+                    "max_storage_buffers_per_shader_stage",
+                    limits.max_storage_buffers_per_shader_stage,
+                ),
                 defaults(),
             ),
         ];
-        match counts.into_iter().find(|(_, needed, _, limit, _)| *needed > u64::from(*limit)) {
-            Some((what, needed, limit_name, limit, remedy)) => Err(Error::Limit {
-                what,
-                needed: needed.to_string(),
-                limit_name,
-                limit: limit.to_string(),
-                remedy,
-            }),
-            None => Ok(()),
-        }
+        let beyond = counts.into_iter().find(|(_, needed, limit, _)| needed.0 > u64::from(limit.1));
+        let Some((what, (needed, unit), (limit_name, limit), remedy)) = beyond else {
+            return Ok(());
+        };
+        let (needed, limit) = (format!("{needed} {unit}"), limit.to_string());
+        Err(Error::Limit { what, needed, limit_name, limit, remedy })
     }
 }
 
@@ -240,6 +249,29 @@ mod tests {
 
         let narrow = plan(&Mlp::new(1).linear(1), 70_000).unwrap();
         let refused = narrow.check_limits(&limits).unwrap_err().to_string();
+        assert!(refused.contains("needs 70000 workgroups"), "{refused}");
         assert!(refused.contains("a batch_size of 65535 would fit"), "{refused}");
+    }
+
+    #[test]
+    fn counts_have_units_and_remedies() {
+        let plan = plan(&Mlp::new(1).linear(1), 8).unwrap();
+        let refused = |limits: wgpu::Limits| plan.check_limits(&limits).unwrap_err().to_string();
+        assert_eq!(
+            refused(wgpu::Limits::downlevel_defaults()),
+            "the optimizer needs 8 storage buffers, but the limit (max_storage_buffers_per_shader_stage) \
+             is 4: open the device with wgpu's default limits"
+        );
+        let few =
+            wgpu::Limits { max_compute_invocations_per_workgroup: 64, ..wgpu::Limits::default() };
+        assert!(refused(few).contains("the largest workgroup needs 128 invocations"));
+        // No layer is too wide for a device without compute shaders.
+        let without = refused(wgpu::Limits::downlevel_webgl2_defaults());
+        assert_eq!(
+            without,
+            "a net on this device needs compute shaders, but the limit \
+             (max_compute_workgroups_per_dimension) is 0: the device was opened without them, as those \
+             of WebGL are (open it with wgpu's default limits, or take CpuEngine)"
+        );
     }
 }

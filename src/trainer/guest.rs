@@ -114,8 +114,9 @@ impl Trainer<GpuEngine> {
     /// parameters before and after.
     ///
     /// # Errors
-    /// [`Error::Limit`] if a batch has more than 64 parts;
-    /// [`Error::Device`] if the device failed on earlier steps.
+    /// [`Error::Limit`] if a batch has more than 64 parts; [`Error::Pending`] if there has been no room for
+    /// 10 s, as encoders aren't submitted or the device isn't polled; [`Error::Device`] if the device failed
+    /// on earlier steps, [`Error::Lost`] if it is gone.
     pub fn encode_steps(&mut self, encoder: &mut wgpu::CommandEncoder, steps: u64) -> Result<u64> {
         /// Steps to make at once.
         const AT_ONCE: u64 = 64;

@@ -1,8 +1,9 @@
 //! Recorded steps that ran are reported, each once, and no others.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use wgrad::{Activation, GpuEngine, Loss, Mlp, Optimizer, TrainOptions, Trainer, wgpu};
+use wgrad::{Activation, Error, GpuEngine, Loss, Mlp, Optimizer, TrainOptions, Trainer, wgpu};
 
 use super::Host;
 use super::common::learnable;
@@ -120,4 +121,28 @@ fn every_step_that_ran_is_reported() {
         assert_eq!((reported, newest), (recorded, recorded), "{calls:?} a frame");
         assert_eq!(trainer.steps(), recorded);
     }
+}
+
+/// A host that keeps its encoders is told in the end.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn encoders_that_are_never_submitted_are_an_error() {
+    let host = Host::new();
+    let mut trainer = trainer(&host, &options());
+    let mut encoder = host.encoder();
+    let mut recorded = 0;
+    let start = Instant::now();
+    let error = loop {
+        match trainer.encode_steps(&mut encoder, 1) {
+            Ok(steps) => recorded += steps,
+            Err(error) => break error,
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert!(start.elapsed() >= Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(matches!(error, Error::Pending { slots: 16 }), "{error}");
+    assert_eq!(recorded, 16);
+    drop(encoder);
+    let mut encoder = host.encoder();
+    assert_eq!(trainer.encode_steps(&mut encoder, 1).unwrap(), 1);
 }

@@ -1,7 +1,9 @@
 //! Every buffer of a plan on the device.
 
+use super::scope;
 use crate::engine::kernel::Uniform;
 use crate::engine::state::Arena;
+use crate::error::Result;
 use crate::ops::loss::METRICS_GROUPS;
 use crate::ops::optimizer::{PARTIAL_SUMS, STATUS_WORDS};
 use crate::ops::scaling::Scaling;
@@ -74,7 +76,9 @@ pub(crate) struct NormBuffers {
 }
 
 impl Buffers {
-    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: &Plan) -> Self {
+    /// # Errors
+    /// [`Error::Lost`](crate::Error::Lost) if the device is gone.
+    pub(crate) fn new(device: &wgpu::Device, queue: &wgpu::Queue, plan: &Plan) -> Result<Self> {
         let storage = |name: &str, elements: usize| storage(device, name, elements);
         let options = plan.options();
         let mixed = options.precision.is_mixed();
@@ -139,25 +143,32 @@ impl Buffers {
         };
         let weights = options.loss.weights(plan.mlp().out_features());
         queue.write_buffer(&buffers.loss_weights, 0, bytemuck::cast_slice(&weights));
-        buffers.write_initial(plan);
-        buffers
+        buffers.write_initial(plan)?;
+        Ok(buffers)
     }
 
     /// Writes what a training begins with: parameters, their averages and copies, and the loss's scale.
-    pub(crate) fn write_initial(&self, plan: &Plan) {
+    ///
+    /// # Errors
+    /// [`Error::Lost`](crate::Error::Lost) if the device is gone.
+    pub(crate) fn write_initial(&self, plan: &Plan) -> Result<()> {
         let write = |buffer: &wgpu::Buffer, content: &[f32]| {
-            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(content));
+            let (content, during) = (bytemuck::cast_slice(content), "writing initial parameters");
+            scope::write(&self.queue, buffer, 0, content, during)
         };
         let mixed = plan.options().precision.is_mixed();
-        write(&self.scaling, &Scaling::initial(mixed).numbers());
+        write(&self.scaling, &Scaling::initial(mixed).numbers())?;
         let initial = plan.initial_parameters();
-        let trained = &initial[..plan.trained_len()];
-        write(&self.parameters, &initial);
-        self.averages.iter().for_each(|[averages, _]| write(averages, trained));
-        for kept in &self.kept {
-            write(&kept.parameters, &initial);
-            kept.averages.iter().for_each(|averages| write(averages, trained));
+        let parameters = self.kept.iter().map(|kept| &kept.parameters).chain([&self.parameters]);
+        for buffer in parameters {
+            write(buffer, &initial)?;
         }
+        let kept = self.kept.iter().filter_map(|kept| kept.averages.as_ref());
+        let averages = self.averages.iter().map(|[averages, _]| averages);
+        for buffer in kept.chain(averages) {
+            write(buffer, &initial[..plan.trained_len()])?;
+        }
+        Ok(())
     }
 
     /// Partial sums of the gradient's norm.

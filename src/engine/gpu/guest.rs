@@ -52,7 +52,11 @@ impl GpuEngine {
             recorded += count;
         }
         self.parts = parts;
-        result.map(|()| recorded)
+        result?;
+        if recorded == 0 && !steps.is_empty() {
+            self.slots.note_full(Instant::now())?;
+        }
+        Ok(recorded)
     }
 
     fn too_many_parts(&self) -> Error {

@@ -8,7 +8,7 @@ use super::luggage::{METRICS_STAGED, Measured};
 use super::scope::{in_scope, lost_or};
 use super::slots::Written;
 use super::tuning::Tuning;
-use super::{GpuData, GpuEngine, compute_pass, copy, readback};
+use super::{GpuData, GpuEngine, compute_pass, copy, readback, scope};
 use crate::data::Dataset;
 use crate::engine::cpu::{evaluation_size, evaluation_steps, steps_of};
 use crate::engine::state::{Arena, EngineState, Numbers};
@@ -69,6 +69,12 @@ impl GpuEngine {
             self.stats.submissions += 1;
             self.flights.push(luggage, submission);
         })
+    }
+
+    /// Writes to one of the engine's buffers, before what is submitted next.
+    fn write(&self, buffer: &wgpu::Buffer, content: &[f32], during: &'static str) -> Result<()> {
+        let content = bytemuck::cast_slice(content);
+        in_scope(&self.device, during, || scope::write(&self.queue, buffer, 0, content, during))?
     }
 
     /// Submits copies between the engine's buffers. What goes wrong shows in the next call that can tell.
@@ -270,27 +276,28 @@ impl Engine for GpuEngine {
         check_parameters(&self.plan, parameters)?;
         let Buffers { parameters: trained, averages, kept, .. } = &self.buffers;
         let kept = &kept[Keep::LastGood as usize];
-        for buffer in [trained, &kept.parameters] {
-            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
-        }
         let averages = averages.as_ref().map(|[averages, _]| averages);
-        for buffer in averages.into_iter().chain(&kept.averages) {
-            let averaged = &parameters[..self.plan.trained_len()];
-            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(averaged));
-        }
-        Ok(())
+        let averaged = &parameters[..self.plan.trained_len()];
+        let whole = [trained, &kept.parameters].map(|buffer| (buffer, parameters));
+        let averages = averages.into_iter().chain(&kept.averages).map(|buffer| (buffer, averaged));
+        whole
+            .into_iter()
+            .chain(averages)
+            .try_for_each(|(buffer, content)| self.write(buffer, content, "setting parameters"))
     }
 
     fn reset(&mut self, seed: u64) -> Result<()> {
         self.plan.set_seed(seed);
         let device = self.device.clone();
         let result = in_scope(&device, "resetting the training", || {
-            self.buffers.write_initial(&self.plan);
+            self.buffers.write_initial(&self.plan)?;
             let mut encoder = self.encoder("wgrad.reset");
             let moments = &self.buffers.moments;
             moments.iter().for_each(|moment| encoder.clear_buffer(moment, 0, None));
             self.queue.submit([encoder.finish()]);
-        });
+            Ok(())
+        })
+        .and_then(|result| result);
         self.stats.submissions += 1;
         self.flights.forget();
         self.recordings.forget();
@@ -319,7 +326,7 @@ impl Engine for GpuEngine {
         for (arena, numbers) in state.of_plan(&self.plan)? {
             let mut content = vec![0.0_f32; numbers.len()];
             numbers.copy_to(&mut content);
-            self.queue.write_buffer(self.buffers.arena(arena), 0, bytemuck::cast_slice(&content));
+            self.write(self.buffers.arena(arena), &content, "setting the engine's state")?;
         }
         Ok(())
     }

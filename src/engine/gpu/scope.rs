@@ -29,6 +29,23 @@ pub(crate) fn in_scope<T>(
     }
 }
 
+/// Writes to a buffer, before what is submitted next.
+///
+/// # Errors
+/// [`Error::Lost`] if the device is gone, which wgpu's own `write_buffer` passes over in silence.
+pub(crate) fn write(
+    queue: &wgpu::Queue,
+    buffer: &wgpu::Buffer,
+    offset: u64,
+    content: &[u8],
+    during: &'static str,
+) -> Result<()> {
+    let Some(size) = wgpu::BufferSize::new(content.len() as u64) else { return Ok(()) };
+    let mut view = queue.write_buffer_with(buffer, offset, size).ok_or(Error::Lost { during })?;
+    view.copy_from_slice(content);
+    Ok(())
+}
+
 const OUT_OF_MEMORY: &str = "the device has too little free memory";
 
 /// An error that says what needs so much, if the device had too little memory for it.
@@ -87,7 +104,16 @@ mod tests {
         let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
         let error = || Error::Device { during: "a test", reason: "none".into() };
         assert!(matches!(lost_or(&device, &queue, error()), Error::Device { .. }));
+        let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 8,
+            usage: wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let write = |content: &[u8]| write(&queue, &buffer, 0, content, "a test");
+        write(&[0; 8]).unwrap();
         device.destroy();
+        assert!(matches!(write(&[0; 8]), Err(Error::Lost { during: "a test" })));
         assert!(matches!(lost_or(&device, &queue, error()), Error::Lost { during: "a test" }));
     }
 }

@@ -10,15 +10,20 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::arrival::Arrival;
 use super::buffers::{SLOT_STRIDE, SLOTS};
 use super::flights::MAX_PARTS;
 use super::program::word;
+use super::scope::write;
 use crate::engine::{Part, Step};
 use crate::error::{Error, Result};
 use crate::ops::step::StepUniform;
 use crate::rng::words;
+
+/// How long a host may find no room before that is an error. Devices reset what takes them as long.
+const LONGEST_FULL: Duration = Duration::from_secs(10);
 
 /// Slots of a recording that the host app may still submit.
 #[derive(Debug)]
@@ -58,6 +63,8 @@ pub(crate) struct Slots {
     /// Serial number of the slot written last.
     serial: u64,
     held: VecDeque<Held>,
+    /// Since when there has been no room for a recording.
+    full_since: Option<Instant>,
     /// Scalars on their way to the ring.
     scratch: Vec<u8>,
 }
@@ -70,6 +77,7 @@ impl Slots {
             head: 0,
             serial: 0,
             held: VecDeque::with_capacity(SLOTS as usize),
+            full_since: None,
             scratch: vec![0; MAX_PARTS * SLOT_STRIDE as usize],
         }
     }
@@ -110,7 +118,7 @@ impl Slots {
     /// Writes the scalars of at most [`MAX_PARTS`] parts over a data set of `rows` rows to slots in a row.
     ///
     /// # Errors
-    /// [`Error::Pending`] if there are not as many free ones in a row.
+    /// [`Error::Pending`] if there are not as many free ones in a row, [`Error::Lost`] if the device is gone.
     pub(crate) fn write(
         &mut self,
         parts: &[(Step, Part)],
@@ -132,7 +140,8 @@ impl Slots {
             bytes[4 * SERIAL_AT..].copy_from_slice(bytemuck::cast_slice(&words(self.serial)));
         }
         let offset = u64::from(first * SLOT_STRIDE);
-        self.queue.write_buffer(&self.ring, offset, &self.scratch[..parts.len() * stride]);
+        let content = &self.scratch[..parts.len() * stride];
+        write(&self.queue, &self.ring, offset, content, "writing the scalars of steps")?;
         self.head = end;
         Ok(written)
     }
@@ -142,8 +151,22 @@ impl Slots {
         u64::from(slot[SERIAL_AT + 1]) << 32 | u64::from(slot[SERIAL_AT])
     }
 
+    /// Takes note at the time `now` that there was no room for a recording.
+    ///
+    /// # Errors
+    /// [`Error::Pending`] if that has been so for [`LONGEST_FULL`]: the host hasn't submitted what it
+    /// recorded, doesn't poll, or records too much at once.
+    pub(crate) fn note_full(&mut self, now: Instant) -> Result<()> {
+        let since = *self.full_since.get_or_insert(now);
+        if now.duration_since(since) < LONGEST_FULL {
+            return Ok(());
+        }
+        Err(Error::Pending { slots: self.pending() })
+    }
+
     /// Keeps slots just written until `arrival` is known.
     pub(crate) fn hold(&mut self, first: u32, count: usize, arrival: &Arrival) {
+        self.full_since = None;
         self.held.push_back(Held { first, count: word(count), arrival: arrival.clone() });
     }
 }
@@ -209,5 +232,23 @@ mod tests {
         drop(held.remove(1));
         assert_eq!((slots.free(), write(&mut slots, 65)), (64, None));
         assert_eq!(write(&mut slots, 64), Some(64));
+    }
+    #[test]
+    fn recordings_that_are_never_submitted_are_an_error_in_the_end() {
+        let mut slots = slots();
+        let mut held: Vec<_> = (0..4).map(|_| hold(&mut slots, 64).unwrap().1).collect();
+        let start = Instant::now();
+        let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        slots.note_full(start).unwrap();
+        slots.note_full(after(9.9)).unwrap();
+        let refused = slots.note_full(after(10.0)).unwrap_err();
+        assert!(matches!(refused, Error::Pending { slots: 256 }), "{refused}");
+        assert!(refused.to_string().contains("submit their encoders and poll the device"));
+        // A recording that comes back makes room, and the time begins anew.
+        drop(held.remove(0));
+        held.push(hold(&mut slots, 64).unwrap().1);
+        slots.note_full(after(11.0)).unwrap();
+        slots.note_full(after(20.9)).unwrap();
+        assert!(slots.note_full(after(21.0)).is_err());
     }
 }
