@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print!("{plan}");
     let mut trainer = Trainer::new(GpuEngine::new(&device, &queue, plan)?, &train, None)?;
     // The app's frames: it owns encoder, submission and polling, and wgrad records into them.
-    while trainer.epochs() < options.epochs {
+    while !trainer.is_finished() {
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         trainer.encode_steps(&mut encoder, 50)?;
         queue.submit([encoder.finish()]);

@@ -101,8 +101,12 @@ impl Best {
             return Verdict::Improved;
         }
         self.since = self.since.saturating_add(1);
-        let stops = self.best.is_some() && self.since >= options.patience;
-        if stops { Verdict::Stop } else { Verdict::Waiting }
+        if self.has_stopped(options) { Verdict::Stop } else { Verdict::Waiting }
+    }
+
+    /// Whether patience has run out.
+    pub(crate) fn has_stopped(&self, options: &EarlyStopping) -> bool {
+        self.best.is_some() && self.since >= options.patience
     }
 
     /// The best epoch, counted from 1.

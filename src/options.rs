@@ -49,8 +49,9 @@ pub struct TrainOptions {
     /// sees the parts. Default: the whole batch.
     #[serde(default)]
     pub micro_batch: Option<usize>,
-    /// Passes over the training rows, at least 1. Default: 10. A trainer may be run for fewer or
-    /// more; schedules end here.
+    /// Passes over the training rows, at least 1, or [`ENDLESS`](Self::ENDLESS). Default: 10. A trainer may
+    /// be run for fewer or more; schedules end here, and further steps have the learning rate of their end,
+    /// which may be 0: see [`Trainer::is_finished`](crate::Trainer::is_finished).
     pub epochs: u64,
     /// How rows are picked. Default: shuffled.
     #[serde(default)]
@@ -77,6 +78,21 @@ pub struct TrainOptions {
 }
 
 impl TrainOptions {
+    /// As many [`epochs`](Self::epochs) as a training whose end isn't known has: it lasts until its host app,
+    /// or early stopping, ends it. Schedules can't stretch over it then.
+    ///
+    /// ```
+    /// use wgrad::{Loss, Mlp, Optimizer, Plan, TrainOptions};
+    /// let options = TrainOptions {
+    ///     epochs: TrainOptions::ENDLESS,
+    ///     schedule: "warmup:100+constant".parse()?,
+    ///     ..TrainOptions::new(Loss::Mse, Optimizer::adam(1e-3))
+    /// };
+    /// Plan::new(&Mlp::new(2).linear(1), &options)?;
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub const ENDLESS: u64 = u64::MAX;
+
     /// Batches of 64, 10 epochs, shuffled, constant learning rate, seed 0.
     #[must_use]
     pub fn new(loss: Loss, optimizer: Optimizer) -> Self {
@@ -132,6 +148,14 @@ impl TrainOptions {
         self.loss.validate(outputs)?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
+        if self.epochs == Self::ENDLESS && self.schedule.needs_length() {
+            return Err(Error::Option {
+                name: "schedule",
+                value: self.schedule.to_string(),
+                expected: "one whose lengths are steps or epochs, as epochs is ENDLESS (constant, \
+                           warmup:100+constant, cosine_restarts:10e, …)",
+            });
+        }
         self.plateau.map_or(Ok(()), |plateau| plateau.validate())
     }
 
@@ -155,5 +179,45 @@ impl TrainOptions {
     pub fn steps_per_epoch(&self, rows: u32) -> u64 {
         let (rows, batch) = (u64::from(rows), self.batch_size.max(1) as u64);
         if self.drop_last { rows / batch } else { rows.div_ceil(batch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endless_trainings_have_schedules_without_an_end() {
+        let validate = |schedule: &str, epochs| {
+            let schedule = schedule.parse().unwrap();
+            let optimizer = Optimizer::adam(1e-3);
+            TrainOptions { schedule, epochs, ..TrainOptions::new(Loss::Mse, optimizer) }.validate(1)
+        };
+        let endless = TrainOptions::ENDLESS;
+        for schedule in [
+            "constant",
+            "warmup:100+constant",
+            "linear:2e,from=0,to=1+constant",
+            "step:10e,factor=0.5",
+            "step:10,factor=0.5",
+            "inverse_sqrt:100",
+            "warmup:100+cosine:1000",
+            "cosine_restarts:10e",
+        ] {
+            validate(schedule, endless).unwrap_or_else(|e| panic!("{schedule}: {e}"));
+        }
+        for schedule in [
+            "cosine",
+            "linear:from=1,to=0.1",
+            "polynomial",
+            "one_cycle",
+            "warmup:5%+constant",
+            "warmup:100+cosine",
+            "inverse_sqrt:10%",
+        ] {
+            let refused = validate(schedule, endless).expect_err(schedule).to_string();
+            assert!(refused.contains("epochs is ENDLESS"), "{refused}");
+            validate(schedule, endless - 1).unwrap_or_else(|e| panic!("{schedule}: {e}"));
+        }
     }
 }

@@ -219,6 +219,28 @@ impl Schedule {
         pieces.iter().zip(lengths(pieces, run)).filter_map(has_no_step).collect()
     }
 
+    /// Whether a factor depends on the length of the run.
+    pub(crate) fn needs_length(&self) -> bool {
+        let stretches = |span: &Span| matches!(span, Span::Percent(_) | Span::Rest);
+        match self {
+            Self::Constant => false,
+            Self::Step { every: span, .. }
+            | Self::Exponential { every: span, .. }
+            | Self::CosineRestarts { period: span, .. }
+            | Self::InverseSqrt { reference: span } => stretches(span),
+            Self::Piecewise { values } => values.iter().any(|(position, _)| stretches(position)),
+            Self::Linear { .. }
+            | Self::Polynomial { .. }
+            | Self::Cosine { .. }
+            | Self::OneCycle { .. } => true,
+            // A piece of a fixed length is a run of its own.
+            Self::Sequence(pieces) => pieces.iter().any(|piece| match piece.length {
+                Span::Rest => piece.schedule.needs_length(),
+                length => stretches(&length),
+            }),
+        }
+    }
+
     /// Checks every range.
     ///
     /// # Errors

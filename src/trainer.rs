@@ -156,6 +156,16 @@ impl<E: Engine> Trainer<E> {
         self.at.step
     }
 
+    /// Whether the options' epochs are all among [`epochs`](Self::epochs), or early stopping has ended the
+    /// training. Steps can be trained nevertheless; they have the learning rate with which the schedule
+    /// ends, which may be 0. With [`ENDLESS`](crate::TrainOptions::ENDLESS) epochs only early stopping ends it.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let options = self.engine.plan().options();
+        let stopped = options.early_stopping.is_some_and(|options| self.best.has_stopped(&options));
+        stopped || self.at.epoch >= options.epochs
+    }
+
     /// Rows that are trained on.
     pub(crate) fn rows(&self) -> u32 {
         self.train.rows

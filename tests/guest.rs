@@ -7,6 +7,8 @@ mod app;
 mod common;
 #[path = "guest/data.rs"]
 mod data;
+#[path = "guest/ending.rs"]
+mod ending;
 #[path = "guest/loading.rs"]
 mod loading;
 #[path = "guest/module.rs"]

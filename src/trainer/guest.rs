@@ -110,6 +110,10 @@ impl Trainer<GpuEngine> {
     /// If the encoder is dropped or invalid, its steps never happen: no parameter changes, nothing is
     /// reported of them, and their numbers aren't used again.
     ///
+    /// After the options' last epoch the steps go on, with the learning rate of the schedule's end, which may
+    /// be 0: [`is_finished`](Self::is_finished) reports that, and
+    /// [`TrainOptions::ENDLESS`] has no last epoch.
+    ///
     /// The steps run where they stand in the encoder; passes of the host before and behind them see the
     /// parameters before and after.
     ///
