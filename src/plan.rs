@@ -32,6 +32,10 @@ pub const TENSOR_ALIGN: usize = 64;
 const MIN_CAPACITY: usize = 256;
 /// Elements, 16 MiB, that buffers may have for the convenience of evaluation alone.
 const SMALL: usize = 1 << 22;
+/// Bytes of the buffers with which a recorded inference takes more rows at once than training.
+const INFERENCE_BYTES: u64 = 4 << 20;
+/// Rows that it takes at most: from there on passes cost nothing beside their work.
+const INFERENCE_ROWS: u64 = 1 << 14;
 /// Most elements of an arena. A fault names one in 31 bits, and a dispatch over them may overshoot by less
 /// than 2²⁴.
 const MAX_ELEMENTS: u64 = (1 << 31) - (1 << 24);
@@ -191,6 +195,17 @@ impl Plan {
     /// Rows that the buffers hold for evaluation, however small the batch is.
     fn least_capacity(&self) -> usize {
         MIN_CAPACITY.min(SMALL / self.widest())
+    }
+
+    /// The same net with room for the rows that a recorded inference takes at once on a device: as many as
+    /// [`INFERENCE_BYTES`] and [`INFERENCE_ROWS`] allow, and no fewer than in training. Where outputs depend on
+    /// the rows beside them, it is the same number.
+    pub(crate) fn for_inference(&self, limits: &wgpu::Limits) -> Self {
+        let bytes_of_row = self.forward_bytes().div_ceil(self.capacity as u64);
+        let rows = (INFERENCE_BYTES / bytes_of_row).min(INFERENCE_ROWS) as usize;
+        let wider = Self { capacity: rows.max(self.capacity), ..self.clone() };
+        let fits = wider.check_capacity().and_then(|()| wider.check_limits(limits)).is_ok();
+        if fits && !self.evaluates_by_batch() { wider } else { self.clone() }
     }
 
     /// Columns of the widest activation, the input's included.

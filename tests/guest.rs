@@ -9,6 +9,8 @@ mod common;
 mod data;
 #[path = "guest/ending.rs"]
 mod ending;
+#[path = "guest/inference.rs"]
+mod inference;
 #[path = "guest/loading.rs"]
 mod loading;
 #[path = "guest/module.rs"]

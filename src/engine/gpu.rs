@@ -10,6 +10,7 @@ mod fusion;
 mod generator;
 mod guest;
 mod host_rows;
+mod inference;
 mod luggage;
 mod memory;
 mod module;
@@ -43,6 +44,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use buffers::{Buffers, SLOT_STRIDE, bytes_of};
 use flights::{Flights, MAX_PARTS};
+use inference::Inference;
 use luggage::Entry;
 use pipeline::{Checks, Pipelines};
 use program::{Builder, Dispatch, Feed, Program};
@@ -75,6 +77,7 @@ pub struct GpuEngine {
     pipelines: Pipelines,
     variants: Variants,
     program: Program,
+    inference: Inference,
     slots: Slots,
     flights: Flights,
     recordings: Recordings,
@@ -176,26 +179,29 @@ impl GpuEngine {
         let variants = Variants { abilities, tuning: options.tuning.clone() };
         let fused = options.fusion.decide(&plan, &variants, &device.limits())?;
         let during = "preparing the training";
-        let (buffers, pipelines, program, flights, recordings) = in_scope(device, during, || {
+        let made = in_scope(device, during, || {
             let buffers = Buffers::new(device, queue, &plan)?;
             let mut pipelines = Pipelines::new(device, Checks::Off);
             pipelines.cache = options.pipeline_cache.clone();
             let builder = Builder::new(&plan, &buffers, &mut pipelines, &variants);
             let program = Program::new(builder, fused);
+            let inference = Inference::new(&plan, &buffers, &mut pipelines, &variants);
             let insight_bytes = program.insight.as_ref().map(wgpu::Buffer::size);
             let flights = Flights::new(device, &plan, insight_bytes);
             let recordings = Recordings::new(device, queue, &plan);
-            Ok((buffers, pipelines, program, flights, recordings))
+            Ok((buffers, pipelines, program, inference, flights, recordings))
         })
         .and_then(|result| result)
         .map_err(|error| {
             let needed = |plan: &Plan| {
                 let fused = options.fusion.decide(plan, &variants, &device.limits());
-                memory::buffer_bytes(plan, &variants, fused.ok().flatten().as_ref())
+                let fused = fused.ok().flatten();
+                memory::buffer_bytes(plan, &variants, fused.as_ref(), &device.limits())
             };
             let error = lost_or(device, queue, error);
             memory_or(error, plan.purpose(), needed(&plan), plan.smaller(needed))
-        })?;
+        });
+        let (buffers, pipelines, program, inference, flights, recordings) = made?;
         Ok(Self {
             device: device.clone(),
             queue: queue.clone(),
@@ -205,6 +211,7 @@ impl GpuEngine {
             pipelines,
             variants,
             program,
+            inference,
             flights,
             recordings,
             parts: Vec::with_capacity(MAX_PARTS),

@@ -86,8 +86,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Model`] names the layer.
     pub(crate) fn check_evaluation(&self, rows: usize) -> Result<()> {
-        let by_batch = |stage: &&Stage| matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row && norm.running.is_none());
-        match self.stages.iter().find(by_batch) {
+        match self.norm_of_any_batch() {
             Some(stage) if rows == 1 => Err(Error::Model {
                 layer: stage.layer,
                 problem:
@@ -97,6 +96,17 @@ impl Plan {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the outputs of a row depend on the rows that go through the net with it, in evaluation too.
+    pub(super) fn evaluates_by_batch(&self) -> bool {
+        self.norm_of_any_batch().is_some()
+    }
+
+    /// A batch norm without running statistics, which takes those of any batch.
+    fn norm_of_any_batch(&self) -> Option<&Stage> {
+        let by_batch = |stage: &&Stage| matches!(&stage.op, StageOp::Norm(norm) if !norm.per_row && norm.running.is_none());
+        self.stages.iter().find(by_batch)
     }
 
     /// The remedy where buffers for `rows` rows would fit: fewer than evaluation takes at once are no help.

@@ -32,18 +32,22 @@ impl Plan {
     /// batch's inputs included: on a GPU, where mixed precision halves most.
     #[must_use]
     pub fn activation_bytes(&self) -> u64 {
+        // Two buffers for dL/dZ take turns.
+        let number = if self.options.precision.is_mixed() { F16 } else { F32 };
+        self.forward_bytes() + 2 * self.capacity as u64 * self.widest_output() as u64 * number
+    }
+
+    /// The part of [`activation_bytes`](Self::activation_bytes) that the forward pass takes.
+    pub(crate) fn forward_bytes(&self) -> u64 {
         let rows = self.capacity;
         let number = |is_half: bool| if is_half { F16 } else { F32 };
         let stages = self.stages.iter().enumerate();
-        let forward: u64 =
+        let activations: u64 =
             stages.map(|(i, s)| s.activation_len(rows) as u64 * number(self.is_half(i))).sum();
         // One more column for the rows' places in the data set.
         let batch = rows as u64 * (self.mlp.in_features() + 1) as u64;
-        // Two buffers for dL/dZ take turns.
-        let mixed = self.options.precision.is_mixed();
-        let backward = 2 * rows as u64 * self.widest_output() as u64 * number(mixed);
         let norms: u64 = self.stages.iter().map(|s| 5 * s.norm_groups(rows) as u64).sum();
-        forward + backward + (batch + norms) * F32
+        activations + (batch + norms) * F32
     }
 
     /// Bytes of a data set of `rows` rows, resident on the device.

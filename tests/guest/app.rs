@@ -239,6 +239,7 @@ fn the_recording_path_neither_submits_nor_polls() {
         ("engine", include_str!("../../src/engine/gpu.rs")),
         ("arrival", include_str!("../../src/engine/gpu/arrival.rs")),
         ("guest", include_str!("../../src/engine/gpu/guest.rs")),
+        ("inference", include_str!("../../src/engine/gpu/inference.rs")),
         ("luggage", include_str!("../../src/engine/gpu/luggage.rs")),
         ("module", include_str!("../../src/engine/gpu/module.rs")),
         ("pacing", include_str!("../../src/engine/gpu/pacing.rs")),

@@ -54,7 +54,8 @@ fn steps_that_never_ran_are_not_reported() {
         host.wait();
         trainer.latest_metrics().unwrap().unwrap()
     };
-    let wrong: [&dyn Fn(&mut Trainer<GpuEngine>); 3] = [
+    type Record<'a> = &'a dyn Fn(&mut Trainer<GpuEngine>);
+    let wrong: [Record<'_>; 3] = [
         &|trainer| {
             let mut encoder = host.encoder();
             assert_eq!(trainer.encode_steps(&mut encoder, 3).unwrap(), 3);

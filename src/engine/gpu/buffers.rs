@@ -21,8 +21,8 @@ const STORAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::COPY_SRC)
     .union(wgpu::BufferUsages::COPY_DST);
 
-/// The arenas, activations and rings. Fresh buffers are zero.
-#[derive(Debug)]
+/// The arenas, activations and rings. Fresh buffers are zero; clones share them.
+#[derive(Clone, Debug)]
 pub(crate) struct Buffers {
     pub device: wgpu::Device,
     queue: wgpu::Queue,
@@ -60,14 +60,14 @@ pub(crate) struct Buffers {
 }
 
 /// One copy of the parameters and of their average, where there is one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub parameters: wgpu::Buffer,
     pub averages: Option<wgpu::Buffer>,
 }
 
 /// What the kernels of a norm share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NormBuffers {
     /// [groups, 3]
     pub statistics: wgpu::Buffer,
@@ -82,8 +82,9 @@ impl Buffers {
         let storage = |name: &str, elements: usize| storage(device, name, elements);
         let options = plan.options();
         let mixed = options.precision.is_mixed();
-        let number = |is_half: bool| if is_half { half_storage } else { self::storage };
+        let number = if mixed { half_storage } else { self::storage };
         let (rows, trained) = (plan.capacity(), plan.trained_len());
+        let forward = ForwardBuffers::new(device, plan);
         // Every binding needs a buffer; one the kernel never touches is as small as can be.
         let moment = |name: &str, index: usize| {
             storage(name, if index < options.optimizer.moments() { trained } else { 1 })
@@ -91,13 +92,6 @@ impl Buffers {
         let kept = || Kept {
             parameters: storage("kept", plan.arena_len()),
             averages: options.ema.map(|_| storage("kept_averages", trained)),
-        };
-        let norm = |stage: &Stage| {
-            let groups = stage.norm_groups(rows);
-            (groups > 0).then(|| NormBuffers {
-                statistics: storage(&format!("statistics[{}]", stage.layer), 3 * groups),
-                sums: storage(&format!("sums[{}]", stage.layer), 2 * groups),
-            })
         };
         let buffers = Self {
             device: device.clone(),
@@ -120,31 +114,26 @@ impl Buffers {
             kept: (0..1 + usize::from(options.early_stopping.is_some())).map(|_| kept()).collect(),
             status: storage("status", STATUS_WORDS),
             measured: options.insight_every.map(|_| storage("measured", 2 * trained)),
-            activations: plan
-                .stages()
-                .iter()
-                .enumerate()
-                .map(|(index, stage)| {
-                    let name = format!("activations[{}]", stage.layer);
-                    number(plan.is_half(index))(device, &name, stage.activation_len(rows))
-                })
-                .collect(),
-            norms: plan.stages().iter().map(norm).collect(),
+            activations: forward.activations,
+            norms: forward.norms,
             errors: ["errors[0]", "errors[1]"]
-                .map(|name| number(mixed)(device, name, rows * plan.widest_output())),
-            // Kernels read whole vectors of four.
-            batch_inputs: storage(
-                "batch_inputs",
-                (rows * plan.mlp().in_features()).next_multiple_of(4),
-            ),
-            rows: storage("rows", rows),
+                .map(|name| number(device, name, rows * plan.widest_output())),
+            batch_inputs: forward.batch_inputs,
+            rows: forward.rows,
             loss_weights: storage("loss_weights", plan.mlp().out_features()),
-            output_lens: plan.stages().iter().map(|s| rows * s.out_features).collect(),
+            output_lens: forward.output_lens,
         };
         let weights = options.loss.weights(plan.mlp().out_features());
         queue.write_buffer(&buffers.loss_weights, 0, bytemuck::cast_slice(&weights));
         buffers.write_initial(plan)?;
         Ok(buffers)
+    }
+
+    /// The same, but with a forward pass of its own for the rows of another plan of the net.
+    pub(crate) fn with_forward_of(&self, plan: &Plan) -> Self {
+        let ForwardBuffers { activations, norms, batch_inputs, rows, output_lens } =
+            ForwardBuffers::new(&self.device, plan);
+        Self { activations, norms, batch_inputs, rows, output_lens, ..self.clone() }
     }
 
     /// Writes what a training begins with: parameters, their averages and copies, and the loss's scale.
@@ -283,6 +272,45 @@ impl Buffers {
     /// The gradient of a tensor.
     pub(crate) fn gradient(&self, tensor: &Tensor) -> wgpu::BufferBinding<'_> {
         part(&self.gradients, tensor.offset, tensor.len())
+    }
+}
+
+/// What a forward pass reads and writes for each row: see the fields of [`Buffers`].
+struct ForwardBuffers {
+    activations: Vec<wgpu::Buffer>,
+    norms: Vec<Option<NormBuffers>>,
+    batch_inputs: wgpu::Buffer,
+    rows: wgpu::Buffer,
+    output_lens: Vec<usize>,
+}
+
+impl ForwardBuffers {
+    fn new(device: &wgpu::Device, plan: &Plan) -> Self {
+        let storage = |name: &str, elements: usize| storage(device, name, elements);
+        let rows = plan.capacity();
+        let activation = |(index, stage): (usize, &Stage)| {
+            let number = if plan.is_half(index) { half_storage } else { self::storage };
+            let name = format!("activations[{}]", stage.layer);
+            number(device, &name, stage.activation_len(rows))
+        };
+        let norm = |stage: &Stage| {
+            let groups = stage.norm_groups(rows);
+            (groups > 0).then(|| NormBuffers {
+                statistics: storage(&format!("statistics[{}]", stage.layer), 3 * groups),
+                sums: storage(&format!("sums[{}]", stage.layer), 2 * groups),
+            })
+        };
+        Self {
+            activations: plan.stages().iter().enumerate().map(activation).collect(),
+            norms: plan.stages().iter().map(norm).collect(),
+            // Kernels read whole vectors of four.
+            batch_inputs: storage(
+                "batch_inputs",
+                (rows * plan.mlp().in_features()).next_multiple_of(4),
+            ),
+            rows: storage("rows", rows),
+            output_lens: plan.stages().iter().map(|stage| rows * stage.out_features).collect(),
+        }
     }
 }
 

@@ -20,12 +20,18 @@ impl GpuEngine {
     /// be trained on.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        buffer_bytes(&self.plan, &self.variants, self.program.fusion.as_ref())
+        let limits = self.device.limits();
+        buffer_bytes(&self.plan, &self.variants, self.program.fusion.as_ref(), &limits)
     }
 }
 
-/// Bytes of the buffers of a plan whose steps may be fused.
-pub(super) fn buffer_bytes(plan: &Plan, variants: &Variants, fused: Option<&Fused>) -> u64 {
+/// Bytes of the buffers of a plan whose steps may be fused, on a device with these limits.
+pub(super) fn buffer_bytes(
+    plan: &Plan,
+    variants: &Variants,
+    fused: Option<&Fused>,
+    limits: &wgpu::Limits,
+) -> u64 {
     let insight = plan.options().insight_every.map_or(0, |_| bytes_of(words(plan)));
     let rings = u64::from(SLOTS) * (u64::from(SLOT_STRIDE) + METRICS_BYTES);
     let staged = MAX_FLIGHTS as u64 * (METRICS_STAGED + insight)
@@ -34,7 +40,12 @@ pub(super) fn buffer_bytes(plan: &Plan, variants: &Variants, fused: Option<&Fuse
         Some(fused) => fused.buffer_lens().into_iter().sum(),
         None => sliced_sums(plan, variants),
     };
-    plan.total_bytes() + rings + bytes_of(STATUS_WORDS) + insight + staged + bytes_of(sums)
+    let inference = plan.for_inference(limits);
+    // Else it has no buffers of its own.
+    let inference =
+        if inference.capacity() > plan.capacity() { inference.forward_bytes() } else { 0 };
+    let sums = bytes_of(sums);
+    plan.total_bytes() + inference + rings + bytes_of(STATUS_WORDS) + insight + staged + sums
 }
 
 /// Elements of the weight gradients that are summed in slices of the batch.

@@ -3,7 +3,7 @@
 
 use super::arrival::{Arrival, Outcome};
 use super::buffers::{SLOT_STRIDE, bytes_of};
-use super::guest::{rows_in, same_rows};
+use super::inference::{rows_in, same_rows};
 use super::program::{Builder, Dispatch, word};
 use super::scope::in_scope;
 use super::{GpuEngine, compute_pass};

@@ -196,6 +196,12 @@ impl<'a> Builder<'a> {
         Self { plan, buffers, pipelines, variants, adds, nothing }
     }
 
+    /// A forward pass of rows that lie in the buffers' own batch buffer.
+    pub(crate) fn outputs_of_batch(&mut self) -> Vec<Dispatch> {
+        let begin = self.halve().into_iter();
+        begin.chain(self.enter()).chain(self.forward()).collect()
+    }
+
     /// For gradients that add up as long as the host wants.
     pub(crate) fn adding(self) -> Self {
         Self { adds: true, ..self }
