@@ -44,8 +44,7 @@ struct Step {
     inv_root_correction2: f32,
     mix: f32,
     clip: f32,
-    average: f32,
-    one_minus_average: f32,
+    average_share: f32,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;

@@ -1,6 +1,8 @@
 //! What the layers and options of a training come to on both engines.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "options/averages.rs"]
+mod averages;
 #[path = "options/best.rs"]
 mod best;
 mod common;

@@ -270,8 +270,7 @@ impl Engine for GpuEngine {
         }
         let averages = averages.as_ref().map(|[averages, _]| averages);
         for buffer in averages.into_iter().chain(&kept.averages) {
-            let averaged = &parameters[..self.plan.trained_len()];
-            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(averaged));
+            self.queue.write_buffer(buffer, 0, bytemuck::cast_slice(parameters));
         }
         Ok(())
     }
