@@ -119,7 +119,8 @@ fn averages_on_the_gpu_keep_the_digits_that_pytorchs_keep() {
     let shape = ArenaShape::new(&[WEIGHTS]);
     let uniforms = [("shape", rig.uniform(&shape))];
     let (nothing, no_fault) = ([0.0], status(&[0.0; PARTIAL_SUMS]));
-    for case in cases() {
+    // The longest average loses digits first.
+    for case in cases().into_iter().filter(|case| case.ema_decay > 0.999) {
         let seen = case.run::<f32>(1000, |update, averages, weights| {
             let mut step = StepUniform::default();
             step.set_update(update);
