@@ -41,7 +41,17 @@ fn activation_value(z: f32, parameter: f32) -> f32 {
 
 // Whether the forward pass keeps z beside y, because the derivative is computed from z.
 fn keeps_preactivation() -> bool {
-    return ACTIVATION == GELU || ACTIVATION == GELU_TANH || ACTIVATION == SILU || ACTIVATION == SINE;
+    switch ACTIVATION {
+        case IDENTITY, RELU, LEAKY_RELU, SOFTPLUS: { return false; }
+        default: { return true; }
+    }
+}
+
+// σ(z) and σ′(z) = e/(1 + e)² of e = e^−|z|, where nothing overflows or cancels, as σ(1 − σ) does.
+fn sigmoid_and_slope(z: f32) -> vec2<f32> {
+    let e = exp(-abs(z));
+    let r = 1.0 / (1.0 + e);
+    return vec2<f32>(select(r, e * r, z < 0.0), e * r * r);
 }
 
 // a'(z) from what the forward pass kept: z where keeps_preactivation(), else y.
@@ -49,20 +59,20 @@ fn activation_derivative(kept: f32, parameter: f32) -> f32 {
     switch ACTIVATION {
         case RELU: { return select(0.0, 1.0, kept > 0.0); }
         case LEAKY_RELU: { return select(parameter, 1.0, kept > 0.0); }
-        // α·eᶻ = y + α
-        case ELU: { return select(kept + parameter, 1.0, kept > 0.0); }
+        case ELU: { return select(parameter * exp(kept), 1.0, kept > 0.0); }
         case GELU: { return normal_cdf(kept) + kept * INV_SQRT_2PI * exp(-0.5 * kept * kept); }
         case GELU_TANH: {
-            let t = stable_tanh(gelu_argument(kept));
-            let du = SQRT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * kept * kept);
-            return 0.5 * (1.0 + t) + 0.5 * kept * (1.0 - t * t) * du;
+            let cubic_slope = 1.0 + 3.0 * GELU_CUBIC * kept * kept;
+            let gate = sigmoid_and_slope(gelu_argument(kept));
+            return gate.x + kept * TWO_SQRT_2_OVER_PI * cubic_slope * gate.y;
         }
         case SILU: {
-            let s = sigmoid(kept);
-            return s * (1.0 + kept * (1.0 - s));
+            let gate = sigmoid_and_slope(kept);
+            return gate.x + kept * gate.y;
         }
-        case SIGMOID: { return kept * (1.0 - kept); }
-        case TANH: { return 1.0 - kept * kept; }
+        case SIGMOID: { return sigmoid_and_slope(kept).y; }
+        // 1 − tanh²z = 4 σ′(2z)
+        case TANH: { return 4.0 * sigmoid_and_slope(2.0 * kept).y; }
         // σ(z) = 1 − e⁻ʸ
         case SOFTPLUS: { return -exp_m1(-kept); }
         case SINE: { return parameter * cos(reduce_angle(parameter * kept)); }

@@ -20,11 +20,15 @@ struct ActivationShape {
 override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
     let column = 4u * id.x;
-    if column < shape.columns && id.y < step.batch {
+    let row = batch_group(id.y, id.z, groups.y);
+    if column < shape.columns && row < step.batch {
         // Behind the last column any input will do.
-        let start = id.y * shape.columns;
+        let start = row * shape.columns;
         let last = shape.columns - 1u;
         let x = vec4<f32>(
             f32(input[start + column]),
@@ -32,6 +36,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             f32(input[start + min(column + 2u, last)]),
             f32(input[start + min(column + 3u, last)]),
         );
-        write_run(id.y, column, shape.columns, x);
+        write_run(row, column, shape.columns, x);
     }
 }

@@ -6,6 +6,8 @@ struct ArenaShape {
     ends0: vec4<u32>,
     ends1: vec4<u32>,
     len: u32,
+    // With the running statistics of batch norms after them, where the weights are averaged.
+    averaged: u32,
 }
 
 @group(0) @binding(1) var<uniform> shape: ArenaShape;

@@ -22,8 +22,8 @@ const ONE_BLOB = 1u;
 const TRIANGLE_WAVE = 2u;
 
 // The row of an invocation, which may lie behind the batch, and its number in the row.
-fn row_and_number(group: vec3<u32>, lane: u32) -> vec2<u32> {
-    let row = group.y * shape.rows + lane / shape.lanes;
+fn row_and_number(group: vec3<u32>, groups: vec3<u32>, lane: u32) -> vec2<u32> {
+    let row = batch_group(group.y, group.z, groups.y) * shape.rows + lane / shape.lanes;
     // Lanes that are left over at the end of a workgroup have no row.
     let has_row = lane < shape.rows * shape.lanes;
     return vec2<u32>(select(step.batch, row, has_row), group.x * shape.lanes + lane % shape.lanes);

@@ -15,9 +15,10 @@
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = row_and_number(group, lane);
+    let at = row_and_number(group, groups, lane);
     if at.x < step.batch && at.y < shape.in_features {
         let element = at.x * shape.in_features + at.y;
         let x = input[element];

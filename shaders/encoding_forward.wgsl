@@ -19,9 +19,10 @@ fn encoded(row: u32, column: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let at = row_and_number(group, lane);
+    let at = row_and_number(group, groups, lane);
     let row = at.x;
     let column = 4u * at.y;
     let columns = shape.in_features * shape.values;

@@ -37,8 +37,12 @@ override WGRAD_WORKGROUP: u32;
 const WGRAD_PURPOSE = 7u;
 
 @compute @workgroup_size(WGRAD_WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = id.x;
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    // As batch_group in step.wgsl has it.
+    let row = id.z * groups.x * WGRAD_WORKGROUP + id.x;
     if row >= wgrad_step.batch { return; }
     let word = philox4x32(vec4<u32>(wgrad_step.draw, 0u, WGRAD_PURPOSE), wgrad_step.seed).x;
     var made = sample(wgrad_step.first + wgrad_step.row0 + row, word);

@@ -28,9 +28,10 @@ fn runs(strip: u32, row: u32, k: u32, end: u32, lane: u32) -> array<vec4<f32>, 8
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) block: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    multiply(block, local, lane & 7u);
+    multiply(block, blocks, local, lane & 7u);
 }
 

@@ -17,6 +17,7 @@
 
 const LEFT_BY_DEPTH = true;
 const RIGHT_BY_DEPTH = false;
+const SLICED = false;
 
 fn rows() -> u32 {
     return step.batch;

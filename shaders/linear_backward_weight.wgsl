@@ -26,6 +26,7 @@ override ADDS: bool;
 
 const LEFT_BY_DEPTH = false;
 const RIGHT_BY_DEPTH = false;
+const SLICED = true;
 
 fn rows() -> u32 {
     return shape.out_features;

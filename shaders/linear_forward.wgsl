@@ -23,6 +23,7 @@ override GATHERED: bool;
 
 const LEFT_BY_DEPTH = true;
 const RIGHT_BY_DEPTH = true;
+const SLICED = false;
 
 fn rows() -> u32 {
     return step.batch;

@@ -3,6 +3,8 @@
 //
 //   rows(), columns()           of C
 //   depths(slice)               the columns of A, rows of B, that a slice of the work sums: from, to
+//   SLICED                      whether z counts slices; else it goes on with the rows of C, which are the
+//                               batch's
 //   LEFT_BY_DEPTH               whether A lies in memory with k running fastest; else rows do
 //   RIGHT_BY_DEPTH              the same for B; else columns do
 //   left_row(row, publish)      where row of A is, if A lies by depth; one invocation of all that ask
@@ -16,6 +18,12 @@
 // the way, which costs nothing where vectors are registers. Runs are asked for inside the matrices only;
 // what they lack of four is 0. Every element is summed in the order of k, but that matrix units sum a
 // square's products as they do.
+
+// The number of a workgroup along the rows of C.
+fn row_block(block: vec3<u32>, blocks: vec3<u32>) -> u32 {
+    if SLICED { return block.y; }
+    return batch_group(block.y, block.z, blocks.y);
+}
 
 // Rows k to k + 3 of B in columns column to column + 3, as vectors over the columns; 0 behind the
 // last k.

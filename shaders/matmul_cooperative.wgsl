@@ -24,9 +24,10 @@ var<workgroup> memory_rows: array<u32, BLOCK>;
 @compute @workgroup_size(4u * SUBGROUP)
 fn main(
     @builtin(workgroup_id) block: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row0 = block.y * BLOCK;
+    let row0 = row_block(block, blocks) * BLOCK;
     let column0 = block.x * BLOCK;
     if LEFT_BY_DEPTH {
         for (var r = lane; r < BLOCK; r += 4u * SUBGROUP) {

@@ -9,8 +9,8 @@
 
 override WORKGROUP: u32;
 
-fn multiply(block: vec3<u32>, local: u32, lane: u32) {
-    let row0 = block.y * 8u * STRIPS;
+fn multiply(block: vec3<u32>, blocks: vec3<u32>, local: u32, lane: u32) {
+    let row0 = row_block(block, blocks) * 8u * STRIPS;
     let column0 = (block.x * WORKGROUP + local) * 4u;
     find_rows(row0, lane, block.x == 0u && local < 8u);
 

@@ -19,12 +19,13 @@ var<workgroup> memory_rows: array<u32, 4u * PANELS * SIDE>;
 @compute @workgroup_size(SIDE, SIDE)
 fn main(
     @builtin(workgroup_id) block: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quads = PANELS * SIDE;
     let stride = quads + 1u;
-    let row0 = block.y * 4u * quads;
+    let row0 = row_block(block, blocks) * 4u * quads;
     let column0 = block.x * 4u * quads;
     if LEFT_BY_DEPTH {
         for (var r = lane; r < 4u * quads; r += SIDE * SIDE) {

@@ -25,16 +25,20 @@
 override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
+) {
     let column = 4u * id.x;
-    if column < shape.columns && id.y < step.batch {
+    let row = batch_group(id.y, id.z, blocks.y);
+    if column < shape.columns && row < step.batch {
         let dx = vec4<f32>(
-            dx_of(id.y, column),
-            dx_of(id.y, column + 1u),
-            dx_of(id.y, column + 2u),
-            dx_of(id.y, column + 3u),
+            dx_of(row, column),
+            dx_of(row, column + 1u),
+            dx_of(row, column + 2u),
+            dx_of(row, column + 3u),
         );
-        write_gradient_run(id.y, column, shape.columns, dx);
+        write_gradient_run(row, column, shape.columns, dx);
     }
 }
 

@@ -19,10 +19,11 @@
 @compute @workgroup_size(LANES * LANES)
 fn main(
     @builtin(workgroup_id) block: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
     let at = group_and_lane(index, true);
-    let row = block.x * LANES + at.x;
+    let row = batch_group(block.x, block.z, blocks.x) * LANES + at.x;
     let columns = select(0u, shape.columns, row < step.batch);
     var sum = 0.0;
     var product = 0.0;

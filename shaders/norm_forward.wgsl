@@ -20,16 +20,20 @@
 override WORKGROUP: u32;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
+) {
     let column = 4u * id.x;
-    if column < shape.columns && id.y < step.batch {
+    let row = batch_group(id.y, id.z, blocks.y);
+    if column < shape.columns && row < step.batch {
         let z = vec4<f32>(
-            z_of(id.y, column),
-            z_of(id.y, column + 1u),
-            z_of(id.y, column + 2u),
-            z_of(id.y, column + 3u),
+            z_of(row, column),
+            z_of(row, column + 1u),
+            z_of(row, column + 2u),
+            z_of(row, column + 3u),
         );
-        write_run(id.y, column, shape.columns, z);
+        write_run(row, column, shape.columns, z);
     }
 }
 

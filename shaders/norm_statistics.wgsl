@@ -21,10 +21,11 @@
 @compute @workgroup_size(LANES * LANES)
 fn main(
     @builtin(workgroup_id) block: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
     let at = group_and_lane(index, PER_ROW);
-    let group = block.x * LANES + at.x;
+    let group = batch_group(block.x, block.z, blocks.x) * LANES + at.x;
     let exists = group < groups();
     if step.training == 0u && shape.tracked != 0u {
         if exists && at.y == 0u {

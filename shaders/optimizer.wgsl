@@ -1,7 +1,7 @@
 // optimizer:  one step of every parameter of the net
 //
 //   gradients     g  [arena]
-//   parameters    w  [arena]      updated
+//   parameters    w  [arena]      updated; those that are averaged but not trained are read
 //   moment1…3        [arena]      updated; placeholders where the rule has none
 //   averages      a  [arena]      updated if AVERAGED, else a placeholder
 //   status                        partial sums of Σ g², read if CLIP is NORM or SKIPS; and of each slot
@@ -11,8 +11,8 @@
 //   g ← g·min(1, c/(‖g‖ + 1e-6))      CLIP = NORM;  VALUE: g cut to ±c
 //   g ← g + l2·w                      weight decay as part of the gradient
 //   w ← keep·w − η·d                  or decoupled from it, keep = 1 − ηλ
-//   nothing, if SKIPS and Σ g² isn't finite
-//   a ← average·a + (1 − average)·w
+//   w stays, if SKIPS and Σ g² isn't finite
+//   a ← a + q (w − a)                 whether w stays or not; q = (1 − d)/(1 − dᵗ)
 //
 //   SGD      d = g;  with MOMENTUM m ← μ m + g, d = m;  as VARIANT (Nesterov) d = g + μ m
 //   ADAGRAD  v ← v + g²;  d = g/(√v + ε)
@@ -93,6 +93,16 @@ fn main(
             if overflows && i == 0u { raise(BROKEN + 1u); }
         }
     }
+    if AVERAGED && i < shape.averaged {
+        averages[i] = averaged(averages[i], parameters[i]);
+    }
+}
+
+// a + q (w − a) as torch.lerp computes it: from q = ½ on counted back from w, so that q = 1 leaves nothing of a.
+fn averaged(a: f32, w: f32) -> f32 {
+    let q = step.average_share;
+    if q < 0.5 { return a + q * (w - a); }
+    return w - (1.0 - q) * (w - a);
 }
 
 fn skip(i: u32) {
@@ -125,9 +135,6 @@ fn update(i: u32, factor: f32) {
     let updated = scalars.z * w - scalars.x * d.x;
     parameters[i] = updated;
     if !(is_finite(g) && is_finite(updated)) { raise(BROKEN + i + 2u); }
-    if AVERAGED {
-        averages[i] = step.average * averages[i] + step.one_minus_average * updated;
-    }
     if MEASURED {
         measured[i] = d;
     }

@@ -34,17 +34,20 @@ var<workgroup> shared_row: u32;
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let sample = group.x;
-    if lane == 0u {
+    let sample = batch_group(group.x, group.z, groups.x);
+    let exists = sample < step.batch;
+    if exists && lane == 0u {
         let row = row_of(step.row0 + sample);
         shared_row = row;
         rows[sample] = row;
     }
     workgroupBarrier();
     let start = shape.offset + shared_row * shape.stride;
-    for (var k = lane; k < shape.columns; k += WORKGROUP) {
+    let columns = select(0u, shape.columns, exists);
+    for (var k = lane; k < columns; k += WORKGROUP) {
         batch[sample * shape.columns + k] = number(start + k);
     }
 }

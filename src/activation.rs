@@ -128,7 +128,6 @@ impl Activation {
     #[must_use]
     #[inline(always)]
     pub fn apply<T: Real>(self, z: T) -> T {
-        let real = T::from_f64;
         match self {
             Self::Identity => z,
             Self::Relu => relu(z),
@@ -141,10 +140,7 @@ impl Activation {
                 }
             }
             Self::Gelu => z * z.normal()[0],
-            Self::GeluTanh => {
-                let u = real(SQRT_2_OVER_PI) * (z + real(GELU_CUBIC) * z * z * z);
-                real(0.5) * z * (T::ONE + u.tanh())
-            }
+            Self::GeluTanh => z * sigmoid(gelu_argument(z)),
             Self::Silu => z * sigmoid(z),
             Self::Sigmoid => sigmoid(z),
             Self::Tanh => z.tanh(),
@@ -164,24 +160,23 @@ impl Activation {
             Self::Identity => T::ONE,
             Self::Relu => leaky_slope(T::ZERO),
             Self::LeakyRelu { slope } => leaky_slope(T::from_f32(slope)),
-            // α eᶻ = y + α.
-            Self::Elu { alpha } => leaky_slope(kept + T::from_f32(alpha)),
+            Self::Elu { alpha } => leaky_slope(T::from_f32(alpha) * kept.exp()),
             Self::Gelu => {
                 let [distribution, density] = kept.normal();
                 distribution + kept * density
             }
             Self::GeluTanh => {
-                let (z, cubic) = (kept, real(GELU_CUBIC));
-                let t = (real(SQRT_2_OVER_PI) * (z + cubic * z * z * z)).tanh();
-                let du = real(SQRT_2_OVER_PI) * (T::ONE + real(3.0) * cubic * z * z);
-                real(0.5) * (T::ONE + t) + real(0.5) * z * (T::ONE - t * t) * du
+                let cubic_slope = T::ONE + real(3.0 * GELU_CUBIC) * kept * kept;
+                let [gate, slope] = sigmoid_and_slope(gelu_argument(kept));
+                gate + kept * real(2.0 * SQRT_2_OVER_PI) * cubic_slope * slope
             }
             Self::Silu => {
-                let s = sigmoid(kept);
-                s * (T::ONE + kept * (T::ONE - s))
+                let [gate, slope] = sigmoid_and_slope(kept);
+                gate + kept * slope
             }
-            Self::Sigmoid => kept * (T::ONE - kept),
-            Self::Tanh => T::ONE - kept * kept,
+            Self::Sigmoid => sigmoid_and_slope(kept)[1],
+            // 1 − tanh²z = 4 σ′(2z).
+            Self::Tanh => real(4.0) * sigmoid_and_slope(real(2.0) * kept)[1],
             // σ(z) = 1 − e⁻ʸ.
             Self::Softplus => -(-kept).exp_m1(),
             Self::Sine { omega0 } => {
@@ -193,9 +188,23 @@ impl Activation {
 
     /// Whether the derivative needs z: then training keeps z beside y, at the cost of one more
     /// number per output and row.
+    ///
+    /// Sigmoid, tanh and ELU would need none, as y(1 − y), 1 − y² and y + α are their derivatives. But where
+    /// they saturate y is rounded to its limit, and these become 0: from |z| ≈ 9 on for tanh and from 17 on
+    /// for the others, with few digits long before. Optimizers that divide by the size of the gradient would
+    /// never move such a unit again. Softplus keeps all digits as 1 − e⁻ʸ.
     #[must_use]
     pub const fn keeps_preactivation(self) -> bool {
-        matches!(self, Self::Gelu | Self::GeluTanh | Self::Silu | Self::Sine { .. })
+        match self {
+            Self::Elu { .. }
+            | Self::Gelu
+            | Self::GeluTanh
+            | Self::Silu
+            | Self::Sigmoid
+            | Self::Tanh
+            | Self::Sine { .. } => true,
+            Self::Identity | Self::Relu | Self::LeakyRelu { .. } | Self::Softplus => false,
+        }
     }
 
     /// The factor by which Kaiming and Xavier initialisation widen the weights in front of this
@@ -315,6 +324,20 @@ pub(crate) fn sigmoid<T: Real>(z: T) -> T {
     T::ONE / (T::ONE + (-z).exp())
 }
 
+/// σ(z) and σ′(z) = e/(1 + e)² of e = e^−|z|, where nothing overflows or cancels, as σ(1 − σ) does.
+#[inline(always)]
+fn sigmoid_and_slope<T: Real>(z: T) -> [T; 2] {
+    let e = (-z.abs()).exp();
+    let r = T::ONE / (T::ONE + e);
+    [if z < T::ZERO { e * r } else { r }, e * r * r]
+}
+
+/// 2√(2/π)(z + 0.044715 z³): the tanh form of GELU is z·σ of it, since 1 + tanh u = 2σ(2u).
+#[inline(always)]
+fn gelu_argument<T: Real>(z: T) -> T {
+    T::from_f64(2.0 * SQRT_2_OVER_PI) * (z + T::from_f64(GELU_CUBIC) * z * z * z)
+}
+
 /// ln(1 + eᶻ) = max(z, 0) + ln(1 + e^−|z|), which neither overflows nor cancels.
 #[inline(always)]
 pub(crate) fn softplus<T: Real>(z: T) -> T {
@@ -347,6 +370,70 @@ mod tests {
                 let bound = 27_000.0 * h * h / 6.0 + (8.0 + argument) * f64::EPSILON / h;
                 let error = (a.derivative(kept) - difference).abs();
                 assert!(error <= bound, "{a} at {z}: {error:e} > {bound:e}");
+            }
+        }
+    }
+
+    /// Closed forms that keep their digits in f64, with the sum of the terms that may cancel near an extremum.
+    fn exact_derivative(a: Activation, z: f64) -> [f64; 2] {
+        let one = |x: f64| [x, x.abs()];
+        // σ(w) + z·s·σ′(w), s = dw/dz.
+        let gated = |w: f64, s: f64| {
+            let (gate, slope) = (1.0 / (1.0 + (-w).exp()), 0.25 / (0.5 * w).cosh().powi(2));
+            [gate + z * s * slope, gate + (z * s * slope).abs()]
+        };
+        match a {
+            Activation::Identity => one(1.0),
+            Activation::Relu => one(if z > 0.0 { 1.0 } else { 0.0 }),
+            Activation::LeakyRelu { slope } => one(if z > 0.0 { 1.0 } else { f64::from(slope) }),
+            Activation::Elu { alpha } => {
+                one(if z > 0.0 { 1.0 } else { f64::from(alpha) * z.exp() })
+            }
+            Activation::Gelu => {
+                let cdf = 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2);
+                let term = z * (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                [cdf + term, cdf + term.abs()]
+            }
+            Activation::GeluTanh => {
+                let slope = 2.0 * SQRT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * z * z);
+                gated(2.0 * SQRT_2_OVER_PI * (z + GELU_CUBIC * z.powi(3)), slope)
+            }
+            Activation::Silu => gated(z, 1.0),
+            Activation::Sigmoid => one(0.25 / (0.5 * z).cosh().powi(2)),
+            Activation::Tanh => one(1.0 / z.cosh().powi(2)),
+            Activation::Softplus => one(1.0 / (1.0 + (-z).exp())),
+            Activation::Sine { omega0 } => {
+                let omega0 = f64::from(omega0);
+                [omega0 * (omega0 * z).cos(), omega0]
+            }
+        }
+    }
+
+    /// Where an activation saturates its derivative is small, but has its digits: what an optimizer that
+    /// divides by the size of the gradient goes by.
+    #[test]
+    fn derivatives_keep_their_digits_where_activations_saturate() {
+        let unit = f64::from(f32::EPSILON) / 2.0;
+        let grid = (0..=1600_u16).map(|i| f32::from(i) / 10.0 - 80.0);
+        for &a in Activation::ALL {
+            for z in grid.clone() {
+                let kept = if a.keeps_preactivation() { z } else { a.apply(z) };
+                let got = f64::from(a.derivative(kept));
+                let [want, terms] = exact_derivative(a, f64::from(z));
+                // Exponentials, their sums and quotients, and the polynomial of Φ: 32 roundings. Arguments are
+                // rounded: ω₀z, z²/2, and six times the cubic one of GELU's tanh form.
+                let z = f64::from(z);
+                let argument = match a {
+                    Activation::Sine { omega0 } => 2.0 * (f64::from(omega0) * z).abs(),
+                    Activation::Gelu => z * z,
+                    Activation::GeluTanh => 12.0 * (z.abs() + GELU_CUBIC * z.abs().powi(3)),
+                    _ => 0.0,
+                };
+                // σ is 0 where e⁻ᶻ overflows, before it would be by itself; a factor of up to a thousand follows.
+                let least = 1e3 * f64::from(f32::MIN_POSITIVE);
+                let bound = unit * (32.0 + argument) * terms + least;
+                let error = (got - want).abs();
+                assert!(error <= bound, "{a}′({z}) = {got:e}, not {want:e}: {error:e} > {bound:e}");
             }
         }
     }

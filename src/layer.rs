@@ -66,7 +66,8 @@ impl Linear {
 /// y = γ·(x − μ)/√(σ² + ε) + β. In training μ and σ² (biased) are those of the batch, which needs at
 /// least two rows, and the running statistics move towards them:
 /// r ← (1 − momentum)·r + momentum·statistic, with the unbiased variance. Otherwise μ and σ² are the
-/// running ones. γ starts at 1, β and the running mean at 0, the running variance at 1.
+/// running ones. γ starts at 1, β and the running mean at 0, the running variance at 1. As in PyTorch these
+/// initial values keep a share of (1 − momentum)ᵗ after t batches: a run of a few batches needs a larger momentum.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]

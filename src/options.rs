@@ -34,9 +34,15 @@ pub struct TrainOptions {
     /// Bound on the gradient. Default: none.
     #[serde(default)]
     pub clip: Option<Clip>,
-    /// Average the weights over the steps, a ← d·a + (1 − d)·w with this d in 0.0..1.0, and evaluate
-    /// and predict with the average (`AveragedModel` with `get_ema_multi_avg_fn`; a starts as the
-    /// weights after the first step). Default: no.
+    /// Average the weights over the steps with this decay d in 0.0..1.0, and evaluate and predict with the
+    /// average: a ← a + q (w − a) after step t, q = (1 − d)/(1 − dᵗ). That is the mean of the weights after
+    /// each step, weighted by dᵃ for an age of a steps; nothing stays of the initial weights, however short
+    /// the run. (PyTorch: `AveragedModel` with such an `avg_fn` and `use_buffers=True`;
+    /// `get_ema_multi_avg_fn` has q = 1 − d from the second step on, so the weights after the first step keep
+    /// a share of dᵗ⁻¹.) The running statistics of batch norms are averaged likewise, since they belong to the
+    /// weights that they were taken with. A step that is left out
+    /// ([`OnDivergence::Skip`], mixed precision) counts as one after which the weights are what they were.
+    /// Default: no.
     #[serde(default)]
     pub ema: Option<f64>,
     /// Lowers the learning rate further where the loss stops falling. Default: none.

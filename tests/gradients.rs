@@ -6,10 +6,11 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use common::{assert_close, learnable};
+use common::{assert_close, gpu_engine, learnable};
+use wgrad::data::{Dataset, Targets};
 use wgrad::{
     Activation, BatchNorm, CpuEngine, Dropout, Encoding, Engine, Init, Layer, LayerNorm, Linear,
-    Loss, Mlp, Optimizer, Plan, Sampling, TrainOptions, Trainer,
+    Loss, Mlp, Optimizer, Plan, Rule, Sampling, TrainOptions, Trainer,
 };
 
 const ROWS: usize = 5;
@@ -210,4 +211,50 @@ fn check_training(mlp: &Mlp, loss: &Loss, micro: bool) {
         largest = largest.max(got.abs());
     }
     assert!(largest > 1e-4, "{mlp}: all gradients vanish");
+}
+
+/// A saturated unit has a small gradient, not none: Lion, which goes by its sign, moves it by a whole step.
+fn saturated_units_move<E: Engine>(make: impl Fn(Plan) -> E) {
+    let lr = 1.0 / 128.0;
+    let data = Targets::Values { values: vec![3.0; 4], width: 1 };
+    let data = Dataset::new(vec![0.5, -0.25, 1.0, 0.75], 1, data).unwrap();
+    for (activation, bias, slope) in [
+        (Activation::ELU, -25.0, 1.0),
+        (Activation::Elu { alpha: 0.5 }, -40.0, 1.0),
+        (Activation::Sigmoid, 25.0, 1.0),
+        (Activation::Sigmoid, -60.0, 1.0),
+        (Activation::Tanh, 14.0, 1.0),
+        (Activation::Tanh, -30.0, 1.0),
+        (Activation::Softplus, -50.0, 1.0),
+        (Activation::Gelu, -9.0, -1.0),
+        (Activation::GeluTanh, -7.0, -1.0),
+        (Activation::Silu, -40.0, -1.0),
+    ] {
+        let mlp = Mlp::with_hidden(1, &[1], activation, 1);
+        let options = TrainOptions::new(Loss::Mse, Optimizer::new(Rule::LION, lr));
+        let plan = Plan::new(&mlp, &TrainOptions { epochs: 1, ..options }).unwrap();
+        let place = |name: &str| plan.tensors().find(|t| t.name == name).unwrap().offset;
+        let (bias_at, weight_at) = (place("0.bias"), place("2.weight"));
+        let mut parameters = vec![0.0; plan.arena_len()];
+        (parameters[bias_at], parameters[weight_at]) = (bias, 1.0);
+        let mut engine = make(plan);
+        engine.set_parameters(&parameters).unwrap();
+        let mut trainer = Trainer::new(engine, &data, None).unwrap();
+        trainer.train().unwrap();
+        // The outputs are below the targets, so the unit rises where its slope is positive.
+        #[expect(clippy::cast_possible_truncation, reason = "exact")]
+        let want = bias + slope * lr as f32;
+        assert_eq!(trainer.parameters().unwrap()[bias_at], want, "{activation} at {bias}");
+    }
+}
+
+#[test]
+fn saturated_units_move_on_the_cpu() {
+    saturated_units_move(CpuEngine::<f32>::new);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn saturated_units_move_on_the_gpu() {
+    saturated_units_move(gpu_engine);
 }

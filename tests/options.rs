@@ -1,6 +1,8 @@
 //! What the layers and options of a training come to on both engines.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "options/averages.rs"]
+mod averages;
 #[path = "options/best.rs"]
 mod best;
 mod common;
@@ -443,4 +445,31 @@ fn impossible_options_are_refused() {
     assert!(refused(&|o| o.early_stopping = Some(impatient)).contains("patience is 0"));
     let lion = Rule::Lion { beta1: 1.0, beta2: 0.99 };
     assert!(refused(&|o| o.optimizer.rule = lion).contains("beta1 is 1"));
+}
+
+/// A batch of more rows than a dimension of a grid has workgroups, in every kernel that takes few rows a
+/// workgroup.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn batches_of_more_rows_than_a_dimension_has_groups_agree_on_all_engines() {
+    let rows = 65_537;
+    let nets = [
+        Mlp::new(5).layer_norm().linear(2).activation(Activation::Tanh).dropout(0.2).linear(1),
+        Mlp::new(5)
+            .encoding(Encoding::one_blob(5))
+            .dropout(0.3)
+            .activation(Activation::Gelu)
+            .linear(1),
+    ];
+    for mlp in nets {
+        let data = learnable(rows, 5, 1, &Loss::Mse, 8);
+        let options = TrainOptions {
+            batch_size: rows,
+            epochs: 1,
+            seed: 5,
+            ..TrainOptions::new(Loss::Mse, Optimizer::momentum(0.1, 0.9, false))
+        };
+        let exact = compare_engines(&mlp.to_string(), &mlp, &options, &data);
+        assert_eq!(exact.losses.len(), 1);
+    }
 }

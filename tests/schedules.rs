@@ -68,7 +68,7 @@ fn schedules_are_pytorchs() {
 #[test]
 fn plateaus_are_pytorchs() {
     let Fixture { lr, plateaus, .. } = fixture();
-    assert_eq!(plateaus.len(), 10);
+    assert_eq!(plateaus.len(), 11);
     for Watched { plateau, metrics, lr: theirs } in plateaus {
         plateau.validate().unwrap();
         let mut state = PlateauState::default();
@@ -81,6 +81,37 @@ fn plateaus_are_pytorchs() {
             assert_eq!(got, lr * state.factor());
         }
     }
+}
+
+/// best + threshold·|best| for max and best − threshold·|best| for min, for a best of either sign.
+#[test]
+fn a_relative_threshold_is_a_share_of_the_best_metrics_size() {
+    for (mode, best, just_short, just_beyond) in [
+        (Mode::Max, 0.5, 0.549, 0.551),
+        (Mode::Max, -0.5, -0.451, -0.449),
+        (Mode::Max, 0.0, 0.0, 1e-300),
+        (Mode::Min, 0.5, 0.451, 0.449),
+        (Mode::Min, -0.5, -0.549, -0.551),
+        (Mode::Min, 0.0, 0.0, -1e-300),
+    ] {
+        let plateau = Plateau { mode, threshold: 0.1, ..Plateau::default() };
+        for (metric, improves) in [(just_short, false), (just_beyond, true), (best, false)] {
+            let mut state = PlateauState::default();
+            state.observe(&plateau, best);
+            state.observe(&plateau, metric);
+            let want = if improves { metric } else { best };
+            assert_eq!(state.best(), Some(want), "{plateau}: {best}, then {metric}");
+        }
+    }
+}
+
+/// A score that only gets worse lowers the learning rate, be it negative or not.
+#[test]
+fn a_falling_negative_score_is_a_plateau() {
+    let plateau = Plateau { mode: Mode::Max, patience: 1, threshold: 0.2, ..Plateau::default() };
+    let mut state = PlateauState::default();
+    let factors = [-2.0, -2.1, -2.3, -2.6, -2.9].map(|r2| state.observe(&plateau, r2));
+    assert_eq!(factors, [1.0, 1.0, 0.1, 0.1, 0.1 * 0.1]);
 }
 
 fn factors(text: &str, run: Run, steps: &[u64]) -> Vec<f64> {

@@ -232,14 +232,15 @@ fn cross_validation_scores_every_row_once() {
     let r2 = place.done("train sdf --folds 2 --device cpu --epochs 1");
     assert!(r2.contains("test R²"), "{r2}");
     assert!(!place.path("runs").exists(), "a model was kept");
-    // Folds are trained as a run is: the average of the weights, which is near where they began, is what is
-    // scored; and early stopping ends them.
+    // Folds are trained as a run is: the average of the weights is what is scored, which has nothing of the
+    // initial ones, however short the run; and early stopping ends them.
     let loss = |flags: &str| {
         let told = place.json(&format!("train moons --folds 2 --device cpu --epochs 30 {flags}"));
         told["mean"]["test_loss"].as_f64().unwrap()
     };
     let plain = loss("");
-    assert!(loss("--ema 0.9999") > plain + 0.1, "{plain}");
+    let averaged = loss("--ema 0.9999");
+    assert!(averaged > plain + 1e-3 && averaged < plain + 0.1, "{averaged}, {plain} without");
     assert!((loss("--early-stopping=1 --lr 0.1") - loss("--lr 0.1")).abs() > 1e-6);
     // In a file too; what is typed overrules what can't stand beside it.
     place.write("f.toml", "[data]\nsource = \"moons\"\ntest = 0.3\n[run]\nname = \"x\"\n");

@@ -131,9 +131,13 @@ fn optimizer(plan: &Plan) -> (usize, usize) {
         Rule::Adagrad { .. } | Rule::Rmsprop { .. } => 10,
         Rule::Adam { .. } | Rule::Nadam { .. } => 14,
     };
-    let averages = usize::from(options.ema.is_some());
-    let numbers = 3 + 2 * options.optimizer.moments() + 2 * averages;
-    (flops * plan.trained_len(), numbers * plan.trained_len())
+    let trained = plan.trained_len();
+    let mut numbers = (3 + 2 * options.optimizer.moments()) * trained;
+    if options.ema.is_some() {
+        // Of running statistics, which the optimizer else doesn't read, the average as well.
+        numbers += 2 * plan.arena_len() + (plan.arena_len() - trained);
+    }
+    (flops * trained, numbers)
 }
 
 #[cfg(test)]

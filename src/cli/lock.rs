@@ -3,11 +3,19 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 
 /// The file that is locked; it stays there.
 pub(crate) const LOCK: &str = ".lock";
+
+/// How long another process may take to give a folder back: a supervisor starts the next one at once, while the
+/// system still ends the one that was killed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks at whether a folder is free.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds a folder while it lives. The system gives it back however the process ends.
 #[derive(Debug)]
@@ -16,16 +24,23 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Fails if another process holds the folder; `or_else` is what to do beside waiting for it.
+    /// Waits for two seconds, and fails if another process still holds the folder then; `or_else` is what to do
+    /// beside waiting for it.
     pub(crate) fn take(folder: &Path, or_else: &str) -> Result<Self, Failure> {
         let path = folder.join(LOCK);
-        match locked(&path) {
-            Ok(Some(file)) => Ok(Self { _file: file }),
-            Ok(None) => Err(Failure::input(format!(
-                "{}: another wgrad is at work there (wait for it, or {or_else})",
-                folder.display()
-            ))),
-            Err(error) => Err(Failure::run(format!("{}: {error}", path.display()))),
+        let start = Instant::now();
+        loop {
+            match locked(&path) {
+                Ok(Some(file)) => return Ok(Self { _file: file }),
+                Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                Ok(None) => {
+                    return Err(Failure::input(format!(
+                        "{}: another wgrad is at work there (wait for it, or {or_else})",
+                        folder.display()
+                    )));
+                }
+                Err(error) => return Err(Failure::run(format!("{}: {error}", path.display()))),
+            }
         }
     }
 }
@@ -76,5 +91,20 @@ mod tests {
         assert!(matches!(&refused, Failure::Input(problem) if problem.contains("at work there")));
         drop(first);
         drop(take().unwrap());
+    }
+
+    /// As a process that was killed gives its folder back only when the system has ended it.
+    #[test]
+    fn a_folder_that_is_given_back_soon_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lock::take(folder.path(), "stop it").unwrap();
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE / 4);
+            drop(first);
+        });
+        let start = Instant::now();
+        drop(Lock::take(folder.path(), "stop it").unwrap());
+        assert!(start.elapsed() >= PATIENCE / 8, "it was free at once");
+        ending.join().unwrap();
     }
 }

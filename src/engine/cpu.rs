@@ -40,7 +40,7 @@ pub struct CpuEngine<T> {
     division: Division,
     parameters: Vec<T>,
     moments: [Vec<T>; 3],
-    /// Averaged weights, where they are kept.
+    /// Averages of the parameters, where they are kept.
     averages: Vec<T>,
     /// The last good parameters and averages, and the best.
     kept: [[Vec<T>; 2]; 2],
@@ -82,8 +82,7 @@ impl<T: Real> CpuEngine<T> {
         let trained = plan.trained_len();
         let moment = |index| zeros(if index < options.optimizer.moments() { trained } else { 0 });
         let parameters: Vec<T> = cast(&plan.initial_parameters());
-        let averages =
-            if options.ema.is_some() { parameters[..trained].to_vec() } else { Vec::new() };
+        let averages = if options.ema.is_some() { parameters.clone() } else { Vec::new() };
         let kept = [parameters.clone(), averages.clone()];
         let best = if options.early_stopping.is_some() { kept.clone() } else { Default::default() };
         let measured = if options.insight_every.is_some() { trained } else { 0 };
@@ -225,8 +224,8 @@ impl<T: Real> Engine for CpuEngine<T> {
     fn set_parameters(&mut self, parameters: &[f32]) -> Result<()> {
         check_parameters(&self.plan, parameters)?;
         self.parameters = cast(parameters);
-        let trained = self.averages.len();
-        self.averages.copy_from_slice(&self.parameters[..trained]);
+        let averaged = self.averages.len();
+        self.averages.copy_from_slice(&self.parameters[..averaged]);
         let [parameters, averages] = &mut self.kept[Keep::LastGood as usize];
         parameters.copy_from_slice(&self.parameters);
         averages.copy_from_slice(&self.averages);

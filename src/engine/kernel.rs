@@ -166,6 +166,10 @@ struct Rows {
     per_group: u32,
 }
 
+/// Workgroups along a dimension that every device allows: WebGPU's default
+/// `max_compute_workgroups_per_dimension`.
+pub(crate) const MOST_GROUPS: u32 = 65_535;
+
 /// A number of workgroups that may grow with the rows of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
@@ -173,26 +177,29 @@ pub(crate) struct Grid {
     groups: [u32; 3],
     /// What grows.
     rows: Option<Rows>,
-    /// Most workgroups along x.
+    /// Most workgroups along x, where several rows can go to each.
     most_x: u32,
+    /// Most workgroups along any dimension.
+    most: u32,
 }
 
 impl Grid {
     /// The same number for every batch.
     pub(crate) const fn fixed(x: u32, y: u32) -> Self {
-        Self { groups: [x, y, 1], rows: None, most_x: u32::MAX }
+        Self { groups: [x, y, 1], rows: None, most_x: u32::MAX, most: MOST_GROUPS }
     }
 
-    /// Rows of the batch along x, `rows_per_group` each.
+    /// Rows of the batch along x, `rows_per_group` each. Here and along y they go on along z where one
+    /// dimension doesn't hold them: `batch_group` in `shaders/step.wgsl` numbers them.
     pub(crate) const fn rows_x(rows_per_group: u32) -> Self {
         let rows = Some(Rows { axis: 0, per_group: rows_per_group });
-        Self { groups: [1, 1, 1], rows, most_x: u32::MAX }
+        Self { groups: [1, 1, 1], rows, ..Self::fixed(1, 1) }
     }
 
     /// `x` along x, and rows of the batch along y.
     pub(crate) const fn rows_y(x: u32, rows_per_group: u32) -> Self {
         let rows = Some(Rows { axis: 1, per_group: rows_per_group });
-        Self { groups: [x, 1, 1], rows, most_x: u32::MAX }
+        Self { groups: [x, 1, 1], rows, ..Self::fixed(1, 1) }
     }
 
     /// The same so many times along z.
@@ -210,21 +217,29 @@ impl Grid {
     /// Enough workgroups of `workgroup` invocations for `len` elements, as a rectangle where one
     /// dimension doesn't hold them. Kernels flatten it as `y · groups.x · workgroup + x`.
     pub(crate) fn elements(len: usize, workgroup: u32) -> Self {
-        /// WebGPU's default `max_compute_workgroups_per_dimension`.
-        const MAX_PER_DIMENSION: usize = 65_535;
         let groups = len.div_ceil(workgroup as usize).max(1);
-        let y = groups.div_ceil(MAX_PER_DIMENSION);
+        let y = groups.div_ceil(MOST_GROUPS as usize);
         let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Self::fixed(side(groups.div_ceil(y)), side(y))
+    }
+
+    /// The same on a device that allows three workgroups along a dimension, if rows go on along z.
+    #[cfg(test)]
+    pub(crate) fn narrowed(self) -> Option<Self> {
+        let goes_on = self.rows.is_some() && self.most_x == u32::MAX;
+        goes_on.then_some(Self { most: 3, ..self })
     }
 
     /// Workgroups for a batch of `rows` rows.
     pub(crate) fn workgroups(&self, rows: u32) -> [u32; 3] {
         let mut groups = self.groups;
         if let Some(Rows { axis, per_group }) = self.rows {
-            groups[axis] = rows.div_ceil(per_group);
+            let most = if axis == 0 { self.most_x } else { u32::MAX };
+            let along = rows.div_ceil(per_group).min(most);
+            let z = along.div_ceil(self.most).max(1);
+            groups[axis] = along.div_ceil(z);
+            groups[2] *= z;
         }
-        groups[0] = groups[0].min(self.most_x);
         groups
     }
 }
@@ -273,5 +288,21 @@ mod tests {
         assert_eq!(Grid::rows_x(64).at_most(3).workgroups(1000), [3, 1, 1]);
         assert_eq!(Grid::fixed(4, 2).workgroups(99), [4, 2, 1]);
         assert_eq!(Grid::fixed(4, 2).times(5).workgroups(99), [4, 2, 5]);
+    }
+
+    #[test]
+    fn rows_go_on_along_z() {
+        assert_eq!(Grid::rows_y(3, 1).workgroups(65_535), [3, 65_535, 1]);
+        assert_eq!(Grid::rows_y(3, 1).workgroups(65_536), [3, 32_768, 2]);
+        assert_eq!(Grid::rows_x(1).workgroups(131_071), [43_691, 1, 3]);
+        assert_eq!(Grid::rows_x(1).at_most(7).workgroups(131_071), [7, 1, 1]);
+        for rows in [65_537, 1 << 18, (1 << 20) + 1, 1 << 31] {
+            for per_group in [1, 8, 16, 256] {
+                let [x, y, z] = Grid::rows_y(1, per_group).workgroups(rows);
+                assert!(x == 1 && y <= MOST_GROUPS && z <= MOST_GROUPS, "{rows}: {y} × {z}");
+                let covered = u64::from(y) * u64::from(z) * u64::from(per_group);
+                assert!(covered >= u64::from(rows), "{rows}: {y} × {z} × {per_group}");
+            }
+        }
     }
 }

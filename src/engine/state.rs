@@ -70,8 +70,10 @@ impl Arena {
     /// Its elements.
     pub(crate) fn len(self, plan: &Plan) -> usize {
         match self {
-            Self::Parameters | Self::KeptParameters(_) => plan.arena_len(),
-            Self::Moment(_) | Self::Average | Self::KeptAverage(_) => plan.trained_len(),
+            Self::Moment(_) => plan.trained_len(),
+            Self::Parameters | Self::KeptParameters(_) | Self::Average | Self::KeptAverage(_) => {
+                plan.arena_len()
+            }
             Self::Scaling => Scaling::LEN,
         }
     }

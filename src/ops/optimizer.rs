@@ -65,29 +65,37 @@ pub(crate) const OPTIMIZER: Kernel = Kernel {
 
 uniform_struct! {
     /// Mirror of `ArenaShape` in `shaders/arena.wgsl`.
-    ArenaShape { ends0: [u32; 4], ends1: [u32; 4], len: u32, } pad 3
+    ArenaShape { ends0: [u32; 4], ends1: [u32; 4], len: u32, averaged: u32, } pad 2
 }
 
 impl ArenaShape {
-    /// The trained part of a plan's arenas.
+    /// The trained part of a plan's arenas, and what is averaged.
+    #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
     pub(crate) fn of(plan: &Plan) -> Self {
-        Self::new(plan.group_ends())
+        Self { averaged: averaged_len(plan) as u32, ..Self::new(plan.group_ends()) }
     }
 
-    /// Arenas whose parameter groups end there.
+    /// Arenas whose parameter groups end there, all of them averaged where averages are kept.
     #[expect(clippy::cast_possible_truncation, reason = "the plan keeps every size below 2³²")]
     pub(crate) fn new(group_ends: &[usize]) -> Self {
         let len = group_ends.last().map_or(0, |&end| end as u32);
         let mut ends = [len; MAX_GROUPS];
         ends.iter_mut().zip(group_ends).for_each(|(end, &group)| *end = group as u32);
         let [a, b, c, d, e, f, g, h] = ends;
-        Self { ends0: [a, b, c, d], ends1: [e, f, g, h], len, ..Self::default() }
+        let averaged = len;
+        Self { ends0: [a, b, c, d], ends1: [e, f, g, h], len, averaged, ..Self::default() }
     }
 
     /// One invocation per element.
     pub(crate) fn grid(&self) -> Grid {
-        Grid::elements(self.len as usize, WORKGROUP)
+        Grid::elements(self.len.max(self.averaged) as usize, WORKGROUP)
     }
+}
+
+/// Elements of the averages: all parameters, with the running statistics of batch norms, which belong to the
+/// weights that they were taken with; 0 where no average is kept.
+pub(crate) fn averaged_len(plan: &Plan) -> usize {
+    if plan.options().ema.is_some() { plan.arena_len() } else { 0 }
 }
 
 /// One workgroup per partial sum.
@@ -224,12 +232,20 @@ pub(crate) fn optimizer<T: Real>(
         vectorised(GroupPass { rule, update, pass, moments });
         start = end;
     }
+    average(update.average_share, averages, parameters);
+    last_fault(cut, gradients, parameters)
+}
+
+/// a + q (w − a) for each average a with the weight w, as `torch.lerp` computes it: from q = ½ on counted back
+/// from w, so that q = 1 leaves nothing of a.
+pub(crate) fn average<T: Real>(q: T, averages: &mut [T], weights: &[T]) {
+    let rest = T::ONE - q;
+    let is_small = q < T::from_f64(0.5);
     vectorised_loop!({
-        for (average, &w) in averages.iter_mut().zip(&*parameters) {
-            *average = update.average * *average + update.one_minus_average * w;
+        for (a, &w) in averages.iter_mut().zip(weights) {
+            *a = if is_small { *a + q * (w - *a) } else { w - rest * (w - *a) };
         }
     });
-    last_fault(cut, gradients, parameters)
 }
 
 /// Elements that are looked at together, in vector registers.

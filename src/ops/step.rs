@@ -34,10 +34,9 @@ uniform_struct! {
         inv_root_correction2: f32,
         mix: f32,
         clip: f32,
-        average: f32,
-        one_minus_average: f32,
+        average_share: f32,
     }
-    pad 1
+    pad 2
 }
 
 impl StepUniform {
@@ -86,8 +85,7 @@ impl StepUniform {
         self.inv_root_correction2 = u.inv_root_correction2;
         self.mix = u.mix;
         self.clip = u.clip;
-        self.average = u.average;
-        self.one_minus_average = u.one_minus_average;
+        self.average_share = u.average_share;
         self.groups = u.groups.map(|g| [g.step_size, g.l2, g.keep, g.correction]);
     }
 }

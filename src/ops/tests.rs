@@ -6,6 +6,7 @@
 //! division: 2.5 ULP, sqrt: as 1/inverseSqrt, 2 ULP and a division.
 
 pub(crate) mod activations;
+mod averages;
 mod cooperative;
 mod dropout;
 pub(crate) mod encodings;

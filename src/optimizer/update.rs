@@ -20,9 +20,8 @@ pub(crate) struct Update<T> {
     pub mix: T,
     /// Largest norm or value of the gradient.
     pub clip: T,
-    /// What the averaged weights keep of themselves, and 1 minus that.
-    pub average: T,
-    pub one_minus_average: T,
+    /// What this step's weights count in their average.
+    pub average_share: T,
     pub groups: [GroupUpdate<T>; MAX_GROUPS],
 }
 
@@ -52,9 +51,7 @@ impl Update<f64> {
             inv_root_correction2: round(self.inv_root_correction2),
             mix: round(self.mix),
             clip: round(self.clip),
-            average: round(self.average),
-            // Exactly what is left, which rounding by itself would miss: over 1/(1 − d) steps that adds up.
-            one_minus_average: T::ONE - round(self.average),
+            average_share: round(self.average_share),
             groups: self.groups.map(|group| GroupUpdate {
                 step_size: round(group.step_size),
                 l2: round(group.l2),
@@ -73,7 +70,7 @@ pub(crate) struct Updates {
     /// Bound of the clipping, 0 without.
     clip: f64,
     /// Decay of the weights' average, 0 without.
-    average: f64,
+    decay: f64,
     /// NAdam's Πᵗμ at step t, the last one asked for.
     product: (u64, f64),
 }
@@ -83,23 +80,20 @@ impl Updates {
         optimizer: Optimizer,
         groups: Vec<GroupRates>,
         clip: f64,
-        average: f64,
+        decay: f64,
     ) -> Self {
-        Self { optimizer, groups, clip, average, product: (0, 1.0) }
+        Self { optimizer, groups, clip, decay, product: (0, 1.0) }
     }
 
     /// The scalars of step `t`, counted from 1, whose learning rates the schedule scales by
     /// `factor`. Quick if steps are asked for in order.
     pub(crate) fn at(&mut self, t: u64, factor: f64) -> Update<f64> {
-        // The average starts as the weights of the first step, as in PyTorch.
-        let average = if t <= 1 { 0.0 } else { self.average };
         let mut update = Update {
             one_minus_beta1: 1.0,
             one_minus_beta2: 1.0,
             inv_root_correction2: 1.0,
             clip: self.clip,
-            average,
-            one_minus_average: 1.0 - average,
+            average_share: average_share(self.decay, t),
             ..Update::default()
         };
         // What the step size is η times of.
@@ -155,11 +149,7 @@ impl Updates {
     /// The scalars of step `t` where the moments became 0 behind `first` steps: bias corrections count from
     /// there, the average goes on.
     pub(crate) fn since(&mut self, first: u64, t: u64, factor: f64) -> Update<f64> {
-        let mut update = self.at(t - first, factor);
-        if first > 0 {
-            (update.average, update.one_minus_average) = (self.average, 1.0 - self.average);
-        }
-        update
+        Update { average_share: average_share(self.decay, t), ..self.at(t - first, factor) }
     }
 
     /// Πᵗ μ over the steps from 1 to t.
@@ -192,6 +182,14 @@ fn one_minus_power(beta: f64, t: u64) -> f64 {
     1.0 - beta.powf(t as f64)
 }
 
+/// What the weights after step `t` count in their average, (1 − d)/(1 − dᵗ). The average is then the mean of
+/// the weights after each step, weighted by dᵃ for an age of a steps: the usual d·a + (1 − d)·w from a = 0 on,
+/// divided by 1 − dᵗ (Kingma and Ba 2015, section 3). At step 1 that is 1, so nothing stays of the initial
+/// weights.
+fn average_share(decay: f64, t: u64) -> f64 {
+    (1.0 - decay) / one_minus_power(decay, t)
+}
+
 /// μₜ of NAdam.
 #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2⁵²")]
 fn nadam_momentum(beta1: f64, decay: f64, t: u64) -> f64 {
@@ -202,27 +200,30 @@ fn nadam_momentum(beta1: f64, decay: f64, t: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Over many steps an average of what fluctuates about 1 is 1: a bias of the two factors would be
-    /// multiplied by 1/(1 − d).
     #[test]
-    fn averages_are_unbiased_in_f32() {
-        for decay in [0.9, 0.99, 0.999, 0.9999] {
-            let update = Update { average: decay, ..Update::default() }.cast::<f32>();
-            assert_eq!(f64::from(update.average) + f64::from(update.one_minus_average), 1.0);
-            let mut random = crate::rng::Stream::new(1, crate::rng::Purpose::Synthetic, 0);
-            let (mut average, mut exact, mut mean) = (1.0_f32, 1.0_f64, 0.0);
-            let steps = 200_000;
-            for _ in 0..steps {
-                #[expect(clippy::cast_possible_truncation, reason = "a weight")]
-                let w = (1.0 + 0.01 * (2.0 * random.uniform() - 1.0)) as f32;
-                average = update.average * average + update.one_minus_average * w;
-                exact = decay * exact + (1.0 - decay) * f64::from(w);
-                mean += (f64::from(average) - exact) / f64::from(steps);
+    fn an_average_is_the_mean_weighted_by_age() {
+        let rates = vec![GroupRates { lr: 0.1, weight_decay: 0.0 }];
+        for decay in [0.0, 0.3, 0.9, 0.999, 0.9999] {
+            let mut updates = Updates::new(Optimizer::sgd(0.1), rates.clone(), 0.0, decay);
+            // What the weights after each step so far count.
+            let mut shares: Vec<f64> = Vec::new();
+            for t in 1..=700_i32 {
+                let share = updates.at(t.unsigned_abs().into(), 1.0).average_share;
+                shares.iter_mut().for_each(|earlier| *earlier *= 1.0 - share);
+                shares.push(share);
+                let ages = (0..t).rev();
+                let sum: f64 = ages.clone().map(|age| decay.powi(age)).sum();
+                for (got, age) in shares.iter().zip(ages) {
+                    let want = decay.powi(age) / sum;
+                    // 1 − dᵗ loses what it is smaller than 1; t products follow.
+                    let bound = f64::EPSILON * (f64::from(4 * t) + 2.0 / (1.0 - decay));
+                    assert!(
+                        (got - want).abs() <= bound * want + f64::MIN_POSITIVE,
+                        "{decay}, {t}: {got:e}, {want:e}"
+                    );
+                }
             }
-            // Two products and a sum round by up to U/2 each a step, to either side: no more than a sixth of that
-            // may stay. Factors rounded by themselves leave up to U of the average.
-            let unit = f64::from(f32::EPSILON) / 2.0;
-            assert!(mean.abs() < 0.25 * unit / (1.0 - decay) + unit, "{decay}: {mean:e}");
+            assert_eq!(updates.at(1, 1.0).average_share, 1.0, "{decay}");
         }
     }
 
@@ -248,7 +249,10 @@ mod tests {
         let again = updates.since(500, 501, 1.0);
         assert_eq!(again.groups, begun.groups);
         assert_eq!(again.inv_root_correction2, begun.inv_root_correction2);
-        assert_eq!((begun.average, again.average), (0.0, 0.9));
+        assert_eq!(
+            (begun.average_share, again.average_share),
+            (1.0, updates.at(501, 1.0).average_share)
+        );
         assert_eq!(updates.since(0, 501, 1.0), updates.at(501, 1.0));
     }
 

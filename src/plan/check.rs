@@ -2,6 +2,7 @@
 
 use super::table::bytes;
 use super::{F16, F32, Plan, Stage, StageOp, TENSOR_ALIGN};
+use crate::engine::kernel::MOST_GROUPS;
 use crate::error::{Error, Result};
 
 /// Bytes of a vector of four, of which kernels read whole ones.
@@ -197,10 +198,10 @@ impl Plan {
             None => ("the largest workgroup".into(), 128),
         };
         let counts = [
-            // Sampling runs one workgroup per row.
+            // Sampling runs one workgroup per row, up to `MOST_GROUPS` along a dimension.
             (
                 format!("a batch of {rows} rows"),
-                (rows, "workgroups"),
+                (rows.min(u64::from(MOST_GROUPS)), "workgroups"),
                 ("max_compute_workgroups_per_dimension", groups),
                 self.batch_that_fits(u128::from(groups)),
             ),
@@ -257,10 +258,13 @@ mod tests {
         assert!(refused.contains("128.0 MiB: a batch_size of 33554 would fit"), "{refused}");
         assert!(plan(&mlp, 33_554).unwrap().check_limits(&limits).is_ok());
 
-        let narrow = plan(&Mlp::new(1).linear(1), 70_000).unwrap();
-        let refused = narrow.check_limits(&limits).unwrap_err().to_string();
-        assert!(refused.contains("needs 70000 workgroups"), "{refused}");
-        assert!(refused.contains("a batch_size of 65535 would fit"), "{refused}");
+        // Workgroups go on in a second dimension, where a device has what every one should have.
+        let narrow = plan(&Mlp::new(1).linear(1), 1 << 18).unwrap();
+        assert!(narrow.check_limits(&limits).is_ok());
+        let fewer = wgpu::Limits { max_compute_workgroups_per_dimension: 1000, ..limits };
+        let refused = narrow.check_limits(&fewer).unwrap_err().to_string();
+        assert!(refused.contains("needs 65535 workgroups"), "{refused}");
+        assert!(refused.contains("a batch_size of 1000 would fit"), "{refused}");
     }
 
     #[test]

@@ -12,10 +12,9 @@ impl Plan {
         let TrainOptions { optimizer, ema, early_stopping, insight_every, .. } = &self.options;
         // The parameters and their last good copy, and the best one.
         let copies = 2 + u64::from(early_stopping.is_some());
-        let trained = optimizer.moments() as u64
-            + copies * u64::from(ema.is_some())
-            + 2 * u64::from(insight_every.is_some());
-        copies * self.arena_len as u64 + trained * self.trained_len() as u64
+        let arenas = copies * (1 + u64::from(ema.is_some()));
+        let trained = optimizer.moments() as u64 + 2 * u64::from(insight_every.is_some());
+        arenas * self.arena_len as u64 + trained * self.trained_len() as u64
     }
 
     /// Bytes of parameters, gradients, optimizer state, averages and the copies of all this that are
@@ -23,9 +22,9 @@ impl Plan {
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
         // Averages change places with the parameters by way of a third buffer.
-        let gradients = 1 + u64::from(self.options.ema.is_some());
+        let swap = u64::from(self.options.ema.is_some()) * self.arena_len as u64;
         let halves = if self.options.precision.is_mixed() { F16 } else { 0 };
-        self.lasting_elements() * F32 + (gradients * F32 + halves) * self.trained_len() as u64
+        (self.lasting_elements() + swap) * F32 + (F32 + halves) * self.trained_len() as u64
     }
 
     /// Bytes of the activations and their gradients for [`capacity`](Self::capacity) rows, the

@@ -99,17 +99,16 @@ pub(super) fn sin_pi(x: f32) -> f32 {
     x * (std::f32::consts::PI + s * tail)
 }
 
-/// Φ(x) and φ(x), which share e^(−x²/2); in the form of Abramowitz and Stegun 7.1.26.
+/// Φ(x) and φ(x), which share e^(−x²/2). The form of Φ is that of Abramowitz and Stegun 7.1.26, but the fit is of
+/// its relative error for x < 0, so that the tail keeps its digits; `shaders/activation_value.wgsl` has the same.
 #[inline(always)]
 pub(super) fn normal(x: f32) -> [f32; 2] {
     let e = exp(-0.5 * x * x);
     // Φ(−|x|)·e^(x²/2) of t.
-    let t = 1.0 / (1.0 + 0.28 * x.abs());
-    let q = t
-        * (0.116_520_94
-            + t * (0.067_495_71
-                + t * (0.268_912_8
-                    + t * (-0.236_996_76 + t * (0.389_876_05 + t * -0.105_808_75)))));
+    let t = 1.0 / (1.0 + 0.3 * x.abs());
+    let q = -0.051_710_945 + t * (0.204_203_8 + t * (-0.155_952_69 + t * 0.035_374_187));
+    let q = 0.119_632_53 + t * (0.120_704_06 + t * (0.100_226_91 + t * (0.127_522_07 + t * q)));
+    let q = t * q;
     let tail = q * e;
     [if x < 0.0 { tail } else { 1.0 - tail }, 0.398_942_3 * e]
 }
@@ -178,19 +177,23 @@ mod tests {
         assert!(super::sin_pi(f32::NAN).is_nan());
     }
 
-    /// In ULPs of 1, as Φ is a factor of what a net adds up.
+    /// In ULPs of the result, of which the rounding of −x²/2 takes x²/2, and in ULPs of 1.
     #[test]
     fn the_normal_distribution_is_within_its_bounds() {
-        let mut worst = [0.0_f64; 2];
+        let (mut worst, mut of_one) = ([0.0_f64; 2], [0.0_f64; 2]);
         for x in numbers().filter(|x| !x.is_nan()) {
             let exact = crate::Real::normal(f64::from(x));
-            for ((worst, fast), exact) in worst.iter_mut().zip(super::normal(x)).zip(exact) {
-                *worst = worst.max((f64::from(fast) - exact).abs() / f64::from(f32::EPSILON));
+            for (k, (fast, exact)) in super::normal(x).into_iter().zip(exact).enumerate() {
+                let error = (f64::from(fast) - exact).abs();
+                of_one[k] = of_one[k].max(error / f64::from(f32::EPSILON));
+                let square = f64::from(x).powi(2).min(250.0);
+                worst[k] = worst[k].max(error / ulp(exact) - square / 2.0);
             }
         }
         let [distribution, density] = worst;
-        assert!(distribution <= 2.5 && density <= 0.5, "{distribution}, {density} ULPs of 1 off");
-        println!("Φ: {distribution}, φ: {density} ULPs of 1");
+        println!("Φ: {distribution}, φ: {density} ULPs besides x²/2; of 1 {of_one:?}");
+        assert!(distribution <= 10.0 && density <= 3.0, "{distribution}, {density} ULPs off");
+        assert!(of_one[0] <= 2.5 && of_one[1] <= 0.5, "{of_one:?} ULPs of 1 off");
         assert!(super::normal(f32::NAN).iter().all(|y| y.is_nan()));
         assert_eq!(super::normal(f32::INFINITY), [1.0, 0.0]);
         assert_eq!(super::normal(f32::NEG_INFINITY), [0.0, 0.0]);

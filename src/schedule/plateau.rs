@@ -9,7 +9,9 @@ use crate::error::Result;
 /// defaults). Its factor multiplies the [`Schedule`](super::Schedule)'s.
 ///
 /// Unlike PyTorch's it works on a factor, so the floor is one as well, and there is no `eps` below
-/// which a change of the learning rate is left out.
+/// which a change of the learning rate is left out. A relative threshold is a share of |best|, so that a
+/// score may be negative, as R² is; PyTorch's is a share of the signed best, and then counts a worse score as
+/// an improvement. For positive metrics both are the same.
 ///
 /// ```
 /// use wgrad::schedule::{Plateau, PlateauState};
@@ -55,7 +57,7 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThresholdMode {
-    /// Better than best·(1 − threshold), or for max best·(1 + threshold).
+    /// Better than best − threshold·|best|, or for max best + threshold·|best|.
     #[default]
     Rel,
     /// Better than best − threshold, or for max best + threshold.
@@ -99,10 +101,12 @@ impl Plateau {
     fn improves(&self, metric: f64, best: Option<f64>) -> bool {
         // Any number is better than none yet.
         let Some(best) = best else { return metric.is_finite() };
+        // best·(1 ± threshold) is best ± threshold·|best| as PyTorch rounds it for a positive best.
+        let share = self.threshold.copysign(best);
         let improved = match (self.mode, self.threshold_mode) {
-            (Mode::Min, ThresholdMode::Rel) => metric < best * (1.0 - self.threshold),
+            (Mode::Min, ThresholdMode::Rel) => metric < best * (1.0 - share),
             (Mode::Min, ThresholdMode::Abs) => metric < best - self.threshold,
-            (Mode::Max, ThresholdMode::Rel) => metric > best * (1.0 + self.threshold),
+            (Mode::Max, ThresholdMode::Rel) => metric > best * (1.0 + share),
             (Mode::Max, ThresholdMode::Abs) => metric > best + self.threshold,
         };
         improved && metric.is_finite()

@@ -136,7 +136,7 @@ pub(crate) fn run<E: Engine>(engine: E, data: &Dataset, read: impl Fn(&mut E) ->
 
 /// Runs all three engines and compares. The exact run is the f64 oracle's. Rounding drives every
 /// f32 run away from it by an amount that depends on the problem; the CPU's f32 run measures it, and
-/// the GPU, with as many roundings and coarser built-in functions (exp 3 + 2|x| ULP, erf 1.5e-7),
+/// the GPU, with as many roundings and coarser built-in functions (exp 3 + 2|x| ULP),
 /// may go up to 16 times as far. Returns the exact run.
 pub(crate) fn compare_engines(
     what: &str,

@@ -327,9 +327,8 @@ fn limits_can_be_asked_for_before_there_is_a_device() {
         let options = TrainOptions { precision, batch_size: 64, ..options.clone() };
         Plan::new(&odd, &options).unwrap().check_limits(&limits).unwrap();
     }
-    // No device has more workgroups in a row.
-    let refused = Trainer::required_limits(&mlp(), 70_000).unwrap_err();
-    assert!(refused.to_string().contains("65535"), "{refused}");
+    // As many rows as a dimension has workgroups, and more.
+    assert_eq!(Trainer::required_limits(&mlp(), 70_000).unwrap(), wgpu::Limits::default());
     assert!(Trainer::optional_features().contains(wgpu::Features::SUBGROUP));
 }
 

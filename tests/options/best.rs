@@ -1,4 +1,4 @@
-//! Early stopping and averaged weights.
+//! Early stopping.
 
 use super::*;
 
@@ -65,43 +65,6 @@ fn early_stopping_restores_the_best_epoch_on_the_cpu() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn early_stopping_restores_the_best_epoch_on_the_gpu() {
     early_stopping(gpu_engine, Some(0.8));
-}
-
-/// The average is what evaluation, prediction and `parameters` see, and training doesn't.
-fn averages<E: Engine>(make: impl Fn(Plan) -> E) {
-    let data = learnable(32, 3, 1, &Loss::Mse, 4);
-    let mlp = Mlp::with_hidden(3, &[8], Activation::Tanh, 1);
-    let train = |ema| {
-        let options = TrainOptions { ema, ..options(Loss::Mse, Optimizer::adam(0.01)) };
-        let plan = Plan::new(&mlp, &options).unwrap();
-        let mut trainer = Trainer::new(make(plan), &data, Some(&data)).unwrap();
-        let report = trainer.train().unwrap();
-        (trainer, report.validation.unwrap().loss)
-    };
-    let (mut plain, plain_loss) = train(None);
-    let (mut averaged, averaged_loss) = train(Some(0.95));
-    let raw = averaged.engine_mut().parameters().unwrap();
-    assert_eq!(plain.parameters().unwrap(), raw, "averaging changes the training");
-    assert_ne!(averaged.parameters().unwrap(), raw);
-    assert!(averaged_loss > plain_loss, "the average lags behind");
-    let evaluated = averaged.evaluate(&data).unwrap().loss;
-    assert!((evaluated - averaged_loss).abs() <= 1e-6 * averaged_loss);
-    // A net that was given the average predicts the same.
-    let predicted = averaged.predict(data.inputs()).unwrap();
-    let average = averaged.parameters().unwrap();
-    plain.engine_mut().set_parameters(&average).unwrap();
-    assert_eq!(plain.predict(data.inputs()).unwrap(), predicted);
-}
-
-#[test]
-fn averaged_weights_are_what_is_evaluated_on_the_cpu() {
-    averages(CpuEngine::<f32>::new);
-}
-
-#[test]
-#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
-fn averaged_weights_are_what_is_evaluated_on_the_gpu() {
-    averages(gpu_engine);
 }
 
 /// A training may end between two epochs before its last.

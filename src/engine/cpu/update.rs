@@ -7,7 +7,7 @@ use super::lane::Lane;
 use crate::blocks::{RowsMut, in_blocks};
 use crate::divergence::Fault;
 use crate::engine::Step;
-use crate::ops::optimizer::{Arenas, Cut, optimizer, squares};
+use crate::ops::optimizer::{Arenas, Cut, average, optimizer, squares};
 use crate::optimizer::Clip;
 use crate::plan::{Plan, TENSOR_ALIGN};
 use crate::real::Real;
@@ -29,7 +29,7 @@ impl<T: Real> CpuEngine<T> {
     pub(super) fn update(&mut self, step: &Step, lanes: usize) -> Option<Fault> {
         self.weights_are_current = false;
         let options = self.plan.options();
-        let update = step.update.cast();
+        let update = step.update.cast::<T>();
         let (first, others) = self.lanes[..lanes].split_first_mut()?;
         let asks_norm = !self.squares.is_empty();
         if asks_norm {
@@ -52,15 +52,20 @@ impl<T: Real> CpuEngine<T> {
         let overflows = !T::from_f64(squares).is_finite();
         if options.on_divergence.skips() && overflows {
             let element = first.gradients.iter().rposition(|g| !g.is_finite());
+            average(update.average_share, &mut self.averages, &self.parameters);
             return Fault::of_word(Fault::word(element, true), &self.plan);
         }
         let trained = self.plan.trained_len();
+        let (parameters, running) = self.parameters.split_at_mut(trained);
+        let averaged = trained.min(self.averages.len());
+        let (averages, averages_of_running) = self.averages.split_at_mut(averaged);
+        average(update.average_share, averages_of_running, running);
         let [moment1, moment2, moment3] = &mut self.moments;
         let arenas = Arenas {
             gradients: &[],
-            parameters: &mut self.parameters[..trained],
+            parameters,
             moments: [moment1, moment2, moment3],
-            averages: &mut self.averages,
+            averages,
             measured: if step.insight { &mut self.measured } else { &mut [] },
         };
         let fault = AtomicU32::new(if overflows { Fault::OVERFLOW } else { 0 });

@@ -37,7 +37,7 @@ pub(crate) struct Buffers {
     pub scaling: wgpu::Buffer,
     pub gradients: wgpu::Buffer,
     pub moments: [wgpu::Buffer; 3],
-    /// Averaged weights, and room to exchange them with the parameters.
+    /// Averages of the parameters, and room to exchange them with the parameters.
     pub averages: Option<[wgpu::Buffer; 2]>,
     /// Copies of parameters and averages: the last good ones, and the best.
     pub kept: Vec<Kept>,
@@ -91,7 +91,7 @@ impl Buffers {
         };
         let kept = || Kept {
             parameters: storage("kept", plan.arena_len()),
-            averages: options.ema.map(|_| storage("kept_averages", trained)),
+            averages: options.ema.map(|_| storage("kept_averages", plan.arena_len())),
         };
         let buffers = Self {
             device: device.clone(),
@@ -110,7 +110,9 @@ impl Buffers {
             scaling: storage("scaling", Scaling::LEN),
             gradients: storage("gradients", trained),
             moments: [moment("moment1", 0), moment("moment2", 1), moment("moment3", 2)],
-            averages: options.ema.map(|_| ["averages", "swap"].map(|name| storage(name, trained))),
+            averages: options
+                .ema
+                .map(|_| ["averages", "swap"].map(|name| storage(name, plan.arena_len()))),
             kept: (0..1 + usize::from(options.early_stopping.is_some())).map(|_| kept()).collect(),
             status: storage("status", STATUS_WORDS),
             measured: options.insight_every.map(|_| storage("measured", 2 * trained)),
@@ -155,7 +157,7 @@ impl Buffers {
         let kept = self.kept.iter().filter_map(|kept| kept.averages.as_ref());
         let averages = self.averages.iter().map(|[averages, _]| averages);
         for buffer in kept.chain(averages) {
-            write(buffer, &initial[..plan.trained_len()])?;
+            write(buffer, &initial)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Which form of a product suits a device.
 
 use crate::engine::gpu::device::is_software;
+use crate::engine::kernel::MOST_GROUPS;
 use crate::ops::product::Form;
 
 /// What a device can do, as far as kernels are chosen by it.
@@ -16,9 +17,6 @@ pub(crate) struct Abilities {
 
 /// Blocks of a product from which the large ones leave no part of a GPU idle; slices of one at most.
 pub(crate) const BUSY: u32 = 256;
-
-/// Blocks along a side of a product that every device allows.
-const MOST_BLOCKS: u32 = 65_535;
 
 /// Multiply-adds below which a software adapter's compiler takes longer than it saves.
 const SMALL: u64 = 1 << 24;
@@ -55,7 +53,7 @@ impl Abilities {
     pub(crate) fn form(self, rows: u32, columns: u32, depth: u32) -> Form {
         let work = u64::from(rows) * u64::from(columns) * u64::from(depth);
         match (self.software, self.subgroups) {
-            (true, true) if work < SMALL && rows.div_ceil(8) <= MOST_BLOCKS => Form::BroadcastSmall,
+            (true, true) if work < SMALL && rows.div_ceil(8) <= MOST_GROUPS => Form::BroadcastSmall,
             (true, true) => Form::Broadcast,
             (true, false) => Form::Direct,
             (false, _) => {

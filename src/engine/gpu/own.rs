@@ -277,13 +277,11 @@ impl Engine for GpuEngine {
         let Buffers { parameters: trained, averages, kept, .. } = &self.buffers;
         let kept = &kept[Keep::LastGood as usize];
         let averages = averages.as_ref().map(|[averages, _]| averages);
-        let averaged = &parameters[..self.plan.trained_len()];
-        let whole = [trained, &kept.parameters].map(|buffer| (buffer, parameters));
-        let averages = averages.into_iter().chain(&kept.averages).map(|buffer| (buffer, averaged));
-        whole
+        [trained, &kept.parameters]
             .into_iter()
             .chain(averages)
-            .try_for_each(|(buffer, content)| self.write(buffer, content, "setting parameters"))
+            .chain(&kept.averages)
+            .try_for_each(|buffer| self.write(buffer, parameters, "setting parameters"))
     }
 
     fn reset(&mut self, seed: u64) -> Result<()> {

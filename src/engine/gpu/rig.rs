@@ -69,8 +69,8 @@ impl Rig {
     /// kernel does the same with such.
     ///
     /// # Panics
-    /// If a guard word or an input changed, or a written element kept its poison; or if f16 makes a
-    /// difference beyond its rounding.
+    /// If a guard word or an input changed, or a written element kept its poison; if f16 makes a difference
+    /// beyond its rounding; or if it makes any whether the workgroups of the batch go on along z.
     pub(crate) fn run(
         &self,
         kernel: &'static Kernel,
@@ -82,7 +82,17 @@ impl Rig {
     ) -> [Vec<Vec<f32>>; 2] {
         let dispatch = Run { kernel, choices, grid, step, uniforms };
         self.compare_halves(&dispatch, args);
-        [Checks::On, Checks::Off].map(|checks| self.run_as(checks, Halves::NONE, &dispatch, args))
+        let runs = [Checks::On, Checks::Off]
+            .map(|checks| self.run_as(checks, Halves::NONE, &dispatch, args));
+        if let Some(grid) = grid.narrowed() {
+            let narrowed = Run { grid, ..dispatch };
+            let other = self.run_as(Checks::Off, Halves::NONE, &narrowed, args);
+            let bits = |run: &[Vec<f32>]| -> Vec<Vec<u32>> {
+                run.iter().map(|numbers| numbers.iter().map(|x| x.to_bits()).collect()).collect()
+            };
+            assert!(bits(&other) == bits(&runs[1]), "{}: rows that go on along z", kernel.name);
+        }
+        runs
     }
 
     /// [`run`](Self::run) in one of the two ways, in f32 alone.

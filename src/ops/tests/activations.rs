@@ -1,7 +1,7 @@
 //! The activations: behind a linear layer, in front of one on the way back, and by themselves.
 
 use super::{U, batch_of, magnitudes, random, widen, word};
-use crate::activation::Activation;
+use crate::activation::{Activation, GELU_CUBIC, SQRT_2_OVER_PI};
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::activation::{ACTIVATION_BACKWARD, ACTIVATION_FORWARD, ActivationShape};
 use crate::ops::epilogue::Epilogue;
@@ -11,6 +11,7 @@ use crate::ops::linear::{
 };
 use crate::ops::product::Form;
 use crate::plan::TENSOR_ALIGN;
+use crate::real::Real as _;
 use crate::testing::{assert_within, gamma};
 
 /// Error of `activate(z)` in f32 for an exact z, from WGSL's bounds on the builtins.
@@ -27,10 +28,8 @@ pub(crate) fn activation_error(a: Activation, z: f64) -> f64 {
         Activation::Sigmoid => sigmoid_error(z),
         Activation::Silu => z.abs() * sigmoid_error(z) + U * y,
         Activation::Tanh => tanh_error(y),
-        // The argument's error, five roundings of it, passes tanh with slope ≤ 1 and
-        // |u|·tanh′(u) ≤ 0.5.
-        Activation::GeluTanh => z.abs() * (tanh_error(1.0) + 5.0 * U) + 4.0 * U * y,
-        Activation::Gelu => z.abs() * normal_cdf_error(z) + 3.0 * U * y,
+        Activation::GeluTanh => z.abs() * gate_error(gelu_argument(z)) + U * y,
+        Activation::Gelu => z.abs() * normal_cdf_error(z) + U * y,
         // ln(1 + e): a relative error of e, (3 + 2|z|) ULP, becomes no larger; then a sum, a division of 2.5 ULP,
         // whose square and product with the series carry it on, and the series itself. e may be flushed.
         Activation::Softplus => {
@@ -50,11 +49,30 @@ fn sigmoid_error(z: f64) -> f64 {
     2.0 * U * (3.0 + 2.0 * z.abs()) * s * (1.0 - s) + 6.0 * U * s + f64::from(f32::MIN_POSITIVE)
 }
 
+/// The argument of GELU's tanh form, exact.
+fn gelu_argument(z: f64) -> f64 {
+    2.0 * SQRT_2_OVER_PI * (z + GELU_CUBIC * z * z * z)
+}
+
+/// Error of σ(w) for a w that six roundings went into.
+fn gate_error(w: f64) -> f64 {
+    let s: f64 = crate::activation::sigmoid(w);
+    // |w|·σ′ is 0 where w overflows.
+    let inherited = if s * (1.0 - s) > 0.0 { 6.0 * U * w.abs() * s * (1.0 - s) } else { 0.0 };
+    sigmoid_error(w) + inherited
+}
+
+/// Error of `e^(−z²/2)`, relative: z² rounded, and exp's 3 + z² ULP.
+fn gaussian_error(z: f64) -> f64 {
+    2.0 * U * (3.0 + 1.25 * z * z)
+}
+
 fn normal_cdf_error(z: f64) -> f64 {
-    // erf is within 1.5e-7 and eleven roundings of terms below 1.5. Away from 0 both it and the
-    // truth lie within e^(−z²/2) of ±1, where a remainder below U is rounded away.
-    let tail = (-0.5 * z * z).exp();
-    (0.5 * 1.5e-7 + 11.0 * U).min(tail + if tail > U / 4.0 { 11.0 * U } else { 0.0 })
+    // Fit and polynomial of the tail are within 28 U of it, with a division of 2.5 ULP; a product with the
+    // exponential follows, and for z > 0 a difference.
+    let [cdf, _] = z.normal();
+    let [tail, _] = (-z.abs()).normal();
+    tail * (29.0 * U + gaussian_error(z)) + U * cdf + f64::from(f32::MIN_POSITIVE)
 }
 
 /// Error of `exp_m1(x)` for x ≤ 0 in f32, of |eˣ − 1|.
@@ -75,23 +93,62 @@ fn tanh_error(size: f64) -> f64 {
     2.0 / (2.0 - m).powi(2) * exp_m1_error(m) + 8.0 * U * size
 }
 
+/// Error of the slope that `sigmoid_and_slope` gives in f32 for an exact argument: that of the exponential, which
+/// e/(1 + e)² passes on with a factor of at most 1; a sum and a division of 2.5 ULP, both squared; two products.
+/// The device may flush what is small.
+fn sigmoid_slope_error(z: f64) -> f64 {
+    U * (2.0 * (3.0 + 2.0 * z.abs()) + 14.0) * sigmoid_slope(z) + f64::from(f32::MIN_POSITIVE)
+}
+
+/// σ′, exact where σ(1 − σ) cancels.
+fn sigmoid_slope(z: f64) -> f64 {
+    0.25 / (0.5 * z).cosh().powi(2)
+}
+
+/// Error of σ(w) + m·σ′(w) for a w that six roundings went into, which change both terms by no more than σ′ each,
+/// and an m of five.
+fn gated_error(w: f64, m: f64) -> f64 {
+    let s: f64 = crate::activation::sigmoid(w);
+    let slope = sigmoid_slope(w);
+    let size = 1.0 + m.abs();
+    // Where w is infinite so is what it is multiplied with.
+    let inherited = if slope > 0.0 { 6.0 * U * w.abs() * slope * size } else { 0.0 };
+    let terms = if slope > 0.0 {
+        m.abs() * sigmoid_slope_error(w) + 7.0 * U * m.abs() * slope
+    } else {
+        0.0
+    };
+    inherited + sigmoid_error(w) + 2.0 * U * s + terms + f64::from(f32::MIN_POSITIVE) * size
+}
+
 /// Error of `activation_derivative` in f32 for an exact argument.
 pub(super) fn derivative_error(a: Activation, kept: f64) -> f64 {
     let k = kept.abs();
+    let least = f64::from(f32::MIN_POSITIVE);
     match a {
         Activation::Identity | Activation::Relu | Activation::LeakyRelu { .. } => 0.0,
-        Activation::Elu { alpha } => U * (k + f64::from(alpha)),
-        Activation::Sigmoid => 2.0 * U * k * (1.0 + k),
-        Activation::Tanh => 2.0 * U * (1.0 + k * k),
-        Activation::Softplus => exp_m1_error((-kept).exp_m1().abs()) + f64::from(f32::MIN_POSITIVE),
-        // Φ as in the forward pass; the density (3 + k²) ULP of its value.
-        Activation::Gelu => normal_cdf_error(kept) + k * 0.4 * (2.0 * U) * (5.0 + k * k) + 2.0 * U,
-        // 1 − t² doubles t's error; du ≤ 0.8(1 + 0.134k²).
-        Activation::GeluTanh => {
-            let t = tanh_error(1.0) + 5.0 * U;
-            0.5 * t + 0.5 * k * 0.8 * (1.0 + 0.134 * k * k) * (2.0 * t + 6.0 * U) + 4.0 * U
+        Activation::Elu { .. } => {
+            U * (2.0 * (3.0 + 2.0 * k) + 1.0) * a.derivative(kept)
+                + if kept > 0.0 { 0.0 } else { least }
         }
-        Activation::Silu => sigmoid_error(kept) * (1.0 + 2.0 * k) + 6.0 * U * (1.0 + k),
+        Activation::Sigmoid => sigmoid_slope_error(kept),
+        Activation::Tanh => 4.0 * sigmoid_slope_error(2.0 * kept),
+        Activation::Softplus => exp_m1_error((-kept).exp_m1().abs()) + least,
+        Activation::Gelu => {
+            let [cdf, density] = kept.normal();
+            // The product with φ has three more roundings, one of them that of 1/√2π.
+            let term = k * density;
+            normal_cdf_error(kept)
+                + term * (gaussian_error(kept) + 3.0 * U)
+                + U * (cdf + term)
+                + k * least
+        }
+        // 2du/dz has four roundings.
+        Activation::GeluTanh => {
+            let slope = 2.0 * SQRT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * k * k);
+            gated_error(gelu_argument(kept), k * slope)
+        }
+        Activation::Silu => gated_error(kept, k),
         Activation::Sine { omega0 } => {
             let omega0 = f64::from(omega0);
             omega0 * (f64::powi(2.0, -11) + 4.0 * U * omega0 * k + U)
@@ -296,6 +353,45 @@ fn activation_forward_matches_its_twin() {
                     assert_eq!(run[0][offset..], x, "{a}");
                 }
             }
+        }
+    }
+}
+
+/// Arguments of both signs up to 80, where activations saturate.
+fn saturating() -> impl Iterator<Item = f32> {
+    let steps = [0.01, 0.3, 1.0, 2.5, 4.0, 6.0, 8.5, 9.5, 12.0, 17.5, 20.0, 30.0, 43.0, 60.0, 80.0];
+    steps.into_iter().flat_map(|z| [z, -z])
+}
+
+/// A saturated unit's derivative is small but has its digits: the bound is relative.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn derivatives_keep_their_digits_where_activations_saturate() {
+    let rig = Rig::get();
+    for &a in Activation::ALL {
+        let kept = |z: f32| if a.keeps_preactivation() { z } else { a.apply(z) };
+        let kept: Vec<f32> = saturating().map(kept).collect();
+        let shape = ActivationShape::new(word(kept.len()));
+        let epilogue = plain(a).uniform(0);
+        let runs = rig.run(
+            &ACTIVATION_BACKWARD,
+            &plain(a).choices(),
+            shape.grid(),
+            &batch_of(1),
+            &[("shape", rig.uniform(&shape)), ("epilogue", rig.uniform(&epilogue))],
+            &[("kept", Arg::Read(&kept)), ("gradient_input", Arg::Updated(&vec![1.0; kept.len()]))],
+        );
+        let want: Vec<f64> = kept.iter().map(|&k| a.derivative(f64::from(k))).collect();
+        let bound = |i: usize| derivative_error(a, f64::from(kept[i])) + U * want[i].abs();
+        for i in 0..kept.len() {
+            // What cancels in a sum of two terms, near an extremum, is relative to these. Sines never saturate.
+            let least = 1e6 * f64::from(f32::MIN_POSITIVE);
+            let relative = 1e-4 * (want[i].abs() + if kept[i] > -2.0 { 1.0 } else { 0.0 }) + least;
+            let sine = matches!(a, Activation::Sine { .. });
+            assert!(sine || bound(i) <= relative, "{a} of {}: {:e}", kept[i], bound(i));
+        }
+        for run in runs {
+            assert_within(&run[0], &want, bound);
         }
     }
 }

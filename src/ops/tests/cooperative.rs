@@ -41,7 +41,7 @@ fn stage(sum: Sum, at: u32) {
 ";
 
 /// Where a kernel's main function begins, and the same with the lane told.
-const BEGIN: &str = "let row0 = block.y * BLOCK;";
+const BEGIN: &str = "let row0 = row_block(block, blocks) * BLOCK;";
 const BEGIN_AS: &str = "own_lane = lane % SUBGROUP;";
 
 /// A kernel for matrix units with loops in their place.
@@ -59,6 +59,7 @@ pub(super) fn with_loops(kernel: &'static Kernel) -> &'static Kernel {
         let own = |line: &&str| own(line) && !line.contains("= coop_mat");
         let lines: Vec<&str> = before.lines().chain(behind.lines()).filter(own).collect();
         let wgsl = lines.join("\n") + STAND_IN;
+        assert!(wgsl.contains(BEGIN), "{}: main begins otherwise", kernel.name);
         let wgsl = wgsl.replace(BEGIN, &format!("{BEGIN_AS} {BEGIN}"));
         let size = if kernel.name.contains("cooperative16") { 16.0 } else { 8.0 };
         Box::leak(Box::new(Kernel {

@@ -5,7 +5,8 @@ use crate::Loss;
 use crate::divergence::{Fault, OnDivergence};
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::optimizer::{
-    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, choices, norm_grid, optimizer,
+    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, average, choices, norm_grid,
+    optimizer,
 };
 use crate::ops::step::StepUniform;
 use crate::optimizer::{Clip, GroupRates, Optimizer, Rule, Updates};
@@ -28,8 +29,11 @@ struct Case {
 const GOOD: Case =
     Case { gradients: &[], parameters: &[], clip: None, fault: None, skipped: false };
 
-/// A run's parameters, moments and fault.
-type Outcome = (Vec<f32>, [Vec<f32>; 2], Option<usize>);
+/// A run's parameters, moments, averages and fault.
+type Outcome = (Vec<f32>, [Vec<f32>; 2], Vec<f32>, Option<usize>);
+
+/// What the averages begin with.
+const AVERAGE: f32 = 2.0;
 
 fn filled(value: f32, others: &[(usize, f32)]) -> Vec<f32> {
     let mut numbers = vec![value; LEN];
@@ -40,19 +44,19 @@ fn filled(value: f32, others: &[(usize, f32)]) -> Vec<f32> {
 /// The twin's step, which is never left out.
 fn twin(options: &TrainOptions, g: &[f32], w: &[f32], updates: &mut Updates) -> Outcome {
     let mut parameters = w.to_vec();
-    let [mut m, mut v] = [vec![0.5; LEN], vec![0.25; LEN]];
+    let [mut m, mut v, mut a] = [vec![0.5; LEN], vec![0.25; LEN], vec![AVERAGE; LEN]];
     let update = updates.at(3, 1.0).cast();
     let squares = || g.iter().map(|&g| f64::from(g).powi(2)).sum();
     let arenas = Arenas {
         gradients: g,
         parameters: &mut parameters,
         moments: [&mut m, &mut v, &mut []],
-        averages: &mut [],
+        averages: &mut a,
         measured: &mut [],
     };
     let cut = Cut::new(options.clip, update.clip, squares);
     let fault = optimizer(&options.optimizer.rule, cut, &[LEN], &update, 0, arenas);
-    (parameters, [m, v], fault)
+    (parameters, [m, v], a, fault)
 }
 
 #[test]
@@ -92,17 +96,22 @@ fn what_is_not_finite_is_raised_and_skipped() {
                     continue;
                 }
                 let mut options = TrainOptions::new(Loss::Mse, rule);
-                options.clip = case.clip;
+                (options.clip, options.ema) = (case.clip, Some(0.9));
                 options.on_divergence =
                     if skips { OnDivergence::Skip { most: 1 } } else { OnDivergence::Stop };
                 let rates = vec![GroupRates { lr: 0.1, weight_decay: 0.0 }];
-                let mut updates = Updates::new(rule, rates, 1.0, 0.0);
+                let mut updates = Updates::new(rule, rates, 1.0, 0.9);
                 let (g, w) = (filled(0.5, case.gradients), filled(1.0, case.parameters));
-                let (mut parameters, mut moments, fault) = twin(&options, &g, &w, &mut updates);
+                let (mut parameters, mut moments, mut averages, fault) =
+                    twin(&options, &g, &w, &mut updates);
                 assert_eq!(fault, case.fault, "case {number}: twin");
                 let skipped = skips && case.skipped;
                 if skipped {
                     (parameters, moments) = (w.clone(), [vec![0.5; LEN], vec![0.25; LEN]]);
+                    // As after any step, with the weights that this one has left.
+                    averages = vec![AVERAGE; LEN];
+                    let share = updates.at(3, 1.0).cast::<f32>().average_share;
+                    average(share, &mut averages, &w);
                 }
 
                 let shape = ArenaShape::new(&[LEN]);
@@ -130,7 +139,7 @@ fn what_is_not_finite_is_raised_and_skipped() {
                         ("moment1", Arg::Updated(&[0.5; LEN])),
                         ("moment2", Arg::Updated(&[0.25; LEN])),
                         ("moment3", Arg::Updated(&nothing)),
-                        ("averages", Arg::Updated(&nothing)),
+                        ("averages", Arg::Updated(&[AVERAGE; LEN])),
                         ("status", Arg::Updated(&status(&sums[0][0]))),
                         ("measured", Arg::Updated(&nothing)),
                     ],
@@ -149,6 +158,7 @@ fn what_is_not_finite_is_raised_and_skipped() {
                     let others = faults.iter().enumerate().filter(|(slot, _)| *slot != 5);
                     assert!(others.clone().all(|(_, &fault)| fault == 0), "case {number}: slots");
                     assert_alike(&run[0], &parameters, skipped);
+                    assert_alike(&run[4], &averages, false);
                     for (got, want) in
                         run[1..3].iter().zip(&moments).take(options.optimizer.moments())
                     {

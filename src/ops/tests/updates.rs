@@ -1,11 +1,11 @@
 //! The optimizer.
 
-use super::{U, random};
+use super::{U, random, word};
 use crate::Loss;
 use crate::engine::gpu::rig::{Arg, Rig};
 use crate::ops::optimizer::{
-    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, STATUS_WORDS, choices,
-    norm_grid, optimizer, squares,
+    ArenaShape, Arenas, Cut, GRADIENT_NORM, OPTIMIZER, PARTIAL_SUMS, STATUS_WORDS, average,
+    choices, norm_grid, optimizer, squares,
 };
 use crate::ops::step::StepUniform;
 use crate::optimizer::{Clip, GroupRates, Optimizer, Rule, Update, Updates};
@@ -71,7 +71,7 @@ impl<T: Real> State<T> {
 }
 
 /// One step with every rule × clipping on every length, with moments from earlier steps, a second
-/// parameter group, an average, and what insights need.
+/// parameter group, an average, also of two numbers that aren't trained, and what insights need.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn optimizer_matches_its_twin() {
@@ -89,7 +89,8 @@ fn optimizer_matches_its_twin() {
                 let update = updates.at(3, 0.5);
                 let ends = [first, len];
 
-                let (g, w, a) = (random(40, len), random(41, len), random(45, len));
+                let all = len + 2;
+                let (g, w, a) = (random(40, len), random(41, all), random(45, all));
                 let v: Vec<f32> = random(43, len).iter().map(|v| v.abs() + 0.1).collect();
                 let m: Vec<f32> = random(42, len).iter().map(|m| 0.3 * m).collect();
                 // Variances first where the rule has no mean in front of them, and the largest last.
@@ -99,14 +100,14 @@ fn optimizer_matches_its_twin() {
                 };
                 let moment = |k: usize| if k < has { moments[k].clone() } else { Vec::new() };
                 let mut state = State {
-                    parameters: exact(&w),
+                    parameters: exact(&w[..len]),
                     moments: [exact(&moment(0)), exact(&moment(1)), exact(&moment(2))],
-                    averages: exact(&a),
+                    averages: exact(&a[..len]),
                     measured: vec![[Tracked::ZERO; 2]; len],
                 };
                 // Partial sums in any order, as the kernel's own.
                 let squares: f64 = g.iter().map(|&g| f64::from(g).powi(2)).sum();
-                let shape = ArenaShape::new(&ends);
+                let shape = ArenaShape { averaged: word(all), ..ArenaShape::new(&ends) };
                 let uniforms = [("shape", rig.uniform(&shape))];
                 let norm = rig.run(
                     &GRADIENT_NORM,
@@ -121,6 +122,10 @@ fn optimizer_matches_its_twin() {
                     assert_within_f64(&[sum], &[squares], |_| crate::testing::gamma(len) * squares);
                 }
                 state.step(&options, &ends, &update, &exact(&g));
+                let untrained: Vec<Tracked> = exact(&w[len..]);
+                let mut averages_of_untrained: Vec<Tracked> = exact(&a[len..]);
+                let share = update.cast().average_share;
+                average(share, &mut averages_of_untrained, &untrained);
                 let mut step = StepUniform::default();
                 step.set_update(&update);
                 let placeholder = [0.0];
@@ -149,11 +154,13 @@ fn optimizer_matches_its_twin() {
                     numbers.iter().map(|x| x.widened(slack)).collect()
                 };
                 for run in runs {
-                    assert_tracked(&run[0], &widened(&state.parameters));
+                    assert_tracked(&run[0][..len], &widened(&state.parameters));
+                    assert_eq!(run[0][len..], w[len..], "untrained");
                     for (k, moment) in state.moments.iter().enumerate() {
                         assert_tracked(&run[1 + k][..moment.len()], &widened(moment));
                     }
-                    assert_tracked(&run[4], &widened(&state.averages));
+                    assert_tracked(&run[4][..len], &widened(&state.averages));
+                    assert_tracked(&run[4][len..], &averages_of_untrained);
                     // Directions aren't scaled by the learning rate; theirs is relative.
                     let relative = |x: &Tracked| x.widened(10.0 * slack * (1.0 + x.value.abs()));
                     let measured: Vec<_> = state.measured.iter().flatten().map(relative).collect();

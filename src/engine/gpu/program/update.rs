@@ -34,7 +34,7 @@ impl Builder<'_> {
         let bindings = [
             ("shape", whole(&uniform)),
             ("gradients", whole(&buffers.gradients)),
-            ("parameters", whole_trained(plan, &buffers.parameters)),
+            ("parameters", whole(&buffers.parameters)),
             ("moment1", whole(moment1)),
             ("moment2", whole(moment2)),
             ("moment3", whole(moment3)),
