@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:?seconds for each target}
 shift
-[ $# -gt 0 ] || set -- csv npy idx npz model_file checkpoint state_dict schedule training
+[ $# -gt 0 ] || set -- csv tables npy idx npz model_file checkpoint state_dict schedule training
 
 for target in "$@"; do
     printf '\n== %s\n' "$target" >&2

@@ -39,6 +39,7 @@ mod results;
 mod run_folder;
 mod run_record;
 mod schedule;
+mod stdout;
 mod sweep;
 mod table;
 mod talk;

@@ -54,10 +54,11 @@ mod statistics;
 mod synthetic;
 mod table;
 pub(crate) mod wording;
+mod written_number;
 mod zip;
 
 pub use column::{Column, ColumnValues, MISSING_TEXT};
-pub use csv_table::{CsvOptions, read_csv};
+pub use csv_table::{CellOptions, CsvOptions, Delimiter, read_csv};
 pub use dataset::{Dataset, Targets};
 #[cfg(any(feature = "images", feature = "parquet"))]
 pub use decoding::is_decoding;
@@ -68,8 +69,9 @@ pub use load::{BUILT_IN, Source, is_target_file, load};
 pub use partition::{Partition, PartitionOptions};
 pub use schema::{
     ColumnKind, InputColumn, InputKind, Missing, Scaling, Schema, SchemaOptions, Target,
-    TargetKind, UnknownCells, ValueColumn,
+    TargetKind, UnknownCells, ValueColumn, are_several_labels,
 };
 pub use synthetic::{moons, rings, sdf, signed_distance, spirals};
 pub use table::Table;
-pub use wording::signed_number;
+pub use wording::{flag_list, shell_word, typed_list};
+pub use written_number::{DecimalMark, signed_number};

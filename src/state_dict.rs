@@ -97,9 +97,12 @@ pub(crate) fn parameters(
     Ok(arena)
 }
 
+/// Makes a number of its bytes.
+type Decode = fn(&[u8]) -> f64;
+
 /// Bytes of a number of a type that parameters may have, and how they become an f64, which holds all of them
 /// exactly.
-fn decoder(dtype: Dtype) -> Option<(usize, fn(&[u8]) -> f64)> {
+fn decoder(dtype: Dtype) -> Option<(usize, Decode)> {
     Some(match dtype {
         Dtype::F16 => (2, |b| f16_to_f64(u16::from_le_bytes([b[0], b[1]]))),
         // The upper half of an f32.

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::place::{Place, rows, text};
@@ -260,7 +260,7 @@ fn ctrl_c_ends_in_good_order_and_the_same_command_goes_on() {
     place.write("long.toml", &long).write("whole.toml", &long);
     let mut child = spawn(&place, "sweep long.toml --json");
     assert!(runs_until(&mut child, &place.path("runs/long/trial-003/metrics.csv")), "too fast");
-    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -410,11 +410,15 @@ fn a_folder_holds_one_sweep() {
 }
 
 #[test]
+#[cfg(unix)]
 fn one_process_at_a_time_is_at_work_in_a_folder() {
     let place = Place::new();
     place.write("h.toml", HALVING);
     let mut first = spawn(&place, "sweep h.toml");
     assert!(runs_until(&mut first, &place.path("runs/h/plan.json")));
+    // Another waits for two seconds, in which the sweep could end.
+    let stop = Command::new("kill").args(["-STOP", &first.id().to_string()]).status().unwrap();
+    assert!(stop.success());
     let output = place.run("sweep h.toml");
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");

@@ -162,8 +162,8 @@ fn what_is_probably_not_intended_is_warned_of() {
     place.write("counted.csv", &rows(&|i| i + 100, "id"));
     place.write("mixed.csv", &rows(&|i| i * 7 % 40, "id"));
     place.write("renamed.csv", &rows(&|i| i * 7 % 40, "size"));
-    let priced = (0..40).map(|i| format!("${}.5,{},{}\n", i % 9 + 1, (i * 7) % 11, i % 2));
-    place.write("priced.csv", &format!("price,x,y\n{}", priced.collect::<String>()));
+    let weighed = (0..40).map(|i| format!("{}.5 kg,{},{}\n", i % 9 + 1, (i * 7) % 11, i % 2));
+    place.write("weighed.csv", &format!("weight,x,y\n{}", weighed.collect::<String>()));
     let coded = (0..40).map(|i| format!("{:03},{},{}\n", i * 7 % 40, (i * 7) % 11, i % 2));
     place.write("coded.csv", &format!("zip,x,y\n{}", coded.collect::<String>()));
     place.write("classes.csv", &rows(&|i| i * 7 % 40, "id").replace(",1\n", ",2\n"));
@@ -181,8 +181,8 @@ fn what_is_probably_not_intended_is_warned_of() {
             "the column `id` counts the rows; if it is no more than their number, leave it out",
         ),
         (
-            "priced.csv",
-            "the column `price` is taken for words, as `$1.5`; if they are numbers, write",
+            "weighed.csv",
+            "the column `weight` is taken for words, as `1.5 kg`; if they are numbers, write",
         ),
         (
             "coded.csv",

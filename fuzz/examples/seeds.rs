@@ -20,8 +20,9 @@ type Seeds = Vec<(&'static str, Vec<u8>)>;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
-    let all: [(&str, Seeds); 9] = [
+    let all: [(&str, Seeds); 10] = [
         ("csv", tables()),
+        ("tables", choices()),
         ("npy", npy_files()),
         ("idx", idx_files()),
         ("npz", npz_files()),
@@ -53,6 +54,12 @@ fn tables() -> Seeds {
         ("not_utf8", b"a,b\n\xff\xfe,1\n".to_vec()),
         ("beyond_f32", b"a\n1e39\n-1e-50\nnan\n".to_vec()),
     ]
+}
+
+/// What a made table is made of: bytes of all sizes.
+fn choices() -> Seeds {
+    let byte = |i: u32| i.wrapping_mul(i).wrapping_mul(2_654_435_761).to_le_bytes()[3];
+    vec![("mixed", (0..1024).map(byte).collect())]
 }
 
 fn npy(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {

@@ -1,7 +1,5 @@
 //! `wgrad adapters`: what wgpu finds on this machine.
 
-use std::io::Write as _;
-
 use indicatif::BinaryBytes;
 use serde_json::{Value, json};
 use wgrad::wgpu::{Adapter, AdapterInfo};
@@ -11,6 +9,7 @@ use super::args::AdaptersArgs;
 use super::device::{driver, kind};
 use super::environment;
 use super::failure::Failure;
+use super::stdout;
 
 pub(crate) fn list(args: &AdaptersArgs) -> Result<(), Failure> {
     environment::check_backends()?;
@@ -22,7 +21,7 @@ pub(crate) fn list(args: &AdaptersArgs) -> Result<(), Failure> {
         None => AdapterChoice::Hardware.fits(info),
     });
     let text = if args.json { json_text(&found, auto) } else { table(&found, auto) };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(text)
 }
 
 /// The most bytes that a kernel can see at once: what a layer or a data set must fit in.

@@ -12,16 +12,17 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use wgrad::Schedule;
-use wgrad::data::{ImageOptions, Schema, Source};
+use wgrad::data::{CellOptions, CsvOptions, DecimalMark, Delimiter, ImageOptions, Schema, Source};
 
 pub(crate) use self::find_lr::FindLrArgs;
 pub(crate) use self::sweep::{SweepArgs, SweepTable};
 pub(crate) use self::train::TrainArgs;
-use super::choices::{DeviceChoice, ExportFormat, Header};
-use super::config::{csv_options, image_options};
+use super::choices::{DecimalChoice, DeviceChoice, ExportFormat, Header};
+use super::config::image_options;
 use super::recipe;
 use super::values::{
-    Delimiter, ImageSize, at_least_one, output_file, picture_file, positive, schedule,
+    Columns, ImageSize, at_least_one, delimiter, list_of, output_file, picture_file, positive,
+    schedule,
 };
 
 const LECTURE_EXAMPLES: &str = "\
@@ -220,9 +221,19 @@ pub(crate) struct TableArgs {
     /// Whether the first line names the columns
     #[arg(long, default_value_t = Header::Auto)]
     pub header: Header,
-    /// Character between fields, or `tab` [default: found out]
-    #[arg(long, value_name = "CHAR")]
+    /// Character between fields, `tab`, or `spaces` for any number of them [default: found out]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub delimiter: Option<Delimiter>,
+    /// Decimal mark of numbers; the other one may group thousands [default: found out for each column]
+    #[arg(long, value_name = "MARK")]
+    pub decimal: Option<DecimalChoice>,
+    /// Words that mark a missing cell, as in nil,-999, beside the usual ones: NA, N/A, NaN, null, ? and, among
+    /// numbers, None, - and .
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub missing_words: Vec<Columns>,
+    /// Words that are values, though they usually mark a missing cell, as NA for Namibia
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    pub not_missing: Vec<Columns>,
     /// Size in pixels that images are resized to, whatever their proportions, as in 28x28 [default: their
     /// own, or the one that the model reads]
     #[arg(long, value_name = "WxH")]
@@ -230,23 +241,37 @@ pub(crate) struct TableArgs {
 }
 
 impl TableArgs {
-    /// The table of this name, with the file of its targets if they have one.
-    pub(crate) fn source(&self, name: &str, targets: Option<String>) -> Source {
-        let csv = csv_options(self.header, self.delimiter);
-        Source { targets, csv, images: image_options(self.image_size), ..Source::new(name) }
+    /// How to read text, with what a model that was trained before knows of it.
+    fn csv(&self, schema: &Schema) -> CsvOptions {
+        let trained = schema.cells.clone();
+        let words = |typed: &[Columns], trained: Vec<String>| match typed {
+            [] => trained,
+            _ => list_of(typed),
+        };
+        CsvOptions {
+            delimiter: self.delimiter,
+            header: self.header.into(),
+            names: schema.inputs.iter().map(|input| input.name.clone()).collect(),
+            cells: CellOptions {
+                missing_words: words(&self.missing_words, trained.missing_words),
+                not_missing: words(&self.not_missing, trained.not_missing),
+                decimal: self.decimal.map(DecimalMark::from).or(trained.decimal),
+            },
+        }
     }
 
-    /// The same for a trained net: images become such as it reads.
+    /// The table of this name for a trained net, with the file of its targets if they have one: its text is read
+    /// as that of the table that the net learnt from, its images become such as the net reads.
     pub(crate) fn source_for(
         &self,
         schema: &Schema,
         name: &str,
         targets: Option<String>,
     ) -> Source {
-        let source = self.source(name, targets);
         let read = ImageOptions::of(schema);
-        let images = ImageOptions { size: source.images.size.or(read.size), ..read };
-        Source { images, ..source }
+        let size = image_options(self.image_size).size.or(read.size);
+        let images = ImageOptions { size, ..read };
+        Source { targets, csv: self.csv(schema), images, ..Source::new(name) }
     }
 }
 

@@ -3,8 +3,6 @@
 mod report;
 mod roofline;
 
-use std::io::Write as _;
-
 use indicatif::ProgressBar;
 use wgrad::bench::{
     GpuWorkload, KernelTime, Peak, Rate, StepCounts, Work, Workload, cpu_peak, gpu_peak, rate,
@@ -15,6 +13,7 @@ use super::args::BenchArgs;
 use super::device::Device;
 use super::failure::Failure;
 use super::progress::bar;
+use super::stdout;
 use super::talk::Talk;
 
 /// Measurements that scatter by more than this share of their median are warned of.
@@ -57,7 +56,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
         talk.line(format_args!("warning: {warning}"));
     }
     let text = if args.output.json { bench.json() } else { bench.text() };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(text)
 }
 
 /// What was measured.

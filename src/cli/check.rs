@@ -1,7 +1,6 @@
 //! `wgrad check`: whether the kernels compute on this machine's driver what they should.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use serde_json::{Value, json};
 use wgrad::check::{Check, Finding};
@@ -12,6 +11,7 @@ use super::choices::DeviceChoice;
 use super::device::Device;
 use super::failure::Failure;
 use super::progress::bar;
+use super::stdout;
 use super::table::Table;
 use super::talk::{Talk, count, duration};
 
@@ -50,7 +50,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Failure> {
     } else {
         format!("{}\n{}", table(&done), kernels(&done))
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))?;
+    stdout::print(text)?;
     match failed {
         0 => Ok(()),
         failed => Err(Failure::run(format!(

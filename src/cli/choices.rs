@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
-use wgrad::data::{Missing, Scaling, TargetKind};
+use wgrad::data::{DecimalMark, Missing, Scaling, TargetKind};
 use wgrad::{Activation, Decay, Init, Loss, OnDivergence, Precision, Rule, Sampling};
 
 /// A choice among words: what clap offers and what `config.toml` holds are the same.
@@ -105,6 +105,35 @@ choice! {
         Yes = "yes",
         /// The first line is data; columns are named 1, 2, …
         No = "no",
+    }
+}
+
+choice! {
+    /// What stands before the decimals of a number.
+    DecimalChoice {
+        /// As in 1,299.99
+        Point = "point",
+        /// As in 1.299,99
+        Comma = "comma",
+    }
+}
+
+impl From<Header> for Option<bool> {
+    fn from(header: Header) -> Self {
+        match header {
+            Header::Auto => None,
+            Header::Yes => Some(true),
+            Header::No => Some(false),
+        }
+    }
+}
+
+impl From<DecimalChoice> for DecimalMark {
+    fn from(choice: DecimalChoice) -> Self {
+        match choice {
+            DecimalChoice::Point => Self::Point,
+            DecimalChoice::Comma => Self::Comma,
+        }
     }
 }
 

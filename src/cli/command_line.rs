@@ -30,6 +30,15 @@ pub(crate) fn read(mut typed: Vec<OsString>) -> Result<Command, Failure> {
         Ok(args) => Ok(args.command),
         Err(mut error) => {
             match error.kind() {
+                ErrorKind::InvalidUtf8 => {
+                    if let Some(word) = words.iter().find(|word| word.to_str().is_none()) {
+                        return Err(Failure::input(format!(
+                            "{}: names that aren't UTF-8 can't be kept in a run's files; rename it, or hand a \
+                             table in by standard input (`-`)",
+                            word.to_string_lossy()
+                        )));
+                    }
+                }
                 ErrorKind::ArgumentConflict => name_typed(&mut error, &words),
                 ErrorKind::InvalidSubcommand
                     if error.get(ContextKind::SuggestedSubcommand).is_none() =>

@@ -2,7 +2,6 @@
 
 mod differences;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use indicatif::HumanCount;
@@ -19,6 +18,7 @@ use super::page::curves::curves;
 use super::results::percent;
 use super::run_folder::{MODEL, PLAN};
 use super::run_record::{LR, OfEpoch, RunRecord, SCORE, TRAIN_LOSS, VALIDATION_LOSS, epoch_panel};
+use super::stdout;
 use super::table::Table;
 use super::talk::{Talk, count, duration, printable, significant};
 
@@ -56,8 +56,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
             true => comparison.json(&problems),
             false => printable(&comparison.text()),
         };
-        let mut out = std::io::stdout();
-        out.write_all(text.as_bytes()).map_err(Failure::write("standard output"))?;
+        stdout::print(text)?;
     }
     match problems.is_empty() {
         true => Ok(()),

@@ -11,19 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use wgrad::data::{BUILT_IN, CsvOptions, ImageOptions, SchemaOptions, Source, is_target_file};
+use wgrad::data::{
+    BUILT_IN, CellOptions, CsvOptions, DecimalMark, Delimiter, ImageOptions, SchemaOptions, Source,
+    is_target_file,
+};
 use wgrad::{Activation, Encoding, Plateau, Schedule};
 
 pub(crate) use self::derived::outdated;
 use super::args::TrainArgs;
 use super::choices::{
-    DecayChoice, DeviceChoice, DivergenceChoice, Header, InitChoice, LossChoice, MissingCells,
-    NormChoice, OptimizerChoice, PrecisionChoice, SamplingChoice, ScalingChoice, StopOn, Task,
-    TuneChoice,
+    DecayChoice, DecimalChoice, DeviceChoice, DivergenceChoice, Header, InitChoice, LossChoice,
+    MissingCells, NormChoice, OptimizerChoice, PrecisionChoice, SamplingChoice, ScalingChoice,
+    StopOn, Task, TuneChoice,
 };
 use super::failure::Failure;
 use super::recipe;
-use super::values::{ClassWeights, Columns, Delimiter, ImageSize, TimeBudget, column_kind};
+use super::values::{ClassWeights, ImageSize, TimeBudget, column_kind, list_of};
 
 /// Sections and keys of `config.toml` that tell how a run went. No flag says them, so a run that is made
 /// from the file again leaves them aside.
@@ -70,6 +73,12 @@ pub(crate) struct DataConfig {
     pub header: Header,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
     pub delimiter: Option<Delimiter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<DecimalChoice>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_words: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_missing: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "text::optional")]
     pub image_size: Option<ImageSize>,
     pub target: Vec<String>,
@@ -81,6 +90,8 @@ pub(crate) struct DataConfig {
     /// Name of the column with the rows' weights.
     pub weights: Option<String>,
     pub missing: MissingCells,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rare_below: Option<usize>,
     pub scaling: ScalingChoice,
     pub validation: f32,
     pub test: f32,
@@ -242,8 +253,7 @@ impl Config {
                 net.activation
             )));
         }
-        let names = |columns: &[Columns]| columns.iter().flat_map(|c| c.0.clone()).collect();
-        let targets: Vec<String> = names(&columns.target);
+        let targets = list_of(&columns.target);
         let (files, target): (Vec<String>, Vec<String>) =
             targets.iter().cloned().partition(|target| is_target_file(target));
         if files.len() > 1 || !files.is_empty() && !target.is_empty() {
@@ -264,13 +274,17 @@ impl Config {
                 fingerprint: String::new(),
                 header: args.table.header,
                 delimiter: args.table.delimiter,
+                decimal: args.table.decimal,
+                missing_words: list_of(&args.table.missing_words),
+                not_missing: list_of(&args.table.not_missing),
                 image_size: args.table.image_size,
                 target,
                 target_file: files.first().map(|file| absolute(file)),
                 task: columns.task,
-                ignore: names(&columns.ignore),
+                ignore: list_of(&columns.ignore),
                 weights: columns.weights.clone(),
                 missing: columns.missing,
+                rare_below: columns.rare_below,
                 scaling: columns.scaling,
                 validation: columns.validation,
                 test: columns.test.unwrap_or(recipe::TEST),
@@ -366,9 +380,23 @@ impl DataConfig {
     pub(crate) fn table(&self) -> Source {
         Source {
             targets: self.target_file.clone(),
-            csv: csv_options(self.header, self.delimiter),
+            csv: self.csv(),
             images: image_options(self.image_size),
             ..Source::new(&self.source)
+        }
+    }
+
+    fn csv(&self) -> CsvOptions {
+        let named = self.target.iter().chain(&self.ignore).chain(&self.weights);
+        CsvOptions {
+            delimiter: self.delimiter,
+            header: self.header.into(),
+            names: named.chain(self.columns.keys()).cloned().collect(),
+            cells: CellOptions {
+                missing_words: self.missing_words.clone(),
+                not_missing: self.not_missing.clone(),
+                decimal: self.decimal.map(DecimalMark::from),
+            },
         }
     }
 
@@ -379,6 +407,7 @@ impl DataConfig {
             ignore: self.ignore.iter().chain(&self.weights).cloned().collect(),
             scaling: self.scaling.into(),
             missing: self.missing.into(),
+            rare_below: self.rare_below,
             columns: self
                 .columns
                 .iter()
@@ -386,16 +415,6 @@ impl DataConfig {
                 .collect(),
         }
     }
-}
-
-/// How to read a table.
-pub(crate) fn csv_options(header: Header, delimiter: Option<Delimiter>) -> CsvOptions {
-    let header = match header {
-        Header::Auto => None,
-        Header::Yes => Some(true),
-        Header::No => Some(false),
-    };
-    CsvOptions { delimiter: delimiter.map(|d| d.0), header }
 }
 
 /// How to read images.

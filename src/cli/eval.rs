@@ -1,7 +1,5 @@
 //! `wgrad eval`: scores a trained net.
 
-use std::io::Write as _;
-
 use serde_json::{Value, json};
 use wgrad::Engine;
 use wgrad::data::Dataset;
@@ -11,6 +9,7 @@ use super::device::{Device, Job};
 use super::failure::Failure;
 use super::prepare;
 use super::results::Results;
+use super::stdout;
 use super::talk::{Talk, count, printable};
 use super::trained::Trained;
 
@@ -51,7 +50,7 @@ pub(crate) fn eval(args: &EvalArgs) -> Result<(), Failure> {
     } else {
         printable(&results.text())
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(text)
 }
 
 struct Scoring<'a> {

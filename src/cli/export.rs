@@ -1,6 +1,6 @@
 //! `wgrad export`: a trained net in the forms that other programs take.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use clap::ValueEnum as _;
@@ -11,6 +11,7 @@ use super::args::ExportArgs;
 use super::choices::ExportFormat;
 use super::failure::Failure;
 use super::files::write_whole;
+use super::stdout;
 use super::talk::Talk;
 use super::trained::{keep, model_path};
 
@@ -31,11 +32,10 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
         keep(output, &path, "model")?;
     }
     let Some(output) = &args.file else {
-        let mut out = std::io::stdout();
-        if format == ExportFormat::Onnx && out.is_terminal() {
+        if format == ExportFormat::Onnx && std::io::stdout().is_terminal() {
             return Err(Failure::input("ONNX is nothing to read: name a file with --output"));
         }
-        return out.write_all(&content).map_err(Failure::write("standard output"));
+        return stdout::print(content);
     };
     write_whole(output, &content)?;
     if let Some(input) = file.schema().filter(|_| format == ExportFormat::Onnx).and_then(numbers) {

@@ -4,7 +4,6 @@
 
 mod curve;
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
@@ -20,6 +19,7 @@ use super::failure::Failure;
 use super::figure::{Axis, Figure, Line, Panel};
 use super::plot::plot;
 use super::prepare::Prepared;
+use super::stdout;
 use super::table::Table;
 use super::talk::{Talk, shortest, significant};
 
@@ -70,7 +70,7 @@ pub(crate) fn find(args: &FindLrArgs) -> Result<(), Failure> {
     } else {
         text(&curve, finding)
     };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(text)
 }
 
 fn check(args: &FindLrArgs) -> Result<(), Failure> {

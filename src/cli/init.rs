@@ -8,6 +8,7 @@ use super::args::InitArgs;
 use super::config::Config;
 use super::failure::Failure;
 use super::options::{self, Kind, Setting};
+use super::stdout;
 use super::talk::{Talk, wrapped};
 
 const HEAD: &str = "\
@@ -19,7 +20,7 @@ const HEAD: &str = "\
 pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
     let text = text()?;
     if args.path == Path::new("-") {
-        return io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+        return stdout::print(text);
     }
     let path = args.path.display();
     let mut file = File::create_new(&args.path).map_err(|error| match error.kind() {

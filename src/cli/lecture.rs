@@ -10,7 +10,6 @@ mod schedules;
 mod study;
 mod warmup;
 
-use std::io::Write as _;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::args::LectureArgs;
 use super::failure::Failure;
+use super::stdout;
 use super::talk::{Talk, duration, wrapped};
 use study::Study;
 
@@ -72,9 +72,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 pub(crate) fn lecture(args: &LectureArgs) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    let mut print =
-        |text: String| out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+    let print = |text: String| stdout::print(text);
     if args.list && args.output.json {
         let list = |entry: &Entry| (entry.name.to_owned(), json!({ "question": entry.question }));
         let list: serde_json::Map<_, _> = STUDIES.iter().map(list).collect();

@@ -1,11 +1,10 @@
 //! `wgrad man` and `wgrad completions`: what packages install beside the program.
 
-use std::io::{self, Write as _};
-
 use clap::CommandFactory as _;
 
 use super::args::{Args, CompletionsArgs, ManArgs};
 use super::failure::Failure;
+use super::stdout;
 use super::talk::Talk;
 
 pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
@@ -14,9 +13,8 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
         // As in the folder's pages.
         clap_mangen::Man::new(Args::command().disable_help_subcommand(true))
             .render(&mut page)
-            .and_then(|()| io::stdout().write_all(&page))
-            .map_err(Failure::write("standard output"))?;
-        return Ok(());
+            .map_err(Failure::write(stdout::NAME))?;
+        return stdout::print(page);
     };
     std::fs::create_dir_all(folder).map_err(Failure::folder(folder))?;
     clap_mangen::generate_to(Args::command(), folder).map_err(Failure::write(folder.display()))?;
@@ -28,5 +26,5 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     // Written to a buffer first, since clap panics where writing fails.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "wgrad", &mut script);
-    io::stdout().write_all(&script).map_err(Failure::write("standard output"))
+    stdout::print(script)
 }

@@ -16,6 +16,7 @@ use super::device::{Device, Job};
 use super::failure::Failure;
 use super::prepare;
 use super::results::predicted_class;
+use super::stdout;
 use super::talk::{Talk, count, shortest};
 use super::trained::{Trained, keep, model_path};
 
@@ -64,7 +65,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<(), Failure> {
         written.map_err(Failure::write(name))
     };
     let Some(path) = &args.file else {
-        return write(&mut io::stdout().lock(), &"standard output");
+        return write(&mut stdout::open()?, &stdout::NAME);
     };
     let mut file = File::create(path).map_err(Failure::write(path.display()))?;
     write(&mut file, &path.display())?;

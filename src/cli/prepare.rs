@@ -25,8 +25,8 @@ pub(crate) struct Prepared {
     pub memory: String,
     /// What the columns are and what becomes of them.
     pub columns: String,
-    /// A column that is probably not intended to be learnt from.
-    pub doubt: Option<String>,
+    /// Columns that are probably not intended to be learnt from as they are.
+    pub doubts: Vec<String>,
     pub schema: Schema,
     pub train: Dataset,
     pub validation: Option<Dataset>,
@@ -148,8 +148,8 @@ impl Prepared {
             BinaryBytes(data_bytes + table_bytes.max(data_bytes)),
         );
         let columns = schema.summary(table);
-        let doubt = doubtful::column(&schema, table);
-        Ok(Self { rows, description, memory, columns, doubt, schema, train, validation, test })
+        let doubts = doubtful::columns(&schema, table);
+        Ok(Self { rows, description, memory, columns, doubts, schema, train, validation, test })
     }
 }
 
@@ -179,7 +179,11 @@ pub(crate) fn load(source: Source, talk: Talk) -> Result<Table, Failure> {
     let source = Source { memory: free_memory(), ..source };
     let table = source.load_watched(&mut |reading| bar.show(&reading));
     bar.finish();
-    table.map_err(Failure::input)
+    let table = table.map_err(Failure::input)?;
+    for assumption in table.assumptions() {
+        talk.line(format_args!("{}: {assumption}", table.source_name()));
+    }
+    Ok(table)
 }
 
 /// The rows of a table to score on: its test rows where it keeps some apart, else all.

@@ -9,7 +9,6 @@ mod scored;
 mod sections;
 mod values;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use wgrad::data::{Dataset, Schema};
@@ -24,6 +23,7 @@ use super::page::Page;
 use super::prepare;
 use super::run_folder::REPORT;
 use super::run_record::RunRecord;
+use super::stdout;
 use super::talk::{Talk, count};
 use super::trained::Trained;
 pub(crate) use scored::{MOST_ROWS, Part, Scored, some_rows};
@@ -49,7 +49,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<(), Failure> {
     }
     let path = write(&args.run, &trained.schema, &scored)?;
     let told = format!("{}\n", path.display());
-    std::io::stdout().write_all(told.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(told)
 }
 
 fn score_again(device: &Device, record: &RunRecord, trained: &Trained, talk: Talk) -> Outcome {

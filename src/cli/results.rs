@@ -29,7 +29,7 @@ pub(crate) enum Detail {
 }
 
 /// Errors on one target column, in its own units.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ValueErrors {
     pub name: String,
     /// Root of the mean squared error.
@@ -95,7 +95,11 @@ impl Results {
                 unreachable!("a schema encodes classes as classes")
             }
         };
-        Ok(Self { evaluation, loss_name, detail })
+        let score = match &detail {
+            Detail::Values(errors) if errors.len() > 1 => Score::R2(mean_r2(errors)),
+            _ => evaluation.score,
+        };
+        Ok(Self { evaluation: Evaluation { score, ..evaluation }, loss_name, detail })
     }
 
     /// The block that is printed.
@@ -117,7 +121,7 @@ impl Results {
             Score::R2(value) => {
                 let why = match &self.detail {
                     _ if value.is_nan() => ", whose targets are all the same",
-                    Detail::Values(errors) if errors.len() > 1 => ", over all targets as scaled",
+                    Detail::Values(errors) if errors.len() > 1 => ", the mean of the targets'",
                     _ => "",
                 };
                 writeln!(text, "{:15}{}  (on {}{why})", "test R²", r2(value), rows_of(rows))
@@ -209,6 +213,13 @@ fn value_errors(name: &str, predicted: &[f64], wanted: &[f64]) -> ValueErrors {
     }
 }
 
+/// The mean of the targets' R²; those that don't vary have none.
+#[expect(clippy::cast_precision_loss, reason = "a few targets")]
+fn mean_r2(errors: &[ValueErrors]) -> f64 {
+    let defined: Vec<f64> = errors.iter().map(ValueErrors::r2).filter(|r2| !r2.is_nan()).collect();
+    defined.iter().sum::<f64>() / defined.len() as f64
+}
+
 /// The errors of each target, in its units, and R² where there are several.
 fn error_table(errors: &[ValueErrors]) -> String {
     let width = errors.iter().map(|e| e.name.chars().count()).max().unwrap_or(0);
@@ -283,7 +294,10 @@ hippopotamus tail               ·               ·               ·   no rows
         // Of 1, 4, 0.
         assert!((errors.deviation - (26.0_f64 / 9.0).sqrt()).abs() < 1e-12, "{errors:?}");
         assert!((errors.r2() + 0.5).abs() < 1e-12, "{errors:?}");
+        let other = value_errors("z", &[1.0, 2.0], &[1.0, 2.0]);
         let constant = value_errors("constant", &[1.0, 2.0], &[2.0, 2.0]);
+        let mean = mean_r2(&[errors.clone(), other, constant.clone()]);
+        assert!((mean - 0.25).abs() < 1e-12, "{mean}");
         assert_eq!(
             error_table(&[errors, constant]),
             "

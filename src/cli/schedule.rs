@@ -1,7 +1,5 @@
 //! `wgrad schedule`: what a learning-rate schedule does over a run.
 
-use std::io::Write as _;
-
 use indicatif::HumanCount;
 use serde_json::json;
 use wgrad::Schedule;
@@ -12,6 +10,7 @@ use super::chart;
 use super::failure::Failure;
 use super::plot::plot;
 use super::recipe;
+use super::stdout;
 use super::talk::{Talk, count, significant};
 
 /// Steps at which the curve is looked at; all of them in shorter runs.
@@ -41,7 +40,7 @@ pub(crate) fn show(args: &ScheduleArgs) -> Result<(), Failure> {
         std::fs::write(path, curve.svg(&title)?).map_err(Failure::write(path.display()))?;
     }
     let text = if args.json { curve.json(args) } else { curve.text(args) };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(text)
 }
 
 /// What is said of pieces of a schedule that a run is too short for.

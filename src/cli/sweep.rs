@@ -11,8 +11,6 @@ mod rungs;
 mod space;
 mod trial;
 
-use std::io::Write as _;
-
 use indicatif::ProgressBar;
 use wgrad::data::{Source, Table};
 
@@ -27,6 +25,7 @@ use super::files::write_whole;
 use super::interrupt;
 use super::prepare::load;
 use super::progress::bar;
+use super::stdout;
 use super::talk::{Talk, count, printable};
 
 /// A line a trial.
@@ -77,8 +76,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<(), Failure> {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    out.write_all(printable(text).as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(printable(text))
 }
 
 /// Trains what isn't trained yet, rung by rung.

@@ -10,7 +10,6 @@ mod standing;
 mod summary;
 mod tune;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -33,6 +32,7 @@ use super::prepare::Prepared;
 use super::report::{self, Part};
 use super::results::Results;
 use super::run_folder::{CHECKPOINT, CONFIG, MODEL, RESULTS, RunFolder, TUNING};
+use super::stdout;
 use super::talk::{Talk, printable};
 use super::tensorboard::EventFile;
 
@@ -53,7 +53,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<(), Failure> {
     talk.line(&beginning.plan);
     let validates = data.validation.is_some();
     let doubts = beginning.config.doubts(&data.schema, &data.train, validates);
-    for doubt in data.doubt.iter().chain(&doubts) {
+    for doubt in data.doubts.iter().chain(&doubts) {
         talk.line(format_args!("warning: {doubt}"));
     }
 
@@ -269,8 +269,7 @@ impl Job for Training<'_> {
             (Told::Text, None) => printable(&summary.text()),
             (Told::Text, Some(_)) | (Told::Nothing, _) => String::new(),
         };
-        let mut out = std::io::stdout();
-        let told = out.write_all(text.as_bytes()).map_err(Failure::write("standard output"));
+        let told = if text.is_empty() { Ok(()) } else { stdout::print(text) };
         let scores = log.folder.write(RESULTS, &summary.json());
         let page = match end {
             // It would be another when the run has gone on, and is made of the scores.

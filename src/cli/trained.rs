@@ -84,9 +84,10 @@ impl Trained {
     /// Tells of cells that are taken for another value than they hold.
     pub(crate) fn warn_of_unknown(&self, table: &Table, talk: Talk) -> Result<(), Failure> {
         for UnknownCells { column, cells, taken_for } in self.schema.unknown_cells(table)? {
+            let taken_for = taken_for
+                .map_or_else(|| "one of its rare words".to_owned(), |value| format!("`{value}`"));
             talk.line(format_args!(
-                "warning: column `{column}`: {} with other values than the model knows, taken for \
-                 `{taken_for}`",
+                "warning: column `{column}`: {} with other values than the model knows, taken for {taken_for}",
                 count(cells, "cell")
             ));
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use wgrad::data::ColumnKind;
+use wgrad::data::{ColumnKind, Delimiter, flag_list};
 use wgrad::{Encoding, Error, Plateau, Schedule};
 
 fn number(text: &str, fits: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
@@ -230,11 +230,13 @@ impl FromStr for Columns {
 
 impl fmt::Display for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = csv::Writer::from_writer(Vec::new());
-        line.write_record(&self.0).map_err(|_| fmt::Error)?;
-        let line = line.into_inner().map_err(|_| fmt::Error)?;
-        f.write_str(String::from_utf8_lossy(&line).trim_end_matches('\n'))
+        f.write_str(&flag_list(self.0.iter().map(String::as_str)))
     }
+}
+
+/// What was typed, in one list.
+pub(crate) fn list_of(typed: &[Columns]) -> Vec<String> {
+    typed.iter().flat_map(|columns| columns.0.clone()).collect()
 }
 
 /// What a column is taken for: `zip=category`, `x=number`, `grade=ordinal:low,mid,high`.
@@ -324,29 +326,12 @@ impl fmt::Display for TimeBudget {
     }
 }
 
-/// The ASCII character between fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Delimiter(pub u8);
-
-impl FromStr for Delimiter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.as_bytes() {
-            b"tab" | b"\\t" => Ok(Self(b'\t')),
-            &[c] if c.is_ascii() && !b"\"\r\n".contains(&c) => Ok(Self(c)),
-            _ => Err("give one ASCII character that isn't a quote, or tab".into()),
-        }
-    }
-}
-
-impl fmt::Display for Delimiter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            b'\t' => f.write_str("tab"),
-            c => write!(f, "{}", char::from(c)),
-        }
-    }
+/// What stands between fields.
+pub(crate) fn delimiter(text: &str) -> Result<Delimiter, String> {
+    text.parse().map_err(|_| {
+        "give one ASCII character that isn't a quote, tab, or spaces (any number of them)"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]

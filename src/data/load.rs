@@ -126,7 +126,7 @@ impl Source {
 
     fn file(&self, watch: &mut Watch) -> Result<Table> {
         let mut input = open(&self.name, watch)?;
-        let content = Content::of(&input.head(8)?);
+        let content = Content::of(&input.head(Content::HEAD)?);
         match content {
             Content::Array => {
                 let mut inputs = vec![input];
@@ -260,7 +260,7 @@ fn open_targets(name: &str, content: &Content, watch: &mut Watch) -> Result<Inpu
         _ => Error::io(name)(error),
     })?;
     let mut targets = Input::file(name, file, watch)?;
-    if Content::of(&targets.head(8)?) == *content {
+    if Content::of(&targets.head(Content::HEAD)?) == *content {
         return Ok(targets);
     }
     let wanted = match content {

@@ -26,6 +26,12 @@ pub(super) fn roles(entries: &[Entry]) -> Result<Roles, String> {
                 .into(),
         );
     }
+    let has = |name: &&str| arrays.contains(name);
+    if ["indices", "indptr"].iter().all(has) || ["row", "col", "shape"].iter().all(has) {
+        return Err("this is a sparse matrix (of scipy.sparse.save_npz); save it dense, as in \
+                    numpy.save(\"x.npy\", matrix.toarray())"
+            .into());
+    }
     for part in ["_train", ""] {
         for (inputs, targets) in NAMES {
             let Some(x) = find(inputs, part) else { continue };
@@ -74,6 +80,12 @@ mod tests {
         }
         let message = found(&["arr_0", "arr_1"]).unwrap_err();
         assert!(message.starts_with("the archive's arrays are arr_0, arr_1, but"), "{message}");
+        for names in [
+            &["indices", "indptr", "format", "shape", "data"][..],
+            &["row", "col", "shape", "data"],
+        ] {
+            assert!(found(names).unwrap_err().contains("sparse matrix"), "{names:?}");
+        }
         assert!(roles(&[named("xl/workbook.xml")]).unwrap_err().contains("no arrays"));
     }
 }

@@ -62,6 +62,13 @@ impl Numbers {
         self.push_missing();
     }
 
+    /// Says what to do about the first cell that is no number.
+    pub(super) fn add_remedy(&mut self, remedy: &str) {
+        if let Some(problem) = &mut self.problem {
+            *problem = format!("{problem}; {remedy}");
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn into_values(self) -> Vec<f32> {
         self.values

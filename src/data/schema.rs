@@ -4,6 +4,7 @@ mod encode;
 mod fit;
 mod kind;
 mod known;
+mod one_hot;
 mod summary;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use self::fit::{Missing, Scaling, SchemaOptions, TargetKind};
 pub use self::kind::ColumnKind;
 pub use self::known::UnknownCells;
+pub use self::one_hot::are_several_labels;
+use super::csv_table::CellOptions;
 use super::statistics::narrow;
 use crate::{Error, Result};
 
@@ -30,6 +33,9 @@ pub struct Schema {
     /// numbers from 0 to 255 or of numbers from 0 to 1. Default in a file: `false`.
     #[serde(default)]
     pub pixels: bool,
+    /// How the cells of a text are read, so that later tables are read as the one that it was fitted to.
+    #[serde(default)]
+    pub cells: CellOptions,
 }
 
 /// A column that the net reads.
@@ -45,7 +51,8 @@ pub struct InputColumn {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputKind {
-    /// One input: (x − offset) · scale.
+    /// One input: (x − offset) · scale. A scale of 0 belongs to a column that is constant in the training rows:
+    /// nothing is learnt from it, so other numbers count for nothing either.
     Numeric {
         /// What stands in for a missing cell, in the column's own units; `None`: an error.
         fill: Option<f32>,
@@ -54,14 +61,22 @@ pub enum InputKind {
         /// Per unit of the column.
         scale: f32,
     },
-    /// One input per value: 1 where the cell has that value, else 0.
+    /// One input per value: 1 where the cell has that value, else 0; and one more for all gathered values, if
+    /// there are any.
     Categorical {
-        /// What stands in for a missing or unknown cell; `None`: an error.
+        /// What stands in for a missing cell, and for an unknown one if no values are gathered; `None`: an error.
         fill: Option<String>,
-        /// The known values, sorted.
+        /// The values with an input of their own, sorted.
         values: Vec<String>,
+        /// Rare values that share the last input, sorted. Unknown cells have it too. Default in a file: none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gathered: Vec<String>,
+        /// Values of the table that no training row has, sorted: all inputs are 0, since nothing is learnt of
+        /// them. Default in a file: none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unlearnt: Vec<String>,
     },
-    /// One input: (place of the cell's value − offset) · scale, places counted from 0.
+    /// One input: (place of the cell's value − offset) · scale, places counted from 0. A scale of 0 as for numbers.
     Ordinal {
         /// What stands in for a missing or unknown cell; `None`: an error.
         fill: Option<String>,
@@ -84,6 +99,10 @@ pub enum Target {
         name: String,
         /// Class names by class index: numbers in order of size, words sorted; at least two.
         names: Vec<String>,
+        /// The columns of the classes, if each has one with a 1 in its rows and 0 in others. Default in a file:
+        /// none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        columns: Vec<String>,
     },
     /// One number per column.
     Values {
@@ -105,10 +124,13 @@ pub struct ValueColumn {
 
 impl InputColumn {
     /// Number of the net's inputs that the column fills.
-    fn width(&self) -> usize {
+    #[must_use]
+    pub fn width(&self) -> usize {
         match &self.kind {
             InputKind::Numeric { .. } | InputKind::Ordinal { .. } => 1,
-            InputKind::Categorical { values, .. } => values.len(),
+            InputKind::Categorical { values, gathered, .. } => {
+                values.len() + usize::from(!gathered.is_empty())
+            }
         }
     }
 }
@@ -117,7 +139,8 @@ impl Target {
     /// Names of the target's columns in the table.
     fn column_names(&self) -> Vec<&str> {
         match self {
-            Self::Classes { name, .. } => vec![name],
+            Self::Classes { name, columns, .. } if columns.is_empty() => vec![name],
+            Self::Classes { columns, .. } => columns.iter().map(String::as_str).collect(),
             Self::Values { columns } => columns.iter().map(|column| column.name.as_str()).collect(),
         }
     }
@@ -139,13 +162,15 @@ impl Schema {
         }
     }
 
-    /// Name of each input of the net: the column's, or `column=value`.
+    /// Name of each input of the net: the column's, or `column=value`; `column=other words` for gathered values.
     #[must_use]
     pub fn feature_names(&self) -> Vec<String> {
         let names = |column: &InputColumn| match &column.kind {
             InputKind::Numeric { .. } | InputKind::Ordinal { .. } => vec![column.name.clone()],
-            InputKind::Categorical { values, .. } => {
-                values.iter().map(|value| format!("{}={value}", column.name)).collect()
+            InputKind::Categorical { values, gathered, .. } => {
+                let others = (!gathered.is_empty()).then_some("other words");
+                let values = values.iter().map(String::as_str).chain(others);
+                values.map(|value| format!("{}={value}", column.name)).collect()
             }
         };
         self.inputs.iter().flat_map(names).collect()
@@ -155,34 +180,35 @@ impl Schema {
     ///
     /// # Errors
     /// If there is no input, a list of categories is empty, there are fewer than two classes or no
-    /// target column, a number isn't finite, a scale is 0, or the target positions don't fit.
+    /// target column, a number isn't finite, a target's scale is 0, or the target positions don't fit.
     pub fn check(&self) -> Result<()> {
         let fail = |what: String, expected: &str, got: String| {
             Err(Error::Shape { what: format!("schema, {what}"), expected: expected.into(), got })
         };
-        let usable =
-            |offset: f32, scale: f32| offset.is_finite() && scale.is_finite() && scale != 0.0;
-        let scaling = |name: &str, offset: f32, scale: f32| {
-            let got = format!("{offset} and {scale}");
-            fail(format!("column {name}"), "a finite offset and a finite scale other than 0", got)
+        let finite = |offset: f32, scale: f32| offset.is_finite() && scale.is_finite();
+        let scaling = |name: &str, expected: &str, offset: f32, scale: f32| {
+            fail(format!("column {name}"), expected, format!("{offset} and {scale}"))
         };
+        const FINITE: &str = "a finite offset and a finite scale";
         if self.inputs.is_empty() {
             return fail("inputs".into(), "at least one column", "none".into());
         }
-        for InputColumn { name, kind } in &self.inputs {
+        for input in &self.inputs {
+            let InputColumn { name, kind } = input;
             match kind {
                 &InputKind::Numeric { fill, offset, scale } => {
-                    if !usable(offset, scale) || fill.is_some_and(|fill| !fill.is_finite()) {
-                        return scaling(name, offset, scale);
+                    if !finite(offset, scale) || fill.is_some_and(|fill| !fill.is_finite()) {
+                        return scaling(name, FINITE, offset, scale);
                     }
                 }
-                InputKind::Categorical { values, .. } | InputKind::Ordinal { values, .. }
-                    if values.is_empty() =>
-                {
+                InputKind::Categorical { .. } if input.width() == 0 => {
                     return fail(format!("column {name}"), "at least one category", "none".into());
                 }
-                &InputKind::Ordinal { offset, scale, .. } if !usable(offset, scale) => {
-                    return scaling(name, offset, scale);
+                InputKind::Ordinal { values, .. } if values.is_empty() => {
+                    return fail(format!("column {name}"), "at least one category", "none".into());
+                }
+                &InputKind::Ordinal { offset, scale, .. } if !finite(offset, scale) => {
+                    return scaling(name, FINITE, offset, scale);
                 }
                 InputKind::Categorical { .. } | InputKind::Ordinal { .. } => {}
             }
@@ -191,14 +217,21 @@ impl Schema {
             Target::Classes { names, .. } if names.len() < 2 => {
                 return fail("target".into(), "at least two classes", names.len().to_string());
             }
+            Target::Classes { names, columns, .. }
+                if !columns.is_empty() && columns.len() != names.len() =>
+            {
+                let expected = "a column for each class, or none";
+                return fail("target".into(), expected, columns.len().to_string());
+            }
             Target::Values { columns } if columns.is_empty() => {
                 return fail("target".into(), "at least one column", "none".into());
             }
             Target::Classes { .. } => {}
             Target::Values { columns } => {
                 for &ValueColumn { ref name, offset, scale } in columns {
-                    if !usable(offset, scale) {
-                        return scaling(name, offset, scale);
+                    if !finite(offset, scale) || scale == 0.0 {
+                        let expected = "a finite offset and a finite scale other than 0";
+                        return scaling(name, expected, offset, scale);
                     }
                 }
             }
@@ -274,16 +307,26 @@ mod tests {
             assert!(message.starts_with(&format!("schema, {expected}")), "{message}");
         };
         refused("inputs: expected at least one column", &|s| s.inputs.clear());
-        for (offset, scale) in [(f32::NAN, 1.0), (0.0, 0.0), (0.0, f32::INFINITY)] {
+        for (offset, scale) in [(f32::NAN, 1.0), (0.0, f32::INFINITY)] {
             refused("column size: expected a finite offset", &|s| {
                 s.inputs[0].kind = InputKind::Numeric { fill: None, offset, scale };
             });
         }
         refused("column color: expected at least one category", &|s| {
-            s.inputs[1].kind = InputKind::Categorical { fill: None, values: vec![] };
+            s.inputs[1].kind = InputKind::Categorical {
+                fill: None,
+                values: vec![],
+                gathered: vec![],
+                unlearnt: vec![],
+            };
         });
         refused("target: expected at least two classes, got 1", &|s| {
-            s.target = Target::Classes { name: "kind".into(), names: vec!["a".into()] };
+            let names = vec!["a".into()];
+            s.target = Target::Classes { name: "kind".into(), names, columns: vec![] };
+        });
+        refused("target: expected a column for each class", &|s| {
+            let names = vec!["a".into(), "b".into()];
+            s.target = Target::Classes { name: "kind".into(), names, columns: vec!["c".into()] };
         });
         refused("target: expected at least one column", &|s| {
             s.target = Target::Values { columns: vec![] };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::column::Column;
+use super::csv_table::CellOptions;
 use super::places::Places;
 use super::wording::nearest;
 use crate::{Error, Result};
@@ -31,6 +32,8 @@ pub struct Table {
     has_header: bool,
     targets: usize,
     test_rows: usize,
+    cells: CellOptions,
+    assumptions: Vec<String>,
 }
 
 impl Table {
@@ -103,7 +106,23 @@ impl Table {
                 return fail(format!("column {}: {problem}", column.name));
             }
         }
-        Ok(Self { source_name, columns, places, has_header, targets: 1, test_rows: 0 })
+        let (cells, assumptions) = (CellOptions::default(), Vec::new());
+        let (targets, test_rows) = (1, 0);
+        Ok(Self {
+            source_name,
+            columns,
+            places,
+            has_header,
+            targets,
+            test_rows,
+            cells,
+            assumptions,
+        })
+    }
+
+    /// How the cells of a later table like this one are read, and what was taken for granted here.
+    pub(super) fn with_reading(self, cells: CellOptions, assumptions: Vec<String>) -> Self {
+        Self { cells, assumptions, ..self }
     }
 
     /// What the source itself says of its columns and rows: how many of the last columns are its
@@ -133,9 +152,11 @@ impl Table {
             (false, _) => Column { name: format!("y{i}"), ..column },
         };
         let mut columns = self.columns;
-        columns.extend(targets.columns.into_iter().enumerate().map(named));
+        columns.extend(targets.columns.iter().cloned().enumerate().map(named));
+        let (mut assumptions, name) = (self.assumptions, &targets.source_name);
+        assumptions.extend(targets.assumptions.iter().map(|text| format!("{name}: {text}")));
         let table = Self::with_places(self.source_name, columns, self.places, self.has_header)?;
-        Ok(table.with_parts(last, 0))
+        Ok(table.with_parts(last, 0).with_reading(self.cells, assumptions))
     }
 
     /// Name of the file or built-in table.
@@ -203,6 +224,21 @@ impl Table {
     #[must_use]
     pub const fn has_header(&self) -> bool {
         self.has_header
+    }
+
+    /// How the cells of a later table like this one are read: the [`CellOptions`] of this one, with the decimal
+    /// mark that its numbers show. The default for what isn't text.
+    #[must_use]
+    pub const fn cells(&self) -> &CellOptions {
+        &self.cells
+    }
+
+    /// What the reader of a text took for granted, a sentence each: whether the first line names the columns, which
+    /// lines are none of the table, how numbers are written, which words mark missing cells; and how to
+    /// change it, by flags of the command line. Empty for what isn't text.
+    #[must_use]
+    pub fn assumptions(&self) -> &[String] {
+        &self.assumptions
     }
 
     /// Index of the column with this name, or else with this number: `1` is the first column, `-1`

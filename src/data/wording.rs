@@ -46,27 +46,36 @@ pub(crate) fn shortened(text: &str) -> String {
     shown.replace(['\r', '\n'], " ") + rest
 }
 
-/// The number in a word with signs around it (`$3.00`, `12 %`), or with commas or spaces between its digits;
-/// none in a plain number, or in other words.
-///
-/// ```
-/// use wgrad::data::signed_number;
-/// assert_eq!(signed_number("-$1,234.50"), Some(-1234.5));
-/// assert_eq!((signed_number("3"), signed_number("10 kg")), (None, None));
-/// ```
+/// Names or words as a flag takes a list of them: divided by commas, those with a comma in quotes as in CSV.
 #[must_use]
-pub fn signed_number(word: &str) -> Option<f64> {
-    const SIGNS: [char; 10] = ['$', '€', '£', '¥', '%', ',', ' ', '\'', '\u{a0}', '\u{202f}'];
-    let digits = word.replace(SIGNS, "").replace('−', "-");
-    let is_signed = digits.len() < word.len();
-    digits.parse().ok().filter(|number: &f64| is_signed && number.is_finite())
+pub fn flag_list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted = |word: &'a str| match word.contains([',', '"', '\n', '\r']) || word.is_empty() {
+        true => format!("\"{}\"", word.replace('"', "\"\"")),
+        false => word.to_owned(),
+    };
+    words.into_iter().map(quoted).collect::<Vec<_>>().join(",")
 }
 
-/// What to do with words that are all such numbers.
-pub(crate) fn signed_remedy(words: &[String]) -> Option<String> {
-    let first = signed_number(words.first()?)?;
-    let all = words.iter().all(|word| signed_number(word).is_some());
-    all.then(|| format!("if they are numbers, write them without signs, as {first}"))
+/// [`flag_list`] as it is typed: one [word of a shell](shell_word).
+///
+/// ```
+/// use wgrad::data::typed_list;
+/// assert_eq!(typed_list(["a", "b"]), "a,b");
+/// assert_eq!(typed_list(["length, mm"]), "'\"length, mm\"'");
+/// ```
+#[must_use]
+pub fn typed_list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    shell_word(&flag_list(words))
+}
+
+/// A text as one word of a shell's command line, quoted if need be.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 /// The first few of a list.
@@ -114,6 +123,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_typed_is_quoted() {
+        for (name, typed) in [
+            ("age", "age"),
+            ("row number", "'row number'"),
+            ("length, mm", "'\"length, mm\"'"),
+            ("# n", "'# n'"),
+            ("it's", r"'it'\''s'"),
+            ("5\" disk", "'\"5\"\" disk\"'"),
+            ("größe", "größe"),
+            ("$x", "'$x'"),
+            ("", "'\"\"'"),
+        ] {
+            assert_eq!(typed_list([name]), typed);
+        }
+        assert_eq!(typed_list(["nil", "-"]), "nil,-");
+    }
+
+    #[test]
     fn what_is_long_is_cut() {
         assert_eq!(shortened(&"é".repeat(40)), "é".repeat(40));
         assert_eq!(shortened(&"é".repeat(41)), "é".repeat(40) + "…");
@@ -121,21 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_found_behind_signs() {
-        for (word, number) in [
-            ("$3.00", 3.0),
-            ("12 %", 12.0),
-            ("1,234.5", 1234.5),
-            ("-€ 7", -7.0),
-            ("3'000", 3000.0),
-            ("1\u{a0}100", 1100.0),
-            ("−1.5", -1.5),
-        ] {
-            assert_eq!(signed_number(word), Some(number), "{word}");
-        }
-        for word in ["3", "-1.5", "a 1", "1-2", "2026-11-28", "10 kg", "%", "", "in f"] {
-            assert_eq!(signed_number(word), None, "{word}");
-        }
+    fn lists_are_cut() {
         let many: Vec<_> = (0..30).map(|i| i.to_string()).collect();
         assert_eq!(listed(&many[..10]), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9");
         assert_eq!(listed(&many), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (30 in all)");

@@ -36,7 +36,7 @@ fn dispatches(host: &Host, engine: &mut GpuEngine, rows: usize) -> u64 {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn many_rows_take_few_passes() {
     let host = Host::new();
-    let mlp = Mlp::with_hidden(2, &[16, 16], Activation::Tanh, 2);
+    let mlp = Mlp::with_hidden(2, &[16, 16], Activation::Relu, 2);
     // Batches smaller and larger than a chunk.
     let mut small = prepared(&host, &mlp, 64);
     assert_eq!(small.plan().capacity(), 256);

@@ -187,6 +187,33 @@ def words(folder):
     check_onnx("class names", folder, run, ["area", "rooms"], [[r[0], r[2]] for r in (row() for _ in range(50)) if r[0] != ""])
 
 
+def odd_cells(folder):
+    """Quotes within words, rare words and those that no training row has, a column that is constant in training,
+    numbers with a decimal comma, missing words."""
+    rng = random.Random(4)
+    header = ["size", "word", "same", "y"]
+    frequent = ["plain", '"plain"', 'say "so"', "a, b"]
+    row = lambda i: [rng.uniform(1000, 9000), f"rare {i}" if i % 9 == 0 else rng.choice(frequent), 5]
+    learnt = [row(i) for i in range(300)]
+    german = lambda x: f"{x:,.2f}".translate(str.maketrans(",.", ".,"))
+    y = lambda r: german(r[0] + 500 * (r[1] == "plain"))
+    cells = [[german(r[0]), r[1] if i != 7 else "nil", r[2], y(r)] for i, r in enumerate(learnt)]
+    table = write_table(folder / "odd.csv", header, cells)
+    run = train(
+        folder, "odd", table, "--missing", "fill", "--missing-words", "nil", "--rare-below", 2, "--epochs", 20
+    )
+    unlearnt = description(run)["schema"]["inputs"][1]["kind"]["categorical"]["unlearnt"]
+    assert unlearnt, "every rare word is in a training row"
+    rows = [[round(rng.uniform(1000, 9000), 2), word, same] for word in [*frequent, "rare 9", "new", "", unlearnt[0]]
+            for same in (5, 6, -1e6)]
+    outputs = check_onnx("quotes, rare and missing words, a constant", folder, run, header[:3], rows)
+    # The first three rows differ in size and in the constant alone.
+    for changed in (6, -1e6):
+        again = [[r[0], r[1], changed] for r in rows]
+        same = check_onnx("a constant that changes", folder, run, header[:3], again)
+        assert (outputs["prediction"] == same["prediction"]).all(), "a constant column counts"
+
+
 def from_outside(folder):
     """Weights that another program trained, by their names in a `state_dict`, evaluated here."""
     rng = np.random.default_rng(4)
@@ -236,7 +263,7 @@ def from_outside(folder):
 
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
-    for check in (digits, nets, words, from_outside):
+    for check in (digits, nets, words, odd_cells, from_outside):
         check(folder)
 if not torch:
     print("torch can't be imported here: its logits were computed by numpy")

@@ -80,7 +80,8 @@ impl TrainArgs {
 /// What the columns mean and which rows do what.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ColumnArgs {
-    /// Column to predict, by name or number (-1 is the last); several for regression; or a file with the
+    /// Column to predict, by name or number (-1 is the last); several for regression, or for classes with a
+    /// column of 0 and 1 each; or a file with the
     /// targets, NPY or IDX for such an array, CSV or TSV for a text [default: the last column, or what
     /// the file says]
     #[arg(long, value_name = "COL", allow_hyphen_values = true)]
@@ -101,6 +102,10 @@ pub(crate) struct ColumnArgs {
     /// What to do about missing input cells
     #[arg(long, value_name = "HOW", default_value_t = MissingCells::Reject)]
     pub missing: MissingCells,
+    /// Words of a category in fewer training rows than this share one input, as do words that only come later
+    /// [default: 1, each has its own; 2 for columns of more than 64 words, one for nearly each row]
+    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
+    pub rare_below: Option<usize>,
     /// What to do to numbers, learnt from the training rows
     #[arg(long, value_name = "HOW", default_value_t = ScalingChoice::Auto)]
     pub scaling: ScalingChoice,

@@ -30,7 +30,10 @@ impl Config {
             data.header = if table.has_header() { Header::Yes } else { Header::No };
         }
         (data.target, data.task) = match &schema.target {
-            Target::Classes { name, .. } => (vec![name.clone()], Task::Classification),
+            Target::Classes { name, columns, .. } if columns.is_empty() => {
+                (vec![name.clone()], Task::Classification)
+            }
+            Target::Classes { columns, .. } => (columns.clone(), Task::Classification),
             Target::Values { columns } => {
                 (columns.iter().map(|c| c.name.clone()).collect(), Task::Regression)
             }
@@ -144,10 +147,10 @@ fn check_loss(loss: LossChoice, schema: &Schema) -> Result<(), Failure> {
         (Target::Classes { names, .. }, LossChoice::BceWithLogits) if names.len() == 2 => {
             return Ok(());
         }
-        (Target::Classes { name, names }, LossChoice::BceWithLogits) => {
+        (Target::Classes { name, names, .. }, LossChoice::BceWithLogits) => {
             format!("is for two classes, but `{name}` has {}; take {fit}", names.len())
         }
-        (Target::Classes { name, names }, _) => format!(
+        (Target::Classes { name, names, .. }, _) => format!(
             "is for numbers, but `{name}` has {} classes; take {fit} \
              (or --task regression, if the classes are numbers)",
             names.len()

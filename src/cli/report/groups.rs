@@ -1,7 +1,7 @@
 //! Which columns change places together while their importance is measured: each by itself, but the pixels
 //! of larger images in patches. One of many pixels says next to nothing, and all take long.
 
-use wgrad::data::{ImageOptions, InputKind, Schema};
+use wgrad::data::{ImageOptions, Schema};
 
 /// Patches along the side of an image, at most.
 const MOST_PATCHES: usize = 16;
@@ -42,10 +42,8 @@ pub(super) fn square_image(schema: &Schema) -> Option<usize> {
 
 fn columns(schema: &Schema) -> Vec<Group> {
     let inputs = schema.inputs.iter().scan(0, |end, input| {
-        let width =
-            if let InputKind::Categorical { values, .. } = &input.kind { values.len() } else { 1 };
         let start = *end;
-        *end += width;
+        *end += input.width();
         Some(Group { name: input.name.clone(), features: (start..*end).collect() })
     });
     inputs.collect()

@@ -1,6 +1,5 @@
 //! `wgrad train --folds`: cross-validation. Every row is tested once, by a net that hasn't seen it.
 
-use std::io::Write as _;
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value, json};
@@ -14,6 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::interrupt;
 use crate::cli::prepare::Prepared;
 use crate::cli::results::{percent, score_entry};
+use crate::cli::stdout;
 use crate::cli::talk::{Talk, count, r2, significant};
 
 pub(crate) fn cross_validate(args: &TrainArgs, folds: usize, talk: Talk) -> Result<(), Failure> {
@@ -58,7 +58,7 @@ pub(crate) fn cross_validate(args: &TrainArgs, folds: usize, talk: Talk) -> Resu
     }
     talk.line("");
     let text = if args.output.json { json_text(&scores, &begun, &device) } else { text(&scores) };
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::write("standard output"))
+    stdout::print(text)
 }
 
 /// One of the trainings.

@@ -70,13 +70,3 @@ fn times_are_hours_minutes_and_seconds() {
         assert!(text.parse::<TimeBudget>().is_err(), "{text}");
     }
 }
-
-#[test]
-fn delimiters_survive_being_written() {
-    for text in ["tab", ",", ";", "|", " "] {
-        assert_eq!(text.parse::<Delimiter>().unwrap().to_string(), text);
-    }
-    for text in ["", "\"", "\n", ",,", "ä"] {
-        assert!(text.parse::<Delimiter>().is_err(), "{text:?}");
-    }
-}

@@ -1,105 +1,168 @@
 //! What the cells of a table say.
 
-use crate::data::column::Words;
-use crate::data::numbers::Numbers;
+use serde::{Deserialize, Serialize};
+
 use crate::data::statistics::narrow;
-use crate::data::wording::shortened;
+use crate::data::written_number::{DecimalMark, Written};
+
+/// How cells are read. The default finds out by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CellOptions {
+    /// Words that mark a missing cell, beside those that usually do (see [`read_csv`](super::read_csv)), as
+    /// written: `-999`, `nil`. Default: none.
+    pub missing_words: Vec<String>,
+    /// Words that are values in columns of words, though they usually mark a missing cell: `NA` for Namibia.
+    /// Default: none.
+    pub not_missing: Vec<String>,
+    /// The decimal mark of all numbers. Default `None`: what the cells of a column show, else those of the
+    /// other columns, else a point.
+    pub decimal: Option<DecimalMark>,
+}
 
 /// What a cell says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Cell<'a> {
+    /// Nothing, or a word that marks a missing cell in any column.
     Missing,
-    Number(f64),
+    /// A word that marks a missing cell in a column of numbers, and may be a value in one of words.
+    Placeholder(&'a str),
+    Number(Written),
     /// NaN, an infinity, or a number beyond the range of f32.
     NotFinite,
-    /// A number but for a comma where there should be a point.
-    DecimalComma,
     Text(&'a str),
 }
 
+/// Words that mark a missing cell in any column, as written.
+const MISSING: [&str; 12] =
+    ["NA", "N/A", "n/a", "#N/A", "#n/a", "<NA>", "?", "NULL", "null", "NaN", "nan", "NAN"];
+/// Words that mark a missing cell in a column of numbers, in any case.
+const PLACEHOLDERS: [&str; 15] = [
+    "NA", "N/A", "#N/A", "<NA>", "?", "NULL", "NaN", "None", "N.A.", "-", "--", "---", ".", "..",
+    "...",
+];
+
 impl<'a> Cell<'a> {
-    pub(super) fn parse(field: &'a str) -> Self {
-        const MISSING: [&str; 7] = ["", "NA", "N/A", "#N/A", "<NA>", "?", "null"];
-        // Nan is a name.
-        const NAN: [&str; 3] = ["nan", "NaN", "NAN"];
+    pub(super) fn parse(field: &'a str, options: &CellOptions) -> Self {
         let field = content(field);
-        if MISSING.iter().any(|word| field.eq_ignore_ascii_case(word)) || NAN.contains(&field) {
+        let is_one_of = |words: &[String]| words.iter().any(|word| word == field);
+        if field.is_empty() || is_one_of(&options.missing_words) {
             return Self::Missing;
         }
-        match field.parse::<f64>() {
-            Ok(number) if narrow(number).is_finite() => Self::Number(number),
-            Ok(_) => Self::NotFinite,
-            Err(_) if has_decimal_comma(field) => Self::DecimalComma,
-            Err(_) => Self::Text(field),
+        if let Some(number) = Written::parse(field) {
+            let is_finite =
+                |value: Option<f64>| value.is_none_or(|value| narrow(value).is_finite());
+            return match is_finite(number.point) && is_finite(number.comma) {
+                true => Self::Number(number),
+                false => Self::NotFinite,
+            };
+        }
+        if PLACEHOLDERS.iter().any(|word| word.eq_ignore_ascii_case(field)) {
+            return match MISSING.contains(&field) && !is_one_of(&options.not_missing) {
+                true => Self::Missing,
+                false => Self::Placeholder(field),
+            };
+        }
+        // `inf`, `-Infinity`; NaN is missing.
+        if field.parse::<f64>().is_ok() { Self::NotFinite } else { Self::Text(field) }
+    }
+
+    /// The number, whatever its decimal mark.
+    pub(super) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => number.point.or(number.comma),
+            _ => None,
         }
     }
-
-    pub(super) const fn is_number(&self) -> bool {
-        matches!(self, Self::Number(_) | Self::NotFinite | Self::DecimalComma)
-    }
-}
-
-fn has_decimal_comma(field: &str) -> bool {
-    field.contains(',') && field.replacen(',', ".", 1).parse::<f64>().is_ok()
 }
 
 /// A field without the spaces around it, nor the quotes that a space before them kept from counting.
 pub(super) fn content(field: &str) -> &str {
-    let field = field.trim();
-    field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(field)
-}
-
-/// Adds a cell to a column of words.
-pub(super) fn add_word(words: &mut Words, field: &str) {
-    let is_missing = Cell::parse(field) == Cell::Missing;
-    words.push((!is_missing).then(|| content(field)));
-}
-
-/// Adds a cell to a column of numbers.
-pub(super) fn add_number(numbers: &mut Numbers, field: &str) {
-    let added = match Cell::parse(field) {
-        Cell::Missing => {
-            numbers.push_missing();
-            Ok(())
-        }
-        Cell::Number(number) => numbers.push(number),
-        Cell::Text(text) => Err(format!(
-            "`{}` is not a number, but most of the column is; \
-             correct it, or leave the cell empty if the value is missing",
-            shortened(text)
-        )),
-        Cell::DecimalComma => Err(format!(
-            "`{}` has a comma; write decimals with a point, and no separators in thousands",
-            content(field)
-        )),
-        Cell::NotFinite if field.contains(|c: char| c.is_ascii_digit()) => Err(format!(
-            "`{}` is beyond the range of f32 (±{:e}); use another unit",
-            shortened(content(field)),
-            f32::MAX
-        )),
-        Cell::NotFinite => Err(format!(
-            "`{}` is not a finite number; remove the row, or leave the cell empty if the value is missing",
-            content(field)
-        )),
-    };
-    if let Err(problem) = added {
-        numbers.push_stray(content(field), problem);
+    let trimmed = field.trim();
+    if !field.starts_with(char::is_whitespace) {
+        return trimmed;
     }
+    trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(trimmed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{message, read, row};
-    use crate::data::{Column, ColumnValues};
+    use super::super::tests::{message, read, read_with, row};
+    use super::*;
+    use crate::data::{Column, ColumnValues, CsvOptions, Table};
+
+    fn with(missing: &[&str], not_missing: &[&str]) -> CsvOptions {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let cells = CellOptions {
+            missing_words: words(missing),
+            not_missing: words(not_missing),
+            decimal: None,
+        };
+        CsvOptions { cells, ..CsvOptions::default() }
+    }
+
+    fn missing(table: &Table) -> Vec<usize> {
+        table.columns().iter().map(Column::missing).collect()
+    }
+
+    fn is_numeric(table: &Table, column: usize) -> bool {
+        matches!(table.columns()[column].values, ColumnValues::Numeric(_))
+    }
 
     #[test]
     fn missing_cells_are_recognised() {
         let table =
             read("x,k\n1,NA\nna,a\nN/A,?\n?,b\nNULL,null\n2,\n3, \n4,n\n,b\nnan,NaN\n#n/a,<NA>\n");
-        assert_eq!(table.columns().iter().map(Column::missing).collect::<Vec<_>>(), [7, 7]);
+        assert_eq!(missing(&table), [7, 7]);
         assert_eq!(row(&table, 7), "4|n");
         let empty = read("x,y\n1,\n2,\n");
         assert!(matches!(&empty.columns()[1].values, ColumnValues::Numeric(v) if v[0].is_nan()));
+    }
+
+    #[test]
+    fn what_marks_a_missing_number_may_be_a_word() {
+        let rows = "1,None\nNone,Null\n-,-\n.,Na\n2,n.a.\n3,x\n";
+        let table = read(format!("x,k\n{rows}"));
+        assert_eq!(missing(&table), [3, 0]);
+        assert_eq!(row(&table, 1), "-|Null");
+        let told = &table.assumptions()[1];
+        assert_eq!(told, "`None`, 3 times in the column `x`, marks a missing cell");
+        // Alone they are words.
+        assert!(!is_numeric(&read("x,k\n1,None\n2,None\n"), 1));
+    }
+
+    #[test]
+    fn words_for_missing_cells_can_be_given() {
+        let text = "x,k\n1,nil\nnil,a\n-999,b\n2,NA\n3,b\n";
+        let table = read_with(text, &with(&["nil", "-999"], &[])).unwrap();
+        assert_eq!(missing(&table), [2, 2]);
+        let table = read_with(text, &with(&["nil"], &["NA"])).unwrap();
+        assert_eq!((missing(&table), row(&table, 3)), (vec![1, 1], "2|NA".into()));
+        assert_eq!(
+            message("x\n1\n2\n3\nnil\n"),
+            "t.csv, line 5, column x: `nil` is not a number, but most of the column is; correct it, or say \
+             that it marks a missing value: --missing-words nil"
+        );
+        let many = message("x;k\n1;a\n2;a\n3;a\nno data;a\nn, d;a\n");
+        assert!(many.ends_with("--missing-words '\"n, d\",no data'"), "{many}");
+        // A marker keeps no column from being one of numbers.
+        let marked = read_with("x\nnil\nnil\nnil\n2\n", &with(&["nil"], &[])).unwrap();
+        assert!(is_numeric(&marked, 0));
+    }
+
+    #[test]
+    fn codes_of_countries_have_one_that_is_na() {
+        let codes = "DE NA FR IT ES NA PL AT".replace(' ', "\n");
+        let table = read(format!("land\n{codes}\n"));
+        assert_eq!((missing(&table), row(&table, 1)), (vec![0], "NA".into()));
+        assert!(table.assumptions()[1].contains("--missing-words NA"), "{:?}", table.assumptions());
+        // A later table is read so as well.
+        let one = CsvOptions { cells: table.cells().clone(), ..CsvOptions::default() };
+        assert_eq!(missing(&read_with("land\nNA\nDE\n", &one).unwrap()), [0]);
+        // Others are no such codes.
+        let table = read("kind\nred\nNA\nblue\nNA\nred\nred\nblue\n");
+        assert_eq!(missing(&table), [2]);
+        assert!(table.assumptions()[1].contains("--not-missing NA"), "{:?}", table.assumptions());
     }
 
     #[test]
@@ -110,14 +173,19 @@ mod tests {
         assert_eq!(row(&read("name\nNan\nIna\nInf\nBo\n5\n6\nAl\nCy\nDi\nEd\n"), 0), "Nan");
     }
 
+    /// Those that belong to the value stay.
+    #[test]
+    fn quotes_are_part_of_a_value_unless_a_space_made_them_so() {
+        let table = read("x,k\n1,plain\n2,\"\"\"plain\"\"\"\n3, \"spaced\"\n4,\"\"\"\"\n");
+        assert_eq!(
+            (0..4).map(|i| row(&table, i)).collect::<Vec<_>>(),
+            ["1|plain", "2|\"plain\"", "3|spaced", "4|\""]
+        );
+    }
+
     #[test]
     fn bad_cells_are_named_by_line_and_column() {
         for (text, expected) in [
-            (
-                "x,y\n1,2\n2,oops\n3,4\n5,6\n",
-                "t.csv, line 3, column y: `oops` is not a number, but most of the column is; \
-                 correct it, or leave the cell empty if the value is missing",
-            ),
             (
                 "1,2\n2,inf\n",
                 "t.csv, line 2, column 2: `inf` is not a finite number; remove the row, \

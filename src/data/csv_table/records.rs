@@ -5,26 +5,29 @@ use std::io::{self, Read};
 use csv::{ErrorKind, StringRecord};
 
 use super::data_error;
-use crate::data::input::{CHUNK, Input, Watch, read_error};
+use super::dialect::Dialect;
+use crate::data::input::{Input, Watch, read_error};
 use crate::{Error, Result};
 
 /// One pass through a text.
 pub(super) struct Records<'a> {
     name: String,
-    delimiter: u8,
+    dialect: Dialect,
     reader: csv::Reader<LineCounter<Box<dyn Read + 'a>>>,
 }
 
 impl<'a> Records<'a> {
     pub(super) fn new(
         input: &'a mut Input<'_>,
-        delimiter: u8,
+        dialect: Dialect,
         doing: &'static str,
         watch: &'a mut Watch<'_>,
     ) -> Result<Self> {
         let name = input.name().to_owned();
-        let reader = reader(LineCounter::new(input.open(doing, watch)?), delimiter);
-        Ok(Self { name, delimiter, reader })
+        let lines = AfterLines { from: input.open(doing, watch)?, left: dialect.front_lines };
+        let line = 1 + dialect.front_lines as u64;
+        let reader = dialect.reader(LineCounter::new(dialect.squeezed(lines), line));
+        Ok(Self { name, dialect, reader })
     }
 
     /// Calls `visit` with the line and the fields of each record that isn't blank.
@@ -46,7 +49,7 @@ impl<'a> Records<'a> {
             // Cells as they stand there: the parser passes over quotes that are out of place.
             let written = counter.up_to(end);
             let is_quoted = written.contains(&b'"');
-            if let Some(problem) = is_quoted.then(|| misquoted(written, self.delimiter)).flatten() {
+            if let Some(problem) = is_quoted.then(|| misquoted(written, &self.dialect)).flatten() {
                 return Err(data_error(&self.name, format!("line {line} {problem}")));
             }
             let is_blank = record.len() <= 1 && !is_quoted && record.iter().all(is_blank);
@@ -74,30 +77,36 @@ fn is_blank(field: &str) -> bool {
 }
 
 /// What is wrong with the quotes of a record, if anything is: a lone one joins rows.
-fn misquoted(record: &[u8], delimiter: u8) -> Option<&'static str> {
+pub(super) fn misquoted(record: &[u8], dialect: &Dialect) -> Option<&'static str> {
     #[derive(PartialEq)]
     enum At {
         Start,
         Plain,
         Quoted,
-        Behind,
+        After,
     }
     let mut at = At::Start;
     let mut bytes = record.iter().peekable();
     while let Some(&byte) = bytes.next() {
         at = match (at, byte) {
+            (At::Quoted, b'\\') if dialect.escapes => {
+                bytes.next();
+                At::Quoted
+            }
             (At::Quoted, b'"') if bytes.next_if(|&&next| next == b'"').is_some() => At::Quoted,
-            (At::Quoted, b'"') => At::Behind,
+            (At::Quoted, b'"') => At::After,
             (At::Quoted, _) => At::Quoted,
             (At::Start, b'"') => At::Quoted,
-            (_, byte) if byte == delimiter || byte == b'\r' || byte == b'\n' => At::Start,
-            (At::Behind, byte) if !byte.is_ascii_whitespace() => {
+            (_, byte) if byte == dialect.delimiter.byte() || byte == b'\r' || byte == b'\n' => {
+                At::Start
+            }
+            (At::After, byte) if !byte.is_ascii_whitespace() => {
                 return Some(
-                    "has text behind the quote that ends a cell; within a quoted cell a quote is \
+                    "has text after the quote that ends a cell; within a quoted cell a quote is \
                      written twice, as \"\"",
                 );
             }
-            (At::Behind, _) => At::Behind,
+            (At::After, _) => At::After,
             _ => At::Plain,
         };
     }
@@ -107,14 +116,27 @@ fn misquoted(record: &[u8], delimiter: u8) -> Option<&'static str> {
     )
 }
 
-/// Divides bytes into records of any number of fields.
-pub(super) fn reader<R: Read>(from: R, delimiter: u8) -> csv::Reader<R> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .buffer_capacity(CHUNK)
-        .from_reader(from)
+/// The bytes after so many lines.
+struct AfterLines<R> {
+    from: R,
+    left: usize,
+}
+
+impl<R: Read> Read for AfterLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.from.read(buffer)?;
+            let mut start = 0;
+            while self.left > 0 && start < count {
+                self.left -= usize::from(buffer[start] == b'\n');
+                start += 1;
+            }
+            buffer.copy_within(start..count, 0);
+            if start < count || count == 0 {
+                return Ok(count - start);
+            }
+        }
+    }
 }
 
 /// Passes bytes on and keeps those whose line ends aren't counted yet: about a chunk, and a record.
@@ -132,8 +154,9 @@ struct LineCounter<R> {
 }
 
 impl<R> LineCounter<R> {
-    const fn new(from: R) -> Self {
-        Self { from, kept: Vec::new(), start: 0, counted: 0, line: 1 }
+    /// The first byte is on line `line`.
+    const fn new(from: R, line: u64) -> Self {
+        Self { from, kept: Vec::new(), start: 0, counted: 0, line }
     }
 
     /// The bytes from the last record that was asked for up to this one.
@@ -195,8 +218,8 @@ mod tests {
         }
         for (text, problem) in [
             ("x,y\n1,a\n2,\"b\n3,a\n4,b\n", "line 3 begins a cell with a quote that nothing ends"),
-            ("x,y\n1,a\n2,\"b\n3,a\n4,\"c\n", "line 3 has text behind the quote that ends a cell"),
-            ("x,y\n1,a\n2,\"b\"c\n", "line 3 has text behind"),
+            ("x,y\n1,a\n2,\"b\n3,a\n4,\"c\n", "line 3 has text after the quote that ends a cell"),
+            ("x,y\n1,a\n2,\"b\"c\n", "line 3 has text after"),
         ] {
             let message = super::super::tests::message(text);
             assert!(message.contains(problem), "{message}");
@@ -216,7 +239,8 @@ mod tests {
                 expected += 3;
                 Ok(())
             };
-            Records::new(&mut input, b',', "reading", &mut |_| {})
+            let dialect = Dialect::detect(&mut input, None).unwrap();
+            Records::new(&mut input, dialect, "reading", &mut |_| {})
                 .unwrap()
                 .for_each(visit)
                 .unwrap();

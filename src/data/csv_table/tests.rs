@@ -82,13 +82,15 @@ fn whole_numbers_with_zeros_in_front_are_codes() {
 
 #[test]
 fn a_given_delimiter_is_used() {
-    let options = |delimiter| CsvOptions { delimiter: Some(delimiter), header: None };
+    let options =
+        |byte| CsvOptions { delimiter: Some(Delimiter::Byte(byte)), ..CsvOptions::default() };
     assert_eq!(read_with("a b\n1 2\n", &options(b' ')).unwrap().columns().len(), 2);
     for (delimiter, shown) in [(b'"', "`\\\"`"), (b'\n', "`\\n`"), (0xff, "`\\xff`")] {
         assert_eq!(
             read_with("a\n1\n", &options(delimiter)).unwrap_err().to_string(),
             format!(
-                "delimiter is {shown}, but must be one ASCII character other than a quote or a line end"
+                "delimiter is {shown}, but must be one ASCII character other than a quote or a line end, `tab` or \
+                 `spaces`"
             )
         );
     }
@@ -197,8 +199,10 @@ fn no_bytes_make_it_panic() {
         let text: Vec<u8> =
             (0..length).flat_map(|_| PIECES[random.below(kinds) as usize]).copied().collect();
         let options = CsvOptions {
-            delimiter: [None, Some(b','), Some(b' ')][random.below(3) as usize],
+            delimiter: [None, Some(Delimiter::Byte(b',')), Some(Delimiter::Spaces)]
+                [random.below(3) as usize],
             header: [None, Some(true), Some(false)][random.below(3) as usize],
+            ..CsvOptions::default()
         };
         if let Ok(table) = read_with(&text, &options) {
             read += 1;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::fit::require_numbers;
 use super::known::Known;
-use super::{InputKind, Schema, Target};
+use super::{InputKind, Schema, Target, one_hot};
 use crate::data::column::{Column, ColumnValues};
 use crate::data::dataset::{Dataset, Targets};
 use crate::data::statistics::narrow;
@@ -38,7 +38,7 @@ impl Schema {
         require_values(table, &targets, each_row, "remove such rows, or fill in the target")?;
         let targets = match &self.target {
             Target::Classes { names, .. } => Targets::Classes {
-                labels: class_indices(table, targets[0], names, rows)?,
+                labels: self.target.labels(table, &targets, rows)?,
                 classes: names.len(),
             },
             Target::Values { columns } => {
@@ -127,13 +127,8 @@ impl Schema {
         const AT_ONCE: usize = 64;
         let in_features = self.in_features();
         let mut inputs = vec![0.0; rows.len() * in_features];
-        let known = self.inputs.iter().map(|input| match &input.kind {
-            InputKind::Categorical { fill, values } | InputKind::Ordinal { fill, values, .. } => {
-                Some(Known::new(values, fill.as_deref()))
-            }
-            InputKind::Numeric { .. } => None,
-        });
-        let known: Vec<Option<Known>> = known.collect();
+        let known: Vec<Option<Known>> =
+            self.inputs.iter().map(|input| Known::of(&input.kind)).collect();
         for (out, rows) in inputs.chunks_mut(AT_ONCE * in_features).zip(rows.chunks(AT_ONCE)) {
             let mut feature = 0;
             for ((input, column), known) in self.inputs.iter().zip(columns).zip(&known) {
@@ -149,8 +144,13 @@ impl Schema {
                         }
                     }
                     (_, Some(known)) => {
+                        let width = input.width();
                         for (out, &row) in out.chunks_exact_mut(in_features).zip(rows) {
-                            out[feature + known.index(table, column, row as usize)?] = 1.0;
+                            // Values of which nothing is learnt have no input.
+                            let index = known.index(table, column, row as usize)?;
+                            if index < width {
+                                out[feature + index] = 1.0;
+                            }
                         }
                     }
                     _ => {}
@@ -162,8 +162,25 @@ impl Schema {
     }
 }
 
+impl Target {
+    /// Class index of each of `rows`, of a target of classes.
+    pub(super) fn labels(
+        &self,
+        table: &Table,
+        target: &[&Column],
+        rows: &[u32],
+    ) -> Result<Vec<u32>> {
+        match self {
+            Self::Classes { names, columns, .. } if columns.is_empty() => {
+                class_indices(table, target[0], names, rows)
+            }
+            _ => one_hot::class_indices(table, target, rows),
+        }
+    }
+}
+
 /// Class index of each of `rows`.
-pub(super) fn class_indices(
+fn class_indices(
     table: &Table,
     column: &Column,
     names: &[String],

@@ -2,16 +2,19 @@
 
 mod input;
 
-use super::encode::{class_indices, require_values};
-use super::{ColumnKind, Schema, Target, ValueColumn};
+use super::encode::require_values;
+use super::{ColumnKind, Schema, Target, ValueColumn, one_hot};
 use crate::Result;
 use crate::data::column::{Column, ColumnValues, MAX_WORDS, number_word};
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::Table;
-use crate::data::wording::{listed, signed_remedy};
+use crate::data::wording::listed;
 
-/// More different values than this make a column an identifier or free text, not a category.
-pub(super) const MAX_CATEGORIES: usize = 64;
+/// So many different words may be names that hardly come twice: beyond it, categories that come once are gathered
+/// and classes are refused if there are more of them than half the rows.
+pub(super) const MANY_CATEGORIES: usize = 64;
+/// Inputs that a column of categories has at most.
+pub(super) const MAX_CATEGORIES: usize = 1024;
 /// Integers in a target count as classes up to this many different ones.
 const MAX_INTEGER_CLASSES: usize = 20;
 const TARGET_REMEDY: &str = "remove such rows, or choose another target with `--target`";
@@ -19,7 +22,8 @@ const TARGET_REMEDY: &str = "remove such rows, or choose another target with `--
 /// What to learn from a table, and how. The default predicts the last column from all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SchemaOptions {
-    /// Columns to predict, by name or number (see [`Table::find`]); several only for numbers.
+    /// Columns to predict, by name or number (see [`Table::find`]); several only for numbers, or for classes
+    /// that have a column each (a 1 in their rows, 0 in others).
     /// Default: none named, which means the last column that isn't ignored.
     pub targets: Vec<String>,
     /// Whether the target is a class or a number.
@@ -33,13 +37,19 @@ pub struct SchemaOptions {
     pub columns: Vec<(String, ColumnKind)>,
     /// What is done about missing input cells. A missing target is always an error.
     pub missing: Missing,
+    /// Words of a category that stand in fewer training rows than this share one input, and so do words that
+    /// only come later. Default `None`: 1 (each word has an input of its own), but 2 in columns of more than 64
+    /// different words that are more than half the table's rows. Of a column's words the 1,023 most frequent
+    /// ones have an input at most.
+    pub rare_below: Option<usize>,
 }
 
 /// Whether the target is a class or a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TargetKind {
     /// Text is a class. A number is a class if all are integers and there are two different ones, or
-    /// up to 20 that are at most a tenth of the rows.
+    /// up to 20 that are at most a tenth of the rows. Several columns of 0 and 1 with a single 1 in each row
+    /// are a class each.
     #[default]
     Auto,
     /// One class for each different text or number.
@@ -48,8 +58,8 @@ pub enum TargetKind {
     Values,
 }
 
-/// What is done to numbers before a net sees them, always as (x − offset) · scale. A column that is
-/// constant over the training rows becomes 0, but for pixels and without scaling.
+/// What is done to numbers before a net sees them, always as (x − offset) · scale. An input column that is
+/// constant over the training rows has the scale 0, whatever the scaling: its weights aren't learnt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scaling {
@@ -88,9 +98,9 @@ impl SchemaOptions {
     /// As [`Schema::fit`], as far as the target goes.
     pub fn labels(&self, table: &Table) -> Result<Option<Vec<u32>>> {
         let (targets, _) = self.choose(table)?;
-        let Some(names) = self.class_names(table, &targets)? else { return Ok(None) };
-        let labels = class_indices(table, &table.columns()[targets[0]], &names, &table.all_rows())?;
-        Ok(Some(labels))
+        let Some(classes) = self.classes(table, &targets)? else { return Ok(None) };
+        let columns: Vec<&Column> = targets.iter().map(|&index| &table.columns()[index]).collect();
+        classes.labels(table, &columns, &table.all_rows()).map(Some)
     }
 
     /// Indices of the target and of the input columns.
@@ -141,8 +151,8 @@ impl SchemaOptions {
         Ok((targets, inputs))
     }
 
-    /// Names of the classes, in the whole table; `None` if the targets are numbers.
-    fn class_names(&self, table: &Table, targets: &[usize]) -> Result<Option<Vec<String>>> {
+    /// The classes of the whole table; `None` if the targets are numbers.
+    fn classes(&self, table: &Table, targets: &[usize]) -> Result<Option<Target>> {
         let columns: Vec<&Column> = targets.iter().map(|&index| &table.columns()[index]).collect();
         if self.kind != TargetKind::Classes {
             columns.iter().try_for_each(|column| require_numbers(table, column))?;
@@ -154,6 +164,11 @@ impl SchemaOptions {
 
         let is_text = |column: &Column| matches!(column.values, ColumnValues::Text { .. });
         let [column] = columns[..] else {
+            if self.kind != TargetKind::Values && one_hot::are_classes(&columns) {
+                let (name, names) = one_hot::names(&columns);
+                let columns = columns.iter().map(|column| column.name.clone()).collect();
+                return Ok(Some(Target::Classes { name, names, columns }));
+            }
             return match columns
                 .into_iter()
                 .find(|&column| is_text(column) || self.kind == TargetKind::Classes)
@@ -161,7 +176,7 @@ impl SchemaOptions {
                 None => Ok(None),
                 Some(column) => Err(table.error(format!(
                     "column `{}` can't be a class, because there are {} targets; \
-                     choose a single target, or only numbers",
+                     choose a single target, columns of 0 and 1 with a single 1 in each row, or only numbers",
                     column.name,
                     targets.len()
                 ))),
@@ -212,12 +227,10 @@ impl SchemaOptions {
             )));
         }
         let is_full = names.len() >= MAX_WORDS;
-        if is_full || names.len() > MAX_CATEGORIES && names.len() > table.rows() / 2 {
-            let remedy = signed_remedy(&names)
-                .unwrap_or_else(|| "choose another target with `--target`".into());
+        if is_full || names.len() > MANY_CATEGORIES && names.len() > table.rows() / 2 {
             return Err(table.error(format!(
                 "target column `{}` has {}{} different values in {} rows ({}), so hardly a class \
-                 comes twice; {remedy}",
+                 comes twice; choose another target with `--target`",
                 column.name,
                 names.len(),
                 if is_full { " or more" } else { "" },
@@ -225,7 +238,7 @@ impl SchemaOptions {
                 listed(&names)
             )));
         }
-        Ok(Some(names))
+        Ok(Some(Target::Classes { name: column.name.clone(), names, columns: Vec::new() }))
     }
 
     /// Offset and scale of numbers with these statistics.
@@ -239,6 +252,14 @@ impl SchemaOptions {
         let scale = narrow(range.recip());
         // The range of a constant column, or of subnormal numbers, has no reciprocal in f32.
         (offset, if scale.is_finite() { scale } else { 1.0 })
+    }
+
+    /// The same for an input, of which nothing is learnt where it is constant.
+    fn input_offset_and_scale(&self, statistics: &Statistics, white: Option<f32>) -> (f32, f32) {
+        if statistics.min == statistics.max {
+            return (statistics.min, 0.0);
+        }
+        white.map_or_else(|| self.offset_and_scale(statistics), |white| (0.0, white.recip()))
     }
 }
 
@@ -285,15 +306,15 @@ fn require_names(table: &Table, column: &Column) -> Result<()> {
 }
 
 impl Schema {
-    /// Learns from `table` what the columns hold. Scales and fill values come from `train_rows`
-    /// alone; the lists of categories and classes, which say nothing about a row, from all rows, so
-    /// that a rare one may be missing from the training part.
+    /// Learns from `table` what the columns hold. Scales, fill values and the categories that have inputs come from
+    /// `train_rows` alone; the list of classes, which says nothing about a row, from all rows, so that a rare
+    /// one may be missing from the training part.
     ///
     /// # Errors
     /// If a column isn't there, no input is left, a target cell is missing, an input cell is missing
-    /// under [`Missing::Reject`], a column of numbers has a cell that is none, a column has no value at all, a text column has more than 64
-    /// different values, a column can't be of its [kind](ColumnKind), the target has a single class or nothing but different ones, or
-    /// `train_rows` is empty.
+    /// under [`Missing::Reject`], a column of numbers has a cell that is none, a column has no value at all, a
+    /// column can't be of its [kind](ColumnKind), the target has a single class or nothing but different ones,
+    /// or `train_rows` is empty.
     ///
     /// # Panics
     /// If a training row isn't in the table.
@@ -303,7 +324,7 @@ impl Schema {
         }
         let (targets, inputs) = options.choose(table)?;
         let kinds = options.kinds_of(table, &inputs)?;
-        let class_names = options.class_names(table, &targets)?;
+        let classes = options.classes(table, &targets)?;
         let target = |index: usize| &table.columns()[index];
         let inputs_left = |index: usize| inputs.iter().filter(|&&input| input < index).count();
         let targets_left = |index: usize| targets.iter().filter(|&&target| target < index).count();
@@ -330,18 +351,16 @@ impl Schema {
         let fit_value = |&index: &usize| {
             let column = target(index);
             let ColumnValues::Numeric(values) = &column.values else {
-                unreachable!("class_names takes text for classes")
+                unreachable!("text is taken for classes")
             };
             let values = train_rows.iter().map(|&row| values[row as usize]);
             let (offset, scale) = Statistics::of(values)
                 .map_or((0.0, 1.0), |statistics| options.offset_and_scale(&statistics));
             ValueColumn { name: column.name.clone(), offset, scale }
         };
-        let target = match class_names {
-            Some(names) => Target::Classes { name: target(targets[0]).name.clone(), names },
-            None => Target::Values { columns: targets.iter().map(fit_value).collect() },
-        };
-        Ok(Self { inputs, target, target_positions, pixels })
+        let target = classes
+            .unwrap_or_else(|| Target::Values { columns: targets.iter().map(fit_value).collect() });
+        Ok(Self { inputs, target, target_positions, pixels, cells: table.cells().clone() })
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use super::encode::class_indices;
 use super::{InputKind, Schema, Target, ValueColumn};
-use crate::data::column::ColumnValues;
+use crate::data::column::{Column, ColumnValues};
 use crate::data::statistics::Statistics;
 use crate::data::table::Table;
 use crate::data::wording::{listed, shortened};
@@ -46,8 +45,17 @@ impl Schema {
             }
         }
         match &self.target {
-            Target::Classes { name, names } => {
+            Target::Classes { name, names, columns } if columns.is_empty() => {
                 lines.push(line(table, name, &format!("target: {} classes", names.len())));
+            }
+            Target::Classes { names, columns, .. } => {
+                for (column, name) in columns.iter().zip(names).take(SHOWN) {
+                    lines.push(line(table, column, &format!("target: class {}", shortened(name))));
+                }
+                if columns.len() > SHOWN {
+                    let more = format!("… {} more classes", columns.len() - SHOWN);
+                    lines.push([more, String::new(), String::new(), String::new(), String::new()]);
+                }
             }
             Target::Values { columns } => {
                 for ValueColumn { name, offset, scale } in columns {
@@ -66,9 +74,11 @@ impl Schema {
     /// Names of the classes with the rows that each has in the table; `None` if the net predicts
     /// numbers, or the table doesn't tell.
     fn class_counts(&self, table: &Table) -> Option<Vec<(&str, usize)>> {
-        let Target::Classes { name, names } = &self.target else { return None };
-        let column = &table.columns()[table.position(name)?];
-        let labels = class_indices(table, column, names, &table.all_rows()).ok()?;
+        let Target::Classes { names, .. } = &self.target else { return None };
+        let columns = self.target.column_names().into_iter();
+        let columns = columns.map(|name| Some(&table.columns()[table.position(name)?]));
+        let columns: Vec<&Column> = columns.collect::<Option<_>>()?;
+        let labels = self.target.labels(table, &columns, &table.all_rows()).ok()?;
         let mut counts: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
         labels.into_iter().for_each(|label| counts[label as usize].1 += 1);
         Some(counts)
@@ -81,6 +91,9 @@ fn class_line(counts: &[(&str, usize)]) -> String {
     let least = counts.iter().min_by_key(|(_, rows)| rows);
     let most = counts.iter().rev().max_by_key(|(_, rows)| rows);
     match (least, most) {
+        (Some(&(_, least)), Some(&(_, most))) if counts.len() > SHOWN && least == most => {
+            format!("classes: {}, of {least} rows each\n", counts.len())
+        }
         (Some(least), Some(most)) if counts.len() > SHOWN => {
             format!("classes (rows): from {} to {}\n", one(least), one(most))
         }
@@ -101,8 +114,12 @@ fn fate(kind: &InputKind) -> String {
         InputKind::Numeric { fill, offset, scale } => {
             (scaled("x", *offset, *scale), fill.map(|fill| four_digits(fill.into())))
         }
-        InputKind::Categorical { fill, values } => {
-            (format!("one-hot, {} inputs", values.len()), fill.as_deref().map(shortened))
+        InputKind::Categorical { fill, values, gathered, .. } => {
+            let fate = match gathered.len() {
+                0 => format!("one-hot, {} inputs", values.len()),
+                n => format!("one-hot, {} inputs, the last for {n} rare words", values.len() + 1),
+            };
+            (fate, fill.as_deref().map(shortened))
         }
         InputKind::Ordinal { fill, values, offset, scale } => {
             let place = scaled("place", *offset, *scale);
@@ -114,6 +131,7 @@ fn fate(kind: &InputKind) -> String {
 
 fn scaled(variable: &str, offset: f32, scale: f32) -> String {
     match (offset, scale) {
+        (_, 0.0) => "nothing, as it is constant in the training rows".into(),
         (0.0, 1.0) => "as it is".into(),
         (0.0, scale) if scale == PIXEL => format!("{variable} / 255"),
         _ => {
@@ -200,7 +218,7 @@ mod tests {
 column  kind    values                  missing  becomes
 size    number  1.235 to 3, ø 2.117           1  (x − 2.117) · 1.133, missing: 2.117
 color   text    green, red                    1  one-hot, 2 inputs, missing: green
-n       number  always 5                      0  (x − 5) · 1, missing: 5
+n       number  always 5                      0  nothing, as it is constant in the training rows, missing: 5
 price   number  10.5 to 70000, ø 23344        0  target: (y − 23344) · 3.031e-5
 "
         );
@@ -236,7 +254,7 @@ price   number  10.5 to 70000, ø 23344        0  target: (y − 23344) · 3.031
     fn many_columns_are_collapsed() {
         let table = digits();
         let options = SchemaOptions { scaling: Scaling::None, ..SchemaOptions::default() };
-        let summary = Schema::fit(&table, &[0], &options).unwrap().summary(&table);
+        let summary = Schema::fit(&table, &table.all_rows(), &options).unwrap().summary(&table);
         let lines: Vec<&str> = summary.lines().collect();
         assert_eq!(lines.len(), 1 + 4 + 1 + 4 + 1 + 1);
         assert!(lines[11].starts_with("classes (rows): 0 (178), 1 (182), 2 (177), "), "{summary}");

@@ -71,18 +71,32 @@ fn part(graph: &mut Graph, name: &str, column: &InputColumn) -> String {
             let x = graph.node_with("LabelEncoder", ML, &[&word], &named("place"), &attributes);
             scaled(graph, name, x, &[(None, *offset, *scale)])
         }
-        InputKind::Categorical { fill, values } => {
+        InputKind::Categorical { fill, values, gathered, unlearnt } => {
             let word = graph.input(name, Type::String, Columns::Named(&[&column.name]));
-            // One behind the last has no column of its own: all are 0.
-            let default = integer(place(values, fill.as_deref()).unwrap_or(values.len()));
-            let places: Vec<i64> = (0..values.len()).map(integer).collect();
+            let last = values.len();
+            // A place after the last input: all are 0.
+            let width = column.width();
+            let mut words = values.clone();
+            let mut places: Vec<i64> = (0..last).map(integer).collect();
+            let mut add = |word: &String, place| {
+                words.push(word.clone());
+                places.push(integer(place));
+            };
+            gathered.iter().for_each(|word| add(word, last));
+            unlearnt.iter().for_each(|word| add(word, width));
+            let filled = fill.as_ref().map(|fill| place(values, Some(fill)).unwrap_or(last));
+            let default = if gathered.is_empty() { filled.unwrap_or(width) } else { last };
+            // A missing cell is an empty word.
+            if let Some(filled) = filled.filter(|&filled| filled != default) {
+                add(&String::new(), filled);
+            }
             let attributes = [
-                ("keys_strings", Attribute::Strings(values)),
+                ("keys_strings", Attribute::Strings(&words)),
                 ("values_int64s", Attribute::Integers(&places)),
-                ("default_int64", Attribute::Integer(default)),
+                ("default_int64", Attribute::Integer(integer(default))),
             ];
             let index = graph.node_with("LabelEncoder", ML, &[&word], &named("index"), &attributes);
-            let width = integer(values.len());
+            let width = integer(width);
             let depth = graph.constant(&named("depth"), &[1], &Values::Integers(&[width]));
             let range = graph.constant(&named("range"), &[2], &Values::Floats(&[0.0, 1.0]));
             let hot = graph.node("OneHot", &[&index, &depth, &range], &named("hot"));

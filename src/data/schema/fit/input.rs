@@ -1,9 +1,8 @@
 //! Fits an input column.
 
-use std::collections::BTreeMap;
-
 use super::{
-    MAX_CATEGORIES, Missing, SchemaOptions, require_apart, require_names, require_numbers,
+    MANY_CATEGORIES, MAX_CATEGORIES, Missing, SchemaOptions, require_apart, require_names,
+    require_numbers,
 };
 use crate::Result;
 use crate::data::column::{Column, ColumnValues};
@@ -12,7 +11,7 @@ use crate::data::schema::known::Known;
 use crate::data::schema::{ColumnKind, InputColumn, InputKind};
 use crate::data::statistics::{Statistics, narrow};
 use crate::data::table::Table;
-use crate::data::wording::{listed, shortened, signed_remedy};
+use crate::data::wording::{listed, shortened, typed_list};
 
 impl SchemaOptions {
     pub(super) fn fit_input(
@@ -26,9 +25,10 @@ impl SchemaOptions {
         let fill = self.missing == Missing::Fill;
         let empty = || {
             table.error(format!(
-                "column `{0}` has no value in any of the {1} training rows; leave it out with `--ignore {0}`",
+                "column `{}` has no value in any of the {} training rows; leave it out with `--ignore {}`",
                 column.name,
-                train_rows.len()
+                train_rows.len(),
+                typed_list([&column.name[..]])
             ))
         };
         let as_names = !matches!(kind, None | Some(ColumnKind::Number));
@@ -60,49 +60,60 @@ impl SchemaOptions {
             (_, ColumnValues::Numeric(values)) => {
                 let values = train_rows.iter().map(|&row| values[row as usize]);
                 let statistics = Statistics::of(values).ok_or_else(empty)?;
-                let (offset, scale) = match white {
-                    Some(white) => (0.0, white.recip()),
-                    None => self.offset_and_scale(&statistics),
-                };
+                let (offset, scale) = self.input_offset_and_scale(&statistics, white);
                 InputKind::Numeric { fill: fill.then(|| narrow(statistics.mean)), offset, scale }
             }
             (kind, ColumnValues::Text { codes, values }) => {
                 require_names(table, column)?;
                 if let Some(date) = dates(values).filter(|_| kind.is_none()) {
                     return Err(table.error(format!(
-                        "column `{0}` holds dates (`{date}`), of which a net can make nothing as they \
+                        "column `{}` holds dates (`{date}`), of which a net can make nothing as they \
                          are; put numbers in its place (the days since a start, the month, the day of \
-                         the week), or leave it out with `--ignore {0}`",
-                        column.name
-                    )));
-                }
-                if values.len() > MAX_CATEGORIES {
-                    let remedy = signed_remedy(values)
-                        .unwrap_or_else(|| format!("leave it out with `--ignore {}`", column.name));
-                    return Err(table.error(format!(
-                        "column `{}` holds {} different values ({}), too many to tell apart \
-                         (at most {MAX_CATEGORIES}); {remedy}",
+                         the week), or leave it out with `--ignore {}`",
                         column.name,
-                        values.len(),
-                        listed(values)
+                        typed_list([&column.name[..]])
                     )));
                 }
-                let mut counts = BTreeMap::new();
-                for &row in train_rows {
-                    *counts.entry(codes[row as usize]).or_insert(0_u32) += 1;
-                }
-                let present = counts
-                    .into_iter()
-                    .filter_map(|(code, count)| Some((count, values.get(code as usize)?)));
-                // Of equally frequent ones the first in order.
-                let frequent = present.rev().max_by_key(|&(count, _)| count).ok_or_else(empty)?.1;
-                InputKind::Categorical {
-                    fill: fill.then(|| frequent.clone()),
-                    values: values.clone(),
-                }
+                self.fit_categories(codes, values, train_rows).ok_or_else(empty)?
             }
         };
         Ok(InputColumn { name: column.name.clone(), kind })
+    }
+
+    /// Words with an input each, and rare ones with one for all; `None` if no training row has a value.
+    fn fit_categories(
+        &self,
+        codes: &[u32],
+        values: &[String],
+        train_rows: &[u32],
+    ) -> Option<InputKind> {
+        let mut counts = vec![0_usize; values.len()];
+        for &row in train_rows {
+            // A missing cell has no entry.
+            if let Some(count) = counts.get_mut(codes[row as usize] as usize) {
+                *count += 1;
+            }
+        }
+        let mut by_count: Vec<usize> = (0..values.len()).filter(|&i| counts[i] > 0).collect();
+        // Of equally frequent ones the first in order.
+        by_count.sort_by_key(|&i| std::cmp::Reverse(counts[i]));
+        let most_frequent = *by_count.first()?;
+        let are_names = values.len() > MANY_CATEGORIES && 2 * values.len() > codes.len();
+        let rare_below = self.rare_below.unwrap_or(if are_names { 2 } else { 1 });
+        let most =
+            if by_count.len() > MAX_CATEGORIES { MAX_CATEGORIES - 1 } else { MAX_CATEGORIES };
+        let own = by_count.iter().take(most).filter(|&&i| counts[i] >= rare_below).count();
+        let mut has_own = vec![false; values.len()];
+        by_count[..own].iter().for_each(|&i| has_own[i] = true);
+        let those = |fits: &dyn Fn(usize) -> bool| -> Vec<String> {
+            (0..values.len()).filter(|&i| fits(i)).map(|i| values[i].clone()).collect()
+        };
+        Some(InputKind::Categorical {
+            fill: (self.missing == Missing::Fill).then(|| values[most_frequent].clone()),
+            values: those(&|i| has_own[i]),
+            gathered: those(&|i| counts[i] > 0 && !has_own[i]),
+            unlearnt: those(&|i| counts[i] == 0),
+        })
     }
 
     /// Places in an order as numbers; `None` if no training row has a value.
@@ -129,7 +140,7 @@ impl SchemaOptions {
         trained.clone().for_each(|place| counts[place] += 1);
         let statistics = Statistics::of(trained.map(place_number));
         let Some(statistics) = statistics else { return Ok(None) };
-        let (offset, scale) = self.offset_and_scale(&statistics);
+        let (offset, scale) = self.input_offset_and_scale(&statistics, None);
         // Of equally frequent ones the first in order.
         let frequent = (0..order.len()).rev().max_by_key(|&place| counts[place]);
         let fill = frequent.filter(|_| self.missing == Missing::Fill);

@@ -99,7 +99,7 @@ fn the_target_is_a_class_or_a_number() {
     assert_eq!(
         message(ABC, &two),
         "t.csv: column `c` can't be a class, because there are 2 targets; \
-         choose a single target, or only numbers"
+         choose a single target, columns of 0 and 1 with a single 1 in each row, or only numbers"
     );
 }
 
@@ -127,12 +127,71 @@ fn classes_must_be_worth_telling_apart() {
          twice; choose another target with `--target`"
     );
     assert!(fit_all(&ids(64), &SchemaOptions::default()).is_ok());
-    assert_eq!(
-        message(&ids(65), &target("x")),
-        "t.csv: column `id` holds 65 different values \
-         (n0, n1, n10, n11, n12, n13, n14, n15, n16, n17, … (65 in all)), too many to tell apart \
-         (at most 64); leave it out with `--ignore id`"
+}
+
+/// The words of the only input, by what becomes of them.
+fn words(schema: &Schema) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
+    let InputKind::Categorical { values, gathered, unlearnt, .. } = &schema.inputs[0].kind else {
+        panic!("no categories")
+    };
+    let [values, gathered, unlearnt] =
+        [values, gathered, unlearnt].map(|words| words.iter().map(String::as_str).collect());
+    (values, gathered, unlearnt)
+}
+
+#[test]
+fn rare_words_share_an_input() {
+    let table = table("w,y\na,1\na,2\na,3\nb,4\nb,5\nc,6\nd,7\ne,8\n");
+    let fit = |rows: &[u32], rare_below, missing| {
+        let kind = TargetKind::Values;
+        let options = SchemaOptions { kind, rare_below, missing, ..SchemaOptions::default() };
+        Schema::fit(&table, rows, &options).unwrap()
+    };
+    let encode = |schema: &Schema, text: &str| {
+        schema.encode_inputs(&read_csv(text.as_bytes(), "t.csv", &CsvOptions::default()).unwrap())
+    };
+    // `e` is in no training row.
+    let rows = [0, 1, 2, 3, 4, 5, 6];
+    let plain = fit(&rows, None, Missing::Reject);
+    assert_eq!(words(&plain), (vec!["a", "b", "c", "d"], vec![], vec!["e"]));
+    assert_eq!(encode(&plain, "w\nd\ne\n").unwrap(), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    assert!(
+        encode(&plain, "w\nf\n").unwrap_err().to_string().contains("`f` is none of the values")
     );
+
+    let gathered = fit(&rows, Some(2), Missing::Reject);
+    assert_eq!(words(&gathered), (vec!["a", "b"], vec!["c", "d"], vec!["e"]));
+    assert_eq!(gathered.feature_names(), ["w=a", "w=b", "w=other words"]);
+    let rare = [0.0, 0.0, 1.0];
+    assert_eq!(encode(&gathered, "w\nc\nd\nf\n").unwrap(), rare.repeat(3));
+    assert_eq!(encode(&gathered, "w\ne\n").unwrap(), [0.0; 3]);
+    assert!(gathered.check().is_ok() && gathered.in_features() == 3);
+    // A missing cell has no word.
+    assert!(encode(&gathered, "w,x\n,1\n").is_err());
+    let filled = fit(&rows, Some(2), Missing::Fill);
+    assert_eq!(encode(&filled, "w,x\n,1\nf,2\n").unwrap(), [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+
+    let all = fit(&rows, Some(9), Missing::Reject);
+    assert_eq!((words(&all).0.len(), all.in_features()), (0, 1));
+    assert!(all.check().is_ok());
+    let json = serde_json::to_string(&gathered).unwrap();
+    assert_eq!(serde_json::from_str::<Schema>(&json).unwrap(), gathered);
+}
+
+#[test]
+fn many_words_are_no_reason_to_refuse() {
+    let table_of = |word: &dyn Fn(usize) -> usize, rows: usize| {
+        let rows: String = (0..rows).map(|i| format!("w{:04},{i}.5\n", word(i))).collect();
+        table(&format!("w,y\n{rows}"))
+    };
+    let fit = |table: &Table| Schema::fit(table, &table.all_rows(), &target("y")).unwrap();
+    // Words that come again, one for each row, and more of them than inputs.
+    assert_eq!(fit(&table_of(&|i| i % 80, 480)).in_features(), 80);
+    assert_eq!(fit(&table_of(&|i| i, 200)).in_features(), 1);
+    let many = fit(&table_of(&|i| i % 1500, 4000));
+    assert_eq!((many.in_features(), words(&many).1.len()), (1024, 477));
+    // The most frequent ones have an input.
+    assert_eq!((words(&many).0[0], words(&many).1[0]), ("w0000", "w1023"));
 }
 
 #[test]
@@ -165,13 +224,21 @@ fn a_constant_target_is_refused() {
 }
 
 #[test]
-fn words_are_known_from_all_rows_but_filled_in_from_training_rows() {
+fn words_are_known_from_all_rows_but_learnt_from_training_rows() {
     let table = table("w,y\na,1.5\nb,2\nb,3\nc,4\n,5\n");
     let options = SchemaOptions { missing: Missing::Fill, ..SchemaOptions::default() };
-    let values = ["a", "b", "c"].map(String::from).to_vec();
-    for (rows, fill) in [(&[0, 1, 2, 4][..], "b"), (&[3, 0][..], "a"), (&[3, 3, 0][..], "c")] {
+    for (rows, fill, values, unlearnt) in [
+        (&[0, 1, 2, 4][..], "b", ["a", "b"], "c"),
+        (&[3, 0][..], "a", ["a", "c"], "b"),
+        (&[3, 3, 0][..], "c", ["a", "c"], "b"),
+    ] {
         let schema = Schema::fit(&table, rows, &options).unwrap();
-        let expected = InputKind::Categorical { fill: Some(fill.into()), values: values.clone() };
+        let expected = InputKind::Categorical {
+            fill: Some(fill.into()),
+            values: values.map(String::from).to_vec(),
+            gathered: vec![],
+            unlearnt: vec![unlearnt.into()],
+        };
         assert_eq!(schema.inputs[0].kind, expected);
     }
 }
@@ -180,15 +247,25 @@ fn words_are_known_from_all_rows_but_filled_in_from_training_rows() {
 fn a_constant_column_becomes_zero() {
     let table = Table::from_rows("t", &["x", "y"], &[0.1, 1.0, 0.1, 2.5].repeat(501)).unwrap();
     let rows: Vec<u32> = (0..1002).collect();
-    for scaling in [Scaling::Standardize, Scaling::MinMax] {
+    for scaling in [Scaling::Standardize, Scaling::MinMax, Scaling::None] {
         let options = SchemaOptions { scaling, ..SchemaOptions::default() };
         let schema = Schema::fit(&table, &rows, &options).unwrap();
         assert_eq!(
             schema.inputs[0].kind,
-            InputKind::Numeric { fill: None, offset: 0.1, scale: 1.0 }
+            InputKind::Numeric { fill: None, offset: 0.1, scale: 0.0 }
         );
-        assert!(schema.encode_inputs(&table).unwrap().iter().all(|&x| x == 0.0));
+        assert!(schema.check().is_ok());
+        // Now and later, whatever stands there: nothing was learnt of it.
+        let later = Table::from_rows("t", &["x"], &[0.1, -7.0, 1e30]).unwrap();
+        for table in [&table, &later] {
+            assert!(schema.encode_inputs(table).unwrap().iter().all(|&x| x == 0.0));
+        }
     }
+    let places = vec![("g".into(), ColumnKind::Ordinal(vec!["a".into(), "b".into()]))];
+    let options = SchemaOptions { columns: places, ..SchemaOptions::default() };
+    let schema =
+        Schema::fit(&self::table("g,y\nb,1.5\nb,2.5\na,3.5\n"), &[0, 1], &options).unwrap();
+    assert_eq!(schema.encode_inputs(&self::table("g\na\nb\n")).unwrap(), [0.0, 0.0]);
 }
 
 #[test]
@@ -263,10 +340,10 @@ fn pixels_share_a_scale() {
         let scales: Vec<_> = schema.inputs.iter().map(scale).collect();
         (scales[0], scales[1], schema.pixels)
     };
-    // A pixel that is always paper stays so, whatever the scale.
-    let bytes = (0.0, 1.0 / 255.0);
-    assert_eq!(scales(&table(255.0, 64), Scaling::Auto), (bytes, bytes, true));
-    assert_eq!(scales(&table(1.0, 64), Scaling::Auto), ((0.0, 1.0), (0.0, 1.0), true));
+    // Nothing is learnt of a pixel that is always paper.
+    let paper = (0.0, 0.0);
+    assert_eq!(scales(&table(255.0, 64), Scaling::Auto), (paper, (0.0, 1.0 / 255.0), true));
+    assert_eq!(scales(&table(1.0, 64), Scaling::Auto), (paper, (0.0, 1.0), true));
     // What they are doesn't depend on how they are scaled.
     for scaling in [Scaling::None, Scaling::Standardize, Scaling::MinMax] {
         assert!(scales(&table(255.0, 64), scaling).2 && !scales(&table(1000.0, 64), scaling).2);
@@ -275,7 +352,7 @@ fn pixels_share_a_scale() {
     for table in [table(255.0, 63), table(16.0, 64), table(300.0, 64), table(127.5, 64)] {
         let auto = scales(&table, Scaling::Auto);
         assert_eq!(auto, scales(&table, Scaling::Standardize));
-        assert!(auto.0 == (0.0, 1.0) && auto.1.0 != 0.0 && !auto.2, "{auto:?}");
+        assert!(auto.0 == paper && auto.1.0 != 0.0 && !auto.2, "{auto:?}");
     }
 }
 
@@ -340,7 +417,7 @@ fn a_cell_that_is_no_number_counts_where_its_column_is_used() {
     assert_eq!(schema.encode_inputs(&odd).unwrap().len(), 3);
     let message = schema.encode(&odd, &[0]).unwrap_err().to_string();
     assert!(message.starts_with("t.csv, line 3, column y: `?!` is not a number"), "{message}");
-    let odd = read("x\n1\n2\nnone\n");
+    let odd = read("x\n1\n2\nnix\n");
     let message = schema.encode_inputs(&odd).unwrap_err().to_string();
-    assert!(message.starts_with("t.csv, line 4, column x: `none` is not a number"), "{message}");
+    assert!(message.starts_with("t.csv, line 4, column x: `nix` is not a number"), "{message}");
 }

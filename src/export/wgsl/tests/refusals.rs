@@ -1,6 +1,6 @@
 //! What can't be exported is refused with what would do.
 
-use crate::data::{InputColumn, InputKind, Schema, Target, ValueColumn};
+use crate::data::{CellOptions, InputColumn, InputKind, Schema, Target, ValueColumn};
 use crate::{
     Activation, Affine, BatchNorm, ColumnScaling, Layer, Loss, Mlp, ModelFile, Optimizer, Plan,
     TrainOptions, WgslOptions,
@@ -95,6 +95,7 @@ fn schemas_that_are_no_scaling() {
         target: target(4.0),
         target_positions: vec![2],
         pixels: false,
+        cells: CellOptions::default(),
     };
     let scaling = ColumnScaling::of(&schema).unwrap();
     assert_eq!(scaling.input, [Affine { shift: 3.0, scale: 0.5 }; 2]);
@@ -102,9 +103,11 @@ fn schemas_that_are_no_scaling() {
 
     schema.target = target(1e-40);
     refused(ColumnScaling::of(&schema), &["a target column's scale is 1e-40", "inverse"]);
-    schema.target = Target::Classes { name: "c".into(), names: vec!["p".into(), "q".into()] };
+    schema.target =
+        Target::Classes { name: "c".into(), names: vec!["p".into(), "q".into()], columns: vec![] };
     assert_eq!(ColumnScaling::of(&schema).unwrap().output, []);
     let values = vec!["red".into(), "blue".into()];
-    schema.inputs[1].kind = InputKind::Categorical { fill: None, values };
+    schema.inputs[1].kind =
+        InputKind::Categorical { fill: None, values, gathered: vec![], unlearnt: vec![] };
     refused(ColumnScaling::of(&schema), &["column b", "of 2 categories", "Schema::encode_inputs"]);
 }
