@@ -148,7 +148,7 @@ impl Written {
             .unwrap_or_else(|error| panic!("{error}: {:?}", self.text));
         assert_eq!(table.has_header(), self.has_header, "{:?}", self.text);
         assert_eq!(table.rows(), self.cells.len(), "{:?}", self.text);
-        assert_eq!(table.columns().len(), self.kinds.len());
+        assert_eq!(table.columns().len(), self.kinds.len(), "{:?}", self.text);
         for (i, (column, kind)) in table.columns().iter().zip(&self.kinds).enumerate() {
             if self.has_header {
                 assert_eq!(column.name, NAMES[i]);

@@ -224,7 +224,7 @@ pub(crate) struct TableArgs {
     /// Character between fields, `tab`, or `spaces` for any number of them [default: found out]
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     pub delimiter: Option<Delimiter>,
-    /// Decimal mark of numbers; the other one may group thousands [default: found out for each column]
+    /// Decimal mark of columns whose numbers may have either, as 1,299 [default: what the other columns show]
     #[arg(long, value_name = "MARK")]
     pub decimal: Option<DecimalChoice>,
     /// Words that mark a missing cell, as in nil,-999, beside the usual ones: NA, N/A, NaN, null, ? and, among

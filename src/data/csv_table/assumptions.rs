@@ -120,25 +120,26 @@ impl<'a> Found<'a> {
     fn numbers(&self) -> Option<String> {
         let mut unusual = self.numeric().filter_map(|(name, column, format)| {
             let (text, number) = column.unusual.as_ref()?;
-            let value = number.value(format.mark?)?;
+            let mark = format.mark?;
+            let value = number.value(mark)?;
             // What a decimal point says by itself is no surprise.
             let is_plain = !number.decorated && number.point == Some(value);
-            (!is_plain && !number.bound && !number.percent).then_some((
-                name,
-                text,
-                value,
-                format.mark?,
-            ))
+            let is_certain = column.tally.mark().is_some();
+            (!is_plain && !number.bound && !number.percent)
+                .then_some((name, text, value, mark, is_certain))
         });
-        let (name, text, value, mark) = unusual.next()?;
+        let (name, text, value, mark, is_certain) = unusual.next()?;
         let others = others(unusual.count());
         let other = match mark {
             DecimalMark::Point => "comma",
             DecimalMark::Comma => "point",
         };
+        let remedy = match is_certain {
+            true => String::new(),
+            false => format!(" (if that is wrong: --decimal {other})"),
+        };
         Some(format!(
-            "the column `{name}`{others} has numbers as `{}`, read as {value} (if that is wrong: --decimal \
-             {other})",
+            "the column `{name}`{others} has numbers as `{}`, read as {value}{remedy}",
             shortened(text)
         ))
     }

@@ -15,8 +15,8 @@ pub struct CellOptions {
     /// Words that are values in columns of words, though they usually mark a missing cell: `NA` for Namibia.
     /// Default: none.
     pub not_missing: Vec<String>,
-    /// The decimal mark of all numbers. Default `None`: what the cells of a column show, else those of the
-    /// other columns, else a point.
+    /// The decimal mark of columns whose cells don't show it, as `1,299` and `1.299` don't (`1,5` and `1.299,99`
+    /// do). Default `None`: what the other columns show, else a point; `1,299` is an error then.
     pub decimal: Option<DecimalMark>,
 }
 

@@ -278,8 +278,12 @@ fn holds_many_numbers(records: &[StringRecord], column: usize) -> bool {
     // The first line may be the header.
     let rows = &records[records.len().min(2) - 1..];
     rows.iter().all(|record| {
-        let mut words = record.get(column).unwrap_or_default().split_whitespace();
-        words.clone().count() > 1 && words.all(|word| word == "?" || Written::parse(word).is_some())
+        let field = record.get(column).unwrap_or_default().trim();
+        let mut words = field.split([' ', '\t']).filter(|word| !word.is_empty());
+        words.clone().count() > 1
+            // One number may have its thousands apart.
+            && Written::parse(field).is_none()
+            && words.all(|word| word == "?" || Written::parse(word).is_some())
     })
 }
 

@@ -50,10 +50,10 @@ pub(super) struct NumberFormat {
 }
 
 impl NumberFormat {
-    /// The format of a column of `numbers` numbers, in a table whose other columns show `shared`.
-    pub(super) fn of(tally: &NumberTally, numbers: u64, shared: Option<DecimalMark>) -> Self {
+    /// The format of a column of `numbers` numbers. The mark is `elsewhere`'s if its own cells don't show it.
+    pub(super) fn of(tally: &NumberTally, numbers: u64, elsewhere: Option<DecimalMark>) -> Self {
         let otherwise = (tally.ambiguous_commas == 0).then_some(DecimalMark::Point);
-        let mark = tally.mark().or(shared).or(otherwise);
+        let mark = tally.mark().or(elsewhere).or(otherwise);
         Self { mark, percent: 2 * tally.percents > numbers }
     }
 
@@ -74,7 +74,7 @@ impl NumberFormat {
             };
             format!(
                 "`{text}` has a decimal {has}, but the numbers of the column are read with a decimal {read}; write \
-                 all in one way, or say which it is with --decimal point or --decimal comma"
+                 all in one way"
             )
         })?;
         if number.percent == self.percent {
@@ -163,6 +163,8 @@ mod tests {
         assert_eq!(column(&read_as(text, DecimalMark::Point)), "1299 1500");
         assert_eq!(column(&read_as(text, DecimalMark::Comma)), "1.299 1.5");
         assert_eq!(column(&read_as("a\n1.299\n7\n", DecimalMark::Comma)), "1299 7");
+        // What the cells show counts more.
+        assert_eq!(column(&read_as("a\n1.5\n1.299\n", DecimalMark::Comma)), "1.5 1.299");
     }
 
     #[test]
@@ -184,14 +186,8 @@ mod tests {
     #[test]
     fn what_is_read_is_reported() {
         for (cells, expected) in [
-            (
-                "1.100,50|2",
-                "has numbers as `1.100,50`, read as 1100.5 (if that is wrong: --decimal point)",
-            ),
-            (
-                "1.100.500|2",
-                "has numbers as `1.100.500`, read as 1100500 (if that is wrong: --decimal point)",
-            ),
+            ("1.100,50|2", "the column `x` has numbers as `1.100,50`, read as 1100.5"),
+            ("1.100.500|2", "the column `x` has numbers as `1.100.500`, read as 1100500"),
             ("12 %|7 %", "the column `x` has percents, `12 %` read as 12"),
             (
                 "<0.006|1",
@@ -202,6 +198,10 @@ mod tests {
             assert!(table.assumptions()[1].contains(expected), "{:?}", table.assumptions());
         }
         assert_eq!(read("x\n1.5\n1.299\n").assumptions().len(), 1, "only the header");
+        let elsewhere = read("a;b\n1.299;2,5\n1.500;3,5\n");
+        let told = "the column `a` (and one more) has numbers as `1.299`, read as 1299 (if that is wrong: --decimal \
+                    point)";
+        assert_eq!(elsewhere.assumptions()[1], told);
         // A later table is read so as well, where it is not clear.
         let cells = read("x;y\n1.100,50;2\n").cells().clone();
         assert_eq!(cells.decimal, Some(DecimalMark::Comma));

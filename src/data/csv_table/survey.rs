@@ -119,8 +119,7 @@ impl ColumnSurvey {
         if self.zero_in_front && all_digits {
             return ColumnFormat::Codes;
         }
-        let format = NumberFormat::of(&self.tally, self.numbers, shared);
-        ColumnFormat::Numbers(NumberFormat { mark: given.or(format.mark), ..format })
+        ColumnFormat::Numbers(NumberFormat::of(&self.tally, self.numbers, given.or(shared)))
     }
 }
 

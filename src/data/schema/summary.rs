@@ -251,6 +251,16 @@ price   number  10.5 to 70000, ø 23344        0  target: (y − 23344) · 3.031
     }
 
     #[test]
+    fn equal_classes_are_counted_once() {
+        let rows: String = (0..45).map(|i| format!("{i},c{:02}\n", i % 15)).collect();
+        let table =
+            read_csv(format!("x,y\n{rows}").as_bytes(), "t.csv", &CsvOptions::default()).unwrap();
+        let schema = Schema::fit(&table, &table.all_rows(), &SchemaOptions::default()).unwrap();
+        let summary = schema.summary(&table);
+        assert!(summary.ends_with("\nclasses: 15, of 3 rows each\n"), "{summary}");
+    }
+
+    #[test]
     fn many_columns_are_collapsed() {
         let table = digits();
         let options = SchemaOptions { scaling: Scaling::None, ..SchemaOptions::default() };

@@ -26,6 +26,9 @@ fn aligned_columns_are_divided_by_runs_of_spaces() {
     );
     assert_eq!((table.rows(), row(&table, 1)), (3, "15|10|-|buick".into()));
     assert!(table.assumptions()[0].starts_with("runs of spaces divide the columns"));
+    // A number may have spaces between its thousands, and before its percent sign.
+    let table = read("1 234,5\t12 %\n2 345,5\t13 %\n6 700,5\t14 %\n");
+    assert_eq!(row(&table, 0), "1234.5|12");
     // Tabs divide words of several, and a number with another.
     assert_eq!(read("a b\tc d\ne f\tg h\n").columns().len(), 2);
     assert_eq!(read("1\t2\n3\t4\n").columns().len(), 2);
