@@ -29,14 +29,14 @@ mod prior {
     /// A year.
     pub(super) const YEAR: f64 = 0.1;
     /// A number with decimals.
-    pub(super) const FRACTION: f64 = 0.003;
+    pub(super) const FRACTION: f64 = 0.0005;
     /// Numbers in order.
     pub(super) const SEQUENCE: f64 = 0.1;
 }
 
 /// What is said before any column is looked at: three tables of four have names.
 const PRIOR: f64 = 1.0;
-/// The most that one column has to say, as a logarithm.
+/// The most that one column has to say for names, as a logarithm; against them it is twice that.
 const MOST: f64 = 4.0;
 /// The most that numbers in order have to say.
 const MOST_OF_SEQUENCE: f64 = 6.0;
@@ -79,7 +79,7 @@ pub(super) fn looks_like_names(
 
 /// What one column says.
 struct Evidence {
-    /// ln P(first cell | name) / P(first cell | value), from −[`MOST`] to [`MOST`].
+    /// ln P(first cell | name) / P(first cell | value), from −2 [`MOST`] to [`MOST`].
     for_name: f64,
     /// The first cell, if it is a number.
     number: Option<f64>,
@@ -133,7 +133,7 @@ impl Evidence {
                 }
             }
         };
-        let for_name = (as_name / as_value).ln().clamp(-MOST, MOST);
+        let for_name = (as_name / as_value).ln().clamp(-2.0 * MOST, MOST);
         let alike = match number {
             Some(number) if YEARS.contains(&number) => below.years,
             _ => below.whole,
