@@ -50,7 +50,7 @@ struct Step {
 @group(0) @binding(0) var<uniform> step: Step;
 
 // The number of a workgroup among those that grow with the batch. They go on along z where one dimension
-// doesn't hold them; the last may lie behind the batch. Host mirror: Grid in src/engine/kernel.rs
+// doesn't hold them; the last may lie after the end of the batch. Host mirror: Grid in src/engine/kernel.rs
 fn batch_group(along: u32, z: u32, groups_along: u32) -> u32 {
     return z * groups_along + along;
 }

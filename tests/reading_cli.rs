@@ -150,6 +150,7 @@ fn several_targets_have_a_score_each_or_are_classes() {
     let labels = rows("x,is_a,is_b", |i| format!("{i},{},{}", i % 2, usize::from(i % 3 > 0)));
     let said = told(&place, &labels, "--target is_a,is_b");
     assert!(said.contains("several of them 1 in a row"), "{said}");
+    assert!(said.contains("(--target is_a --ignore is_b)"), "{said}");
 }
 
 /// What a message says can be typed as it stands.

@@ -48,8 +48,8 @@ pub(crate) fn report(args: &ReportArgs) -> Result<(), Failure> {
         talk.line(format_args!("warning: {problem}"));
     }
     let path = write(&args.run, &trained.schema, &scored)?;
-    let told = format!("{}\n", path.display());
-    stdout::print(told)
+    let line = format!("{}\n", path.display());
+    stdout::print(line)
 }
 
 fn score_again(device: &Device, record: &RunRecord, trained: &Trained, talk: Talk) -> Outcome {

@@ -269,7 +269,7 @@ impl Job for Training<'_> {
             (Told::Text, None) => printable(&summary.text()),
             (Told::Text, Some(_)) | (Told::Nothing, _) => String::new(),
         };
-        let told = if text.is_empty() { Ok(()) } else { stdout::print(text) };
+        let printed = if text.is_empty() { Ok(()) } else { stdout::print(text) };
         let scores = log.folder.write(RESULTS, &summary.json());
         let page = match end {
             // It would be another when the run has gone on, and is made of the scores.
@@ -285,7 +285,7 @@ impl Job for Training<'_> {
             let problem = failure.message().unwrap_or_default();
             run.talk.line(format_args!("warning: {problem}"));
         }
-        told?;
+        printed?;
         written?;
         scores?;
         match diverged {

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 pub use self::cell::CellOptions;
-use self::cell::{Cell, content};
+use self::cell::{Cell, NA, content};
 pub use self::dialect::Delimiter;
 use self::dialect::Dialect;
 use self::number::NumberFormat;
@@ -71,8 +71,8 @@ pub struct CsvOptions {
 /// bounds (`<0.006` is 0.006). Whole ones of which some have zeros in front (`00501`) keep these where they are
 /// names of classes or categories. A column of numbers with a few other cells (text, infinities, numbers beyond
 /// the range of f32) is read as one of words, which [`Schema::fit`](super::Schema::fit) refuses by line unless
-/// it is told to leave the column out or to take it for categories. What was taken for granted is in
-/// [`Table::assumptions`]. What doesn't fit in 64 MiB waits in a temporary file to be read twice.
+/// the options leave the column out or make it one of categories. [`Table::assumptions`] lists what was taken for
+/// granted. What doesn't fit in 64 MiB waits in a temporary file to be read twice.
 ///
 /// ```
 /// use wgrad::data::{CsvOptions, read_csv};
@@ -184,7 +184,7 @@ impl Cells<'_> {
             }
             Self::Words { words, with_na } => {
                 let is_missing = Cell::parse(field, options) == Cell::Missing;
-                let is_word = *with_na && content(field) == "NA";
+                let is_word = *with_na && content(field) == NA;
                 words.push((!is_missing || is_word).then(|| content(field)));
             }
             Self::Classes(words, preamble) => words.push(Some(preamble.class(field)?)),

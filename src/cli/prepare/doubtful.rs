@@ -29,7 +29,7 @@ fn constant(schema: &Schema) -> Option<String> {
             InputKind::Numeric { scale: 0.0, .. } | InputKind::Ordinal { scale: 0.0, .. }
         )
     };
-    /// Of so many columns, as images and counts of words have, some are always empty.
+    /// Images and counts of words have as many columns or more, and some of them are always empty.
     const MANY: usize = 64;
     let inputs = schema.inputs.iter().filter(|_| schema.inputs.len() < MANY);
     let mut constant = inputs.filter(|input| is_constant(&input.kind));
@@ -51,10 +51,13 @@ fn several_labels(schema: &Schema, table: &Table) -> Option<String> {
     let found = columns.iter().map(|target| Some(&table.columns()[table.find(&target.name).ok()?]));
     let found: Vec<&Column> = found.collect::<Option<_>>()?;
     are_several_labels(&found).then(|| {
+        let mut names = columns.iter().map(|column| column.name.as_str());
+        let first = names.next().unwrap_or_default();
         format!(
             "the targets are 0 or 1, several of them 1 in a row, and are predicted as numbers; for classes \
-             predict one at a time (--target {})",
-            typed_list([&columns[0].name[..]])
+             predict one at a time, without the others (--target {} --ignore {})",
+            typed_list([first]),
+            typed_list(names)
         )
     })
 }

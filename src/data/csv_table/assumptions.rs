@@ -1,11 +1,11 @@
 //! What the reader of a text took for granted, with how to change it.
 
 use super::CsvOptions;
-use super::cell::CellOptions;
+use super::cell::{CellOptions, NA};
 use super::dialect::{Delimiter, Dialect};
 use super::number::NumberFormat;
 use super::survey::{ColumnFormat, ColumnSurvey, Counted};
-use crate::data::wording::{shell_word, shortened};
+use crate::data::wording::{shortened, typed_list};
 use crate::data::written_number::DecimalMark;
 
 /// What was found out.
@@ -41,8 +41,6 @@ pub(super) fn assumptions(found: &Found) -> (CellOptions, Vec<String>) {
     (cells, sentences.into_iter().flatten().collect())
 }
 
-const NA: &str = "NA";
-
 /// Whether `NA` is one of the column's words.
 fn keeps_na(column: &ColumnSurvey, format: &ColumnFormat) -> bool {
     let has_na = column.markers.first.as_deref() == Some(NA);
@@ -67,7 +65,7 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// The decimal mark by which the table's numbers were told from others.
+    /// The decimal mark of the table's numbers, if it matters for later tables.
     fn decimal(&self) -> Option<DecimalMark> {
         let marks = || {
             // Numbers with a plain point say nothing of later tables.
@@ -145,11 +143,12 @@ impl<'a> Found<'a> {
     }
 
     fn percents(&self) -> Option<String> {
-        let mut percents = self.numeric().filter(|(.., format)| format.percent);
-        let (name, column, format) = percents.next()?;
+        let mut percents = self.numeric().filter_map(|(name, column, format)| {
+            let (text, number) = column.unusual.as_ref().filter(|_| format.percent)?;
+            Some((name, text, number.value(format.mark?)?))
+        });
+        let (name, text, value) = percents.next()?;
         let others = others(percents.count());
-        let (text, number) = column.unusual.as_ref()?;
-        let value = number.value(format.mark?)?;
         Some(format!("the column `{name}`{others} has percents, `{text}` read as {value}"))
     }
 
@@ -209,7 +208,7 @@ impl<'a> Found<'a> {
         let (name, cells, word) = found.next()?;
         let others = others(found.count());
         let times = if cells == 1 { "once".into() } else { format!("{cells} times") };
-        let taken_for = taken_for(&shell_word(word));
+        let taken_for = taken_for(&typed_list([word.as_str()]));
         Some(format!("`{}`, {times} in the column `{name}`{others}, {taken_for}", shortened(word)))
     }
 }

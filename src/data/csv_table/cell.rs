@@ -20,6 +20,16 @@ pub struct CellOptions {
     pub decimal: Option<DecimalMark>,
 }
 
+impl CellOptions {
+    /// Whether a word is said to mark a missing cell.
+    pub(super) fn is_marker(&self, word: &str) -> bool {
+        self.missing_words.iter().any(|marker| marker == word)
+    }
+}
+
+/// The marker of a missing cell that is a code of a country too.
+pub(super) const NA: &str = "NA";
+
 /// What a cell says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Cell<'a> {
@@ -45,8 +55,7 @@ const PLACEHOLDERS: [&str; 15] = [
 impl<'a> Cell<'a> {
     pub(super) fn parse(field: &'a str, options: &CellOptions) -> Self {
         let field = content(field);
-        let is_one_of = |words: &[String]| words.iter().any(|word| word == field);
-        if field.is_empty() || is_one_of(&options.missing_words) {
+        if field.is_empty() || options.is_marker(field) {
             return Self::Missing;
         }
         if let Some(number) = Written::parse(field) {
@@ -58,7 +67,8 @@ impl<'a> Cell<'a> {
             };
         }
         if PLACEHOLDERS.iter().any(|word| word.eq_ignore_ascii_case(field)) {
-            return match MISSING.contains(&field) && !is_one_of(&options.not_missing) {
+            let is_value = options.not_missing.iter().any(|word| word == field);
+            return match MISSING.contains(&field) && !is_value {
                 true => Self::Missing,
                 false => Self::Placeholder(field),
             };
@@ -159,6 +169,9 @@ mod tests {
         // A later table is read so as well.
         let one = CsvOptions { cells: table.cells().clone(), ..CsvOptions::default() };
         assert_eq!(missing(&read_with("land\nNA\nDE\n", &one).unwrap()), [0]);
+        // What the report offers.
+        let missing_na = read_with(format!("land\n{codes}\n"), &with(&["NA"], &[])).unwrap();
+        assert_eq!(missing(&missing_na), [2]);
         // Others are no such codes.
         let table = read("kind\nred\nNA\nblue\nNA\nred\nred\nblue\n");
         assert_eq!(missing(&table), [2]);

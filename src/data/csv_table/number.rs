@@ -189,6 +189,8 @@ mod tests {
             ("1.100,50|2", "the column `x` has numbers as `1.100,50`, read as 1100.5"),
             ("1.100.500|2", "the column `x` has numbers as `1.100.500`, read as 1100500"),
             ("12 %|7 %", "the column `x` has percents, `12 %` read as 12"),
+            // What is offered can be typed.
+            ("<1,5|2,5", "(to take it for a missing cell: --missing-words '\"<1,5\"')"),
             (
                 "<0.006|1",
                 "`<0.006`, once in the column `x`, is a bound, taken for the number itself",

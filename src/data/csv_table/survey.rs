@@ -4,7 +4,7 @@ use csv::StringRecord;
 
 use super::CsvOptions;
 use super::assumptions::{Found, assumptions};
-use super::cell::{Cell, CellOptions, content};
+use super::cell::{Cell, CellOptions, NA, content};
 use super::data_error;
 use super::dialect::{Delimiter, Dialect};
 use super::header::looks_like_names;
@@ -108,18 +108,22 @@ impl ColumnSurvey {
     }
 
     /// An empty column is one of numbers.
-    fn format(&self, given: Option<DecimalMark>, shared: Option<DecimalMark>) -> ColumnFormat {
+    fn format(&self, options: &CellOptions, shared: Option<DecimalMark>) -> ColumnFormat {
         /// Fewer codes of countries may be so by chance.
         const FEW: u64 = 5;
         if self.texts >= self.numbers && self.texts + self.placeholders.cells > 0 {
-            let with_na = self.texts >= FEW && !self.has_long_words && self.numbers == 0;
-            return ColumnFormat::Words { with_na };
+            let are_codes = self.texts >= FEW && !self.has_long_words && self.numbers == 0;
+            return ColumnFormat::Words { with_na: are_codes && !options.is_marker(NA) };
         }
         let all_digits = self.texts == 0 && self.digits == self.numbers;
         if self.zero_in_front && all_digits {
             return ColumnFormat::Codes;
         }
-        ColumnFormat::Numbers(NumberFormat::of(&self.tally, self.numbers, given.or(shared)))
+        ColumnFormat::Numbers(NumberFormat::of(
+            &self.tally,
+            self.numbers,
+            options.decimal.or(shared),
+        ))
     }
 }
 
@@ -253,7 +257,7 @@ impl Survey {
         let names: Vec<String> = (1..).zip(&first).map(column_name).collect();
         let shared = shared_mark(&columns);
         let formats: Vec<ColumnFormat> =
-            columns.iter().map(|column| column.format(options.cells.decimal, shared)).collect();
+            columns.iter().map(|column| column.format(&options.cells, shared)).collect();
         let (cells, mut assumptions) = assumptions(&Found {
             options,
             dialect,

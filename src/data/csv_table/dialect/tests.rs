@@ -66,6 +66,9 @@ fn lines_before_the_table_are_left_out() {
     assert_eq!(names(&read("# made by hand\n# n,size\n1,2.5\n2,3.5\n")), ["# n", "size"]);
     // A name in two lines is no title.
     assert_eq!(names(&read("\"long\nname\",y,z\n1,2,3\n4,5,6\n"))[0], "long\nname");
+    // Nor does it hide a title that the first record goes on in a second line.
+    let table = read("A title of it\n1,\"two\nlines\",3\n4,one,6\n7,one,9\n");
+    assert_eq!((table.rows(), row(&table, 0)), (3, "1|two\nlines|3".into()));
     // Rows that lack a cell are no titles.
     assert!(message("a,b,c\n1\n2,3,4\n5,6,7\n").contains("line 2 has 1 field"));
     assert!(message("5\n1,2,3\n2,3,4\n5,6,7\n").contains("line 2 has 3 fields"));

@@ -21,7 +21,7 @@ const fn is_a_row(first: &'static str, below: &'static str) -> Case {
 
 /// Tables that are made up, the tricky ones.
 #[rustfmt::skip]
-const MADE_UP: [Case; 43] = [
+const MADE_UP: [Case; 44] = [
     // Numbers follow.
     names_them("x,y", "1,2"),
     names_them("x,kind", "1,a|2,x"),
@@ -56,6 +56,7 @@ const MADE_UP: [Case; 43] = [
     is_a_row("1,2", "3,4"),
     is_a_row("1,2", ""),
     is_a_row("5.5", "6.5|7.5"),
+    is_a_row("60.25,dark,low,left", "12.5,red,high,up|13.5,red,high,up|14.75,blue,high,up|12.25,red,high,up|18.5,red,high,up"),
     is_a_row("0,1", "1,0.9|2,0.8|3,0.7|4,0.6|5,0.5|6,0.4|7,0.3|8,0.2|9,0.1"),
     is_a_row("0,0,1", "0.1,0.1,0.99|0.2,0.15,0.95|0.3,0.22,0.9|0.4,0.3,0.8"),
     is_a_row("0,1,2", "1,2,3|2,3,4|3,4,5|4,5,6|5,6,7"),
