@@ -320,7 +320,9 @@ pub trait Engine: sealed::Sealed {
 
     /// Goes back to the parameters kept: the initial ones if none were. Submits. The optimizer's moments
     /// become 0, as at the start of a training; the scale of the loss in mixed precision, which follows the
-    /// gradients by itself, stays.
+    /// gradients by itself, stays. The count of steps is the trainer's: its own roll-back begins the bias
+    /// corrections anew, a call on [`Trainer::engine_mut`](crate::Trainer::engine_mut) doesn't;
+    /// [`Trainer::reset`](crate::Trainer::reset) makes everything begin anew.
     ///
     /// # Panics
     /// For [`Keep::Best`] in a plan without early stopping.

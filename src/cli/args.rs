@@ -22,7 +22,7 @@ use super::config::image_options;
 use super::recipe;
 use super::values::{
     Columns, ImageSize, at_least_one, delimiter, list_of, output_file, picture_file, positive,
-    schedule,
+    schedule, words,
 };
 
 const LECTURE_EXAMPLES: &str = "\
@@ -228,11 +228,11 @@ pub(crate) struct TableArgs {
     #[arg(long, value_name = "MARK")]
     pub decimal: Option<DecimalChoice>,
     /// Words that mark a missing cell, as in nil,-999, beside the usual ones: NA, N/A, NaN, null, ? and, among
-    /// numbers, None, - and .
-    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    /// numbers, a point, a dash and None
+    #[arg(long, value_name = "WORDS", value_parser = words, allow_hyphen_values = true)]
     pub missing_words: Vec<Columns>,
     /// Words that are values, though they usually mark a missing cell, as NA for Namibia
-    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "WORDS", value_parser = words, allow_hyphen_values = true)]
     pub not_missing: Vec<Columns>,
     /// Size in pixels that images are resized to, whatever their proportions, as in 28x28 [default: their
     /// own, or the one that the model reads]

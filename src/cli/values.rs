@@ -234,6 +234,12 @@ impl fmt::Display for Columns {
     }
 }
 
+/// Words divided by commas, as [`Columns`] are.
+pub(crate) fn words(text: &str) -> Result<Columns, String> {
+    text.parse()
+        .map_err(|_| "give words, divided by commas; an empty cell is missing anyway".to_owned())
+}
+
 /// What was typed, in one list.
 pub(crate) fn list_of(typed: &[Columns]) -> Vec<String> {
     typed.iter().flat_map(|columns| columns.0.clone()).collect()

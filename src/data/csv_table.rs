@@ -138,7 +138,9 @@ fn read_values(
         }
         Ok(())
     })?;
-    let columns = columns.into_iter().zip(survey.names).map(|(cells, name)| cells.finish(name));
+    let has_header = survey.has_header;
+    let columns =
+        columns.into_iter().zip(survey.names).map(|(cells, name)| cells.finish(name, has_header));
     let table = Table::with_places(source_name, columns.collect(), places, survey.has_header)?;
     Ok(table.with_reading(survey.cells, survey.assumptions))
 }
@@ -192,9 +194,9 @@ impl Cells<'_> {
         Ok(())
     }
 
-    fn finish(self, name: String) -> Column {
+    fn finish(self, name: String, has_header: bool) -> Column {
         match self {
-            Self::Numbers(cells) => cells.finish(name),
+            Self::Numbers(cells) => cells.finish(name, has_header),
             Self::Codes(numbers, words) => {
                 Column { codes: Some(words.into_values()), ..numbers.into_column(name) }
             }
@@ -252,10 +254,14 @@ impl NumberCells {
         }
     }
 
-    fn finish(self, name: String) -> Column {
+    fn finish(self, name: String, has_header: bool) -> Column {
         let Self { mut numbers, other_words, begins_with_word, .. } = self;
         if begins_with_word == Some(true) {
             numbers.add_remedy(&match other_words.len() {
+                _ if !has_header && numbers.first_stray() == Some(0) => {
+                    "the first line is taken for a row; if it names the columns: --header yes"
+                        .into()
+                }
                 1..=MOST_MARKERS => format!(
                     "correct it, or say that it marks a missing value: --missing-words {}",
                     typed_list(other_words.iter().map(String::as_str))

@@ -62,6 +62,11 @@ impl Numbers {
         self.push_missing();
     }
 
+    /// The first row whose cell is no number.
+    pub(super) fn first_stray(&self) -> Option<usize> {
+        self.strays.first().map(|&(row, _)| row)
+    }
+
     /// Says what to do about the first cell that is no number.
     pub(super) fn add_remedy(&mut self, remedy: &str) {
         if let Some(problem) = &mut self.problem {

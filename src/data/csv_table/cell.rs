@@ -153,6 +153,13 @@ mod tests {
             "t.csv, line 5, column x: `nil` is not a number, but most of the column is; correct it, or say \
              that it marks a missing value: --missing-words nil"
         );
+        let header =
+            read_with("x\n1\n2\n", &CsvOptions { header: Some(false), ..CsvOptions::default() });
+        let (_, problem) = header.unwrap().columns()[0].stray.clone().unwrap();
+        assert!(
+            problem.ends_with("taken for a row; if it names the columns: --header yes"),
+            "{problem}"
+        );
         let many = message("x;k\n1;a\n2;a\n3;a\nno data;a\nn, d;a\n");
         assert!(many.ends_with("--missing-words '\"n, d\",no data'"), "{many}");
         // A marker keeps no column from being one of numbers.
